@@ -1,0 +1,58 @@
+/** Typed errors of @pact/pact; all extend tensor's `PactError` and end with what to do. */
+import { PactError } from "@pact/tensor";
+
+/** A training option that is unknown, out of range, or contradicts another. */
+export class ConfigError extends PactError {
+  constructor(message: string) {
+    super("config", message);
+  }
+}
+
+/** Weights that can not be assigned one to one. */
+export class AssignmentError extends PactError {
+  constructor(message: string) {
+    super("assignment", message);
+  }
+}
+
+/** A reward that is not defined for its inputs. */
+export class RewardError extends PactError {
+  constructor(message: string) {
+    super("reward", message);
+  }
+}
+
+/** Rewards or groups that do not fit together. */
+export class AdvantageError extends PactError {
+  constructor(message: string) {
+    super("advantage", message);
+  }
+}
+
+/** Messages, traces or token ids that can not be rendered. */
+export class RenderError extends PactError {
+  constructor(message: string) {
+    super("render", message);
+  }
+}
+
+/** A context longer than the configured limit; contexts are never cut silently. */
+export class ContextLengthError extends PactError {
+  constructor(message: string) {
+    super("context-length", message);
+  }
+}
+
+/** A policy or environment that broke the rollout protocol. */
+export class RolloutError extends PactError {
+  constructor(message: string) {
+    super("rollout", message);
+  }
+}
+
+/** A training batch without anything to train, or with inconsistent parts. */
+export class BatchError extends PactError {
+  constructor(message: string) {
+    super("batch", message);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * What a run writes, and where it goes: the records of `config.json`, `metrics.jsonl`, `rollouts.jsonl`, the checkpoint
+ * and the evaluations, and the interface the trainer writes them through.
+ *
+ * The folder behind it is the command line's; tests use an array. Left out: reading runs back.
+ */
+import type { TrainConfig } from "./config.ts";
+import type { Role } from "./roles.ts";
+
+/** First record of a run: everything needed to know what was run. */
+export interface RunConfig {
+  readonly train: TrainConfig;
+  /** The model's configuration as in its `config.json`. */
+  readonly model: { readonly [key: string]: unknown };
+  readonly parameters: number;
+  readonly device: { readonly kind: string; readonly description: string };
+  /** Environment id and its options, e.g. `{ id: "ftrl-like", options: { … } }`. */
+  readonly environment: { readonly id: string; readonly options: { readonly [key: string]: unknown } };
+  readonly trainingTasks: number;
+  readonly heldOutTasks: number;
+}
+
+/** Why a rollout ended; every rollout has exactly one reason. */
+export type RolloutStop =
+  /** The policy gave an answer. */
+  | "answer"
+  /** A turn without a call and without an answer. */
+  | "no_action"
+  /** The turn limit of the rollout or of the environment. */
+  | "max_turns"
+  /** A turn reached its token limit before its stop token; it is not acted upon. */
+  | "turn_tokens"
+  /** The rollout reached its token limit. */
+  | "rollout_tokens"
+  /** The environment ended the episode for a reason of its own. */
+  | "environment";
+
+/** All reasons, in the order reports list them. */
+export const rolloutStops: readonly RolloutStop[] = [
+  "answer",
+  "no_action",
+  "max_turns",
+  "turn_tokens",
+  "rollout_tokens",
+  "environment",
+];
+
+/** One line of `metrics.jsonl`; `metrics.ts` says what each name means. Values are finite or null. */
+export interface StepMetrics {
+  /** 0-based. */
+  readonly step: number;
+  readonly values: { readonly [name: string]: number | null };
+}
+
+/** A run of neighbouring tokens of one role, as text, for coloured display. */
+export interface RoleSpan {
+  readonly role: Role;
+  readonly text: string;
+}
+
+/** One line of `rollouts.jsonl`. */
+export interface RolloutRecord {
+  /** Step it was sampled in, or −1 for the evaluation before training, `steps` for the one after. */
+  readonly step: number;
+  readonly phase: "train" | "evaluate";
+  /** `sampled` at temperature 1 or `greedy`. */
+  readonly decoding: "sampled" | "greedy";
+  readonly taskId: string;
+  readonly category: string;
+  /** Index among the prompt's K rollouts. */
+  readonly rollout: number;
+  readonly stop: RolloutStop;
+  readonly turns: number;
+  readonly sampledTokens: number;
+  /** Sum of the turn rewards, and each of them. */
+  readonly reward: number;
+  readonly turnRewards: readonly number[];
+  readonly solveF1: number;
+  /** Mean advantage of each turn's tokens; empty in evaluations. */
+  readonly advantages: readonly number[];
+  /** Prompt and rollout in order. */
+  readonly spans: readonly RoleSpan[];
+}
+
+/** Mean solve scores of a set of episodes, each in [0, 1]. */
+export interface SolveScores {
+  readonly solveP: number;
+  readonly solveR: number;
+  readonly solveF1: number;
+  readonly tasks: number;
+}
+
+/** Scores of one decoding: over all tasks, and by category. */
+export interface DecodingResult extends SolveScores {
+  /** Standard error of the mean Solve-F1 over tasks. */
+  readonly solveF1Error: number;
+  readonly categories: { readonly [category: string]: SolveScores };
+  readonly stops: { readonly [Stop in RolloutStop]: number };
+  readonly meanReward: number;
+  readonly meanCalls: number;
+  readonly meanTokens: number;
+  /** Tasks left out because their prompt exceeds the context limit. */
+  readonly skipped: number;
+}
+
+/** Result of an evaluation at a step. */
+export interface EvaluationResult {
+  /** Optimiser steps done before it. */
+  readonly step: number;
+  readonly sampled: DecodingResult;
+  readonly greedy: DecodingResult;
+  readonly seconds: number;
+  readonly tokens: number;
+}
+
+/** A model to save: safetensors bytes and the step they belong to. */
+export interface Checkpoint {
+  readonly step: number;
+  /** The model as a safetensors file. */
+  readonly model: Uint8Array;
+}
+
+/**
+ * Where a run's records go. Calls are awaited in order; a sink that rejects ends the run with that error.
+ *
+ * @example
+ * const lines: StepMetrics[] = [];
+ * const sink: RunSink = { ...nullSink, metrics: async (line) => void lines.push(line) };
+ */
+export interface RunSink {
+  config(config: RunConfig): Promise<void>;
+  metrics(line: StepMetrics): Promise<void>;
+  rollout(record: RolloutRecord): Promise<void>;
+  evaluation(result: EvaluationResult): Promise<void>;
+  checkpoint(checkpoint: Checkpoint): Promise<void>;
+}
+
+/** A sink that keeps nothing. */
+export const nullSink: RunSink = {
+  config: async () => {},
+  metrics: async () => {},
+  rollout: async () => {},
+  evaluation: async () => {},
+  checkpoint: async () => {},
+};

@@ -1,0 +1,74 @@
+/**
+ * Everything that changes with the step: λ_a(s), the reasoning-prefix level, the gate, the learning rate.
+ *
+ * arXiv 2606.16215 eq. 11 (λ_a) and 13 (gate). The paper gives the order L4 … L0 without a formula; the level's
+ * formula is this project's. Left out: token-level annealing.
+ */
+import { ConfigError } from "./errors.ts";
+
+/** Cumulative reasoning-prefix level: 0 keeps nothing, 4 the longest safe prefix. */
+export type PrefixLevel = 0 | 1 | 2 | 3 | 4;
+
+/**
+ * Weight of tool-call tokens at step s: `λ_a(s) = start − (start − end) · min(s/S, 1)`.
+ *
+ * @param step s ≥ 0
+ * @param horizon S > 0, normally the total number of steps
+ * @see arXiv 2606.16215 eq. 11
+ * @example callWeight(12, 24) // 0.5
+ */
+export function callWeight(step: number, horizon: number, start = 0.8, end = 0.2): number {
+  checkHorizon("callWeight", step, horizon);
+  return start - (start - end) * Math.min(step / horizon, 1);
+}
+
+/**
+ * Reasoning-prefix level at step s: `4 − min(4, ⌊5 s / S⌋)`, a fifth of the run on each of L4, L3, L2, L1, L0.
+ *
+ * @example prefixLevel(5, 24) // 3
+ */
+export function prefixLevel(step: number, horizon: number): PrefixLevel {
+  checkHorizon("prefixLevel", step, horizon);
+  return (4 - Math.min(4, Math.floor((5 * step) / horizon))) as PrefixLevel;
+}
+
+/**
+ * The gate z of a prompt: true (1, prompt-only anchoring) iff its uniform draw in [0, 1) is below q.
+ *
+ * One draw per prompt and step, shared by the prompt's K rollouts.
+ *
+ * @see arXiv 2606.16215 eq. 13
+ * @example isAnchored(0.13, 0.4) // true
+ */
+export function isAnchored(uniform: number, anchorProbability: number): boolean {
+  return uniform < anchorProbability;
+}
+
+/**
+ * Learning rate at a step: linear warm-up, then linear decay to `finalFraction` of the peak.
+ *
+ * @param step 0-based; the first step already has rate peak/(warmupSteps + 1) > 0
+ * @example learningRate({ step: 0, steps: 10, peak: 1e-3, warmupSteps: 0, finalFraction: 0.3 }) // 1e-3
+ */
+export function learningRate(options: {
+  step: number;
+  steps: number;
+  peak: number;
+  warmupSteps: number;
+  finalFraction: number;
+}): number {
+  const { step, steps, peak, warmupSteps, finalFraction } = options;
+  checkHorizon("learningRate", step, steps);
+  const warm = Math.min(1, (step + 1) / (warmupSteps + 1));
+  const progress = Math.min(1, Math.max(0, (step - warmupSteps) / Math.max(1, steps - 1 - warmupSteps)));
+  return peak * warm * (1 - (1 - finalFraction) * progress);
+}
+
+function checkHorizon(name: string, step: number, horizon: number): void {
+  if (!(step >= 0) || !(horizon > 0)) {
+    throw new ConfigError(
+      `${name}: expected step ≥ 0 and a positive horizon, received step ${step} and horizon ${horizon}. ` +
+        "Pass the 0-based step and the total number of steps.",
+    );
+  }
+}
