@@ -210,7 +210,9 @@ function checkOption(name: keyof TrainConfig, value: unknown): void {
   const choices = CHOICES[name];
   if (choices) {
     if (typeof value !== "string" || !choices.includes(value)) {
-      throw new ConfigError(`Option ${name} must be one of ${choices.join(", ")}, received ${String(value)}.`);
+      throw new ConfigError(
+        `Option ${name} must be one of ${choices.join(", ")}, received ${String(value)}.`,
+      );
     }
     return;
   }
@@ -221,7 +223,11 @@ function checkOption(name: keyof TrainConfig, value: unknown): void {
   const range = RANGES[name];
   if (!range) throw new ConfigError(`Option ${name} has no declared range. Add it to RANGES in config.ts.`);
   const [least, most, whole] = range;
-  if (typeof value !== "number" || !(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+  if (
+    typeof value !== "number" ||
+    !(value >= least && value <= most) ||
+    (whole && !Number.isInteger(value))
+  ) {
     throw new ConfigError(
       `Option ${name} must be a${whole ? " whole" : ""} number from ${least} to ${most}, received ${String(value)}.`,
     );

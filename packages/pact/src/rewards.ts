@@ -85,7 +85,9 @@ export function callSimilarity(predicted: Call, reference: Call): number {
   const shared = referenceKeys.filter((key) => Object.hasOwn(predicted.arguments, key));
   const union = Object.keys(predicted.arguments).length + referenceKeys.length - shared.length;
   const jaccard = union === 0 ? 1 : shared.length / union;
-  const exact = shared.filter((key) => pythonEquals(predicted.arguments[key], reference.arguments[key])).length;
+  const exact = shared.filter((key) =>
+    pythonEquals(predicted.arguments[key], reference.arguments[key]),
+  ).length;
   return (1 + jaccard + exact) / (2 + referenceKeys.length);
 }
 
