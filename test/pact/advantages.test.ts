@@ -19,7 +19,9 @@ describe("golden group advantages", () => {
       });
       const masks = rowsOf(mask);
       rowsOf((entry.outputs as Record<string, GoldenTensor>).advantages).forEach((row, rollout) => {
-        row.forEach((value, token) => near(advantages[rollout] * masks[rollout][token], value));
+        row.forEach((value, token) => {
+          near(advantages[rollout] * masks[rollout][token], value);
+        });
       });
     },
   );
@@ -33,21 +35,29 @@ describe("golden turn advantages", () => {
       const outputs = entry.outputs as Record<string, GoldenTensor>;
       const rewards = rowsOf(inputs.turnRewards).map((row, k) => row.slice(0, inputs.numTurns.data[k]));
       const result = turnAdvantages(rewards, inputs.groups.data, { gamma: entry.attrs.gamma as number });
-      result.trajectory.forEach((value, k) => near(value, outputs.trajectory.data[k]));
+      result.trajectory.forEach((value, k) => {
+        near(value, outputs.trajectory.data[k]);
+      });
       rowsOf(outputs.discounted).forEach((row, k) => {
-        row.forEach((value, t) => near(result.discounted[k][t] ?? 0, value));
+        row.forEach((value, t) => {
+          near(result.discounted[k][t] ?? 0, value);
+        });
       });
       rowsOf(outputs.turn).forEach((row, k) => {
-        row.forEach((value, t) => near(result.turn[k][t] ?? 0, value));
+        row.forEach((value, t) => {
+          near(result.turn[k][t] ?? 0, value);
+        });
       });
       const turnIndex = rowsOf(inputs.turnIndex);
       rowsOf(outputs.advantages).forEach((row, k) => {
-        row.forEach((value, n) => near(turnIndex[k][n] < 0 ? 0 : result.combined[k][turnIndex[k][n]], value));
+        row.forEach((value, n) => {
+          near(turnIndex[k][n] < 0 ? 0 : result.combined[k][turnIndex[k][n]], value);
+        });
       });
       rowsOf(outputs.matchtirAdvantages).forEach((row, k) => {
-        row.forEach((value, n) =>
-          near(turnIndex[k][n] < 0 ? 0 : result.combined[k][turnIndex[k][n]] / 2, value),
-        );
+        row.forEach((value, n) => {
+          near(turnIndex[k][n] < 0 ? 0 : result.combined[k][turnIndex[k][n]] / 2, value);
+        });
       });
     },
   );
@@ -118,9 +128,9 @@ describe("advantages", () => {
               members.map((index) => rollouts[index][1]),
               members.map(() => 0),
             );
-            members.forEach((index, order) =>
-              expect(together.combined[index]).toEqual(alone.combined[order]),
-            );
+            members.forEach((index, order) => {
+              expect(together.combined[index]).toEqual(alone.combined[order]);
+            });
           }
         },
       ),

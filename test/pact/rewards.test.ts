@@ -31,7 +31,9 @@ describe("golden matching", () => {
       const references = toCalls(inputs.reference);
       const similarity = similarityMatrix(inputs.predicted, references);
       outputs.similarity.forEach((row, i) => {
-        row.forEach((value, j) => expect(similarity[i][j]).toBeCloseTo(value, 12));
+        row.forEach((value, j) => {
+          expect(similarity[i][j]).toBeCloseTo(value, 12);
+        });
       });
       // One call per turn makes the turn rewards the rewards of the calls.
       const turns = inputs.predicted.map((call): RewardTurn => ({ calls: [call], answer: null }));
@@ -148,5 +150,7 @@ describe("rewards", () => {
 
 function expectClose(actual: readonly number[], expected: readonly number[]): void {
   expect(actual.length).toBe(expected.length);
-  expected.forEach((value, index) => expect(actual[index]).toBeCloseTo(value, 12));
+  expected.forEach((value, index) => {
+    expect(actual[index]).toBeCloseTo(value, 12);
+  });
 }

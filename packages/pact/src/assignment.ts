@@ -80,7 +80,7 @@ export function optimalAssignment(weights: readonly (readonly number[])[]): Assi
     const row = rowOfColumn[column];
     if (row > 0 && weights[row - 1][column - 1] > 0) matched[row - 1] = column - 1;
   }
-  return { columns: matched, value: valueOf(weights, matched) };
+  return { columns: matched, value: matchedValue(weights, matched) };
 }
 
 /**
@@ -108,10 +108,10 @@ export function greedyAssignment(weights: readonly (readonly number[])[]): Assig
     matched[row] = column;
     used.add(column);
   }
-  return { columns: matched, value: valueOf(weights, matched) };
+  return { columns: matched, value: matchedValue(weights, matched) };
 }
 
-function valueOf(weights: readonly (readonly number[])[], matched: readonly (number | null)[]): number {
+function matchedValue(weights: readonly (readonly number[])[], matched: readonly (number | null)[]): number {
   let value = 0;
   matched.forEach((column, row) => {
     if (column !== null) value += weights[row][column];
