@@ -13,7 +13,7 @@ type Found = { gpu: GPU; adapter: GPUAdapter };
 
 const LOADER = "libvulkan.so.1";
 
-/** The adapter of the system's own drivers; a hardware one unless `software` asks for the fallback adapter. */
+/** The adapter of the system's own drivers: hardware if there is any, Mesa's lavapipe if `software` asks for it. */
 export async function systemAdapter(
   create: Create,
   software: boolean,
@@ -24,7 +24,7 @@ export async function systemAdapter(
     note("the system has no Vulkan loader");
     return undefined;
   }
-  const found = await request(create, software);
+  const found = await request(create, software ? "llvmpipe" : undefined);
   if (!found) note("the system has no Vulkan driver that Dawn takes");
   return found;
 }
@@ -49,7 +49,7 @@ export async function packagedAdapter(
     // Without a system loader no driver was tried yet: add to what there is. VK_ICD_FILENAMES is the name that
     // loaders before 1.3.207 read.
     const names = systemLoader || alone ? ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] : ["VK_ADD_DRIVER_FILES"];
-    const found = await withEnvironment(names, manifest, () => request(create, false));
+    const found = await withEnvironment(names, manifest, () => request(create));
     if (!found) note("SwiftShader gives no adapter");
     return found;
   } catch (error) {
@@ -58,13 +58,17 @@ export async function packagedAdapter(
   }
 }
 
-async function request(create: Create, software: boolean): Promise<Found | undefined> {
-  const gpu = create([]);
-  // NOTE: Dawn finds nothing when both options are given.
-  const adapter = await gpu.requestAdapter(
-    software ? { forceFallbackAdapter: true } : { powerPreference: "high-performance" },
-  );
-  return adapter ? { gpu, adapter } : undefined;
+/** Dawn's best adapter, or its best of those whose name contains `name`. */
+async function request(create: Create, name?: string): Promise<Found | undefined> {
+  const gpu = create(name === undefined ? [] : [`adapter=${name}`]);
+  try {
+    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    return adapter ? { gpu, adapter } : undefined;
+  } catch (error) {
+    // Dawn throws, listing what there is, when no adapter has the name.
+    if (name === undefined) throw error;
+    return undefined;
+  }
 }
 
 /** Runs `task` with environment variables set; child processes started later choose their driver for themselves. */
