@@ -1,0 +1,241 @@
+/**
+ * Messages to token ids: prompts, tool observations and expert traces, with a role for every token.
+ *
+ *   <|system|>name(arg: type, arg?: type)⏎…<|end|><|user|>question<|end|><|assistant|>            prompt x
+ *   <think>…</think><tool_call>{"name": …, "arguments": …}</tool_call><|end|>                    one sampled turn
+ *   <|tool|>observation<|end|><|assistant|>                                                      inserted after it
+ *
+ * Token ids in are token ids out: what a policy sampled is kept and never encoded again. Expert reasoning is encoded
+ * chunk by chunk, so a chunk boundary is a token boundary. The trace h* never holds the final turn (arXiv
+ * 2606.16215: leakage). Left out: the `reference` rendering of h* and the Qwen chat template.
+ */
+import type { ExpertTrace, Task, ToolCall, ToolDefinition } from "@pact/tools-sim";
+import { RenderError } from "./errors.ts";
+import { activeChunkCount } from "./prefix.ts";
+import type { Json } from "./rewards.ts";
+import type { PrefixLevel } from "./schedules.ts";
+import { type TokenCodec, type TokenRun, TokenWriter } from "./tokens.ts";
+
+/** Labels of expert tokens as targets of the SFT term. */
+export const sftLabel = { context: 0, reasoning: 1, call: 2 } as const;
+
+/** A half-open range of tokens [start, end). */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An expert trace as tokens: roles, training labels, and the span of each assistant turn with its stop token. */
+export interface RenderedTrace extends TokenRun {
+  /** One of `sftLabel` for each token. */
+  readonly labels: readonly number[];
+  readonly turns: readonly Span[];
+}
+
+/** Options of `renderTrace`. */
+export interface TraceOptions {
+  /** Reasoning prefix R: which chunks of each turn are supervised. */
+  readonly level: PrefixLevel;
+  /** Whether call spans A are supervised. Default true. */
+  readonly calls?: boolean;
+  /** Whether `<think>` and `</think>` join a non-empty R. Default `exclude` (the paper's mask, read literally). */
+  readonly reasoningTags?: "exclude" | "include";
+}
+
+type ToolSchema = Pick<ToolDefinition["function"], "name" | "parameters">;
+
+/**
+ * One line per tool: `name(arg: type, optional?: type)`, in the order given.
+ *
+ * @throws RenderError when two tools share a name
+ * @example toolList(task.tools) // "find_mayor(town: string)\nmath_add(a: number, b: number)"
+ */
+export function toolList(tools: readonly ToolDefinition[]): string {
+  const seen = new Set<string>();
+  return tools
+    .map(({ function: tool }) => {
+      if (seen.has(tool.name)) {
+        throw new RenderError(
+          `toolList: two tools are called ${JSON.stringify(tool.name)}. Give each its own name.`,
+        );
+      }
+      seen.add(tool.name);
+      return toolSignature(tool);
+    })
+    .join("\n");
+}
+
+function toolSignature({ name, parameters }: ToolSchema): string {
+  const schema = parameters as { properties?: unknown; required?: unknown };
+  const properties = isRecord(schema?.properties) ? schema.properties : {};
+  const required = new Set(Array.isArray(schema?.required) ? schema.required : []);
+  const listed = Object.entries(properties).map(([key, property]) => {
+    const type = isRecord(property) && typeof property.type === "string" ? property.type : "any";
+    return `${key}${required.has(key) ? "" : "?"}: ${type}`;
+  });
+  return `${name}(${listed.join(", ")})`;
+}
+
+/**
+ * The prompt x of a task: tool list, question, and the token that opens the assistant's turn.
+ *
+ * @example renderPrompt(tokenizer, task).ids
+ */
+export function renderPrompt(codec: TokenCodec, task: Pick<Task, "tools" | "question">): TokenRun {
+  const writer = new TokenWriter(codec);
+  writer.control("<|system|>", "template");
+  writer.text(toolList(task.tools), "prompt");
+  writer.control("<|end|>", "template");
+  writer.control("<|user|>", "template");
+  writer.text(task.question, "prompt");
+  writer.control("<|end|>", "template");
+  writer.control("<|assistant|>", "template");
+  return writer;
+}
+
+/**
+ * What the environment inserts after a turn: one `<|tool|>…<|end|>` per observation, then `<|assistant|>`.
+ *
+ * @example renderObservations(tokenizer, ["Mira"]).ids
+ */
+export function renderObservations(codec: TokenCodec, observations: readonly string[]): TokenRun {
+  const writer = new TokenWriter(codec);
+  writeObservations(writer, observations);
+  writer.control("<|assistant|>", "template");
+  return writer;
+}
+
+/**
+ * The expert trace h*: every turn but the final one, labelled for the SFT term.
+ *
+ * `R`: the first chunks of each turn's reasoning that `level` keeps. `A`: `<tool_call>…</tool_call>` and the stop token
+ * that follows the calls. Everything else is context. Ends after the last observation; `renderDelimiter` comes next.
+ *
+ * @throws RenderError when a turn has other than one observation per call, or no call
+ * @see arXiv 2606.16215 eq. 9–11
+ * @example renderTrace(tokenizer, task.trace, { level: 4 }).labels
+ */
+export function renderTrace(codec: TokenCodec, trace: ExpertTrace, options: TraceOptions): RenderedTrace {
+  const writer = new TokenWriter(codec);
+  const turns: Span[] = [];
+  trace.turns.forEach((turn, index) => {
+    if (turn.calls.length === 0 || turn.calls.length !== turn.observations.length) {
+      throw new RenderError(
+        `renderTrace: turn ${index} has ${turn.calls.length} calls and ${turn.observations.length} observations, ` +
+          "expected at least one call and one observation for each. Check the trace that the teacher wrote.",
+      );
+    }
+    if (index > 0) writer.control("<|assistant|>", "template");
+    const start = writer.length;
+    const active = activeChunkCount(
+      turn.chunks.map((chunk) => chunk.type),
+      options.level,
+    );
+    const tags = options.reasoningTags === "include" && active > 0;
+    writeReasoning(writer, turn.chunks, active, tags);
+    const label = (options.calls ?? true) ? sftLabel.call : sftLabel.context;
+    for (const call of turn.calls) writeCall(writer, call, label);
+    writer.control("<|end|>", "call", label);
+    turns.push({ start, end: writer.length });
+    writeObservations(writer, turn.observations);
+  });
+  return { ids: writer.ids, roles: writer.roles, labels: writer.labels, turns };
+}
+
+/**
+ * What stands between h* and a rollout: `<|again|>` or the question once more, then the token that opens the
+ * assistant's turn, so that a rollout follows the same token with and without the trace. Empty for an empty trace.
+ */
+export function renderDelimiter(
+  codec: TokenCodec,
+  task: Pick<Task, "question">,
+  trace: TokenRun,
+  delimiter: "again" | "question",
+): TokenRun {
+  const writer = new TokenWriter(codec);
+  if (trace.ids.length === 0) return writer;
+  if (delimiter === "again") writer.control("<|again|>", "template");
+  else {
+    writer.control("<|user|>", "template");
+    writer.text(task.question, "template");
+    writer.control("<|end|>", "template");
+  }
+  writer.control("<|assistant|>", "template");
+  return writer;
+}
+
+/**
+ * The whole expert episode, final turn and answer included, with every token the expert wrote labelled: what plain
+ * SFT trains on. Never a context of rollouts.
+ *
+ * @example renderEpisode(tokenizer, task.trace).labels
+ */
+export function renderEpisode(codec: TokenCodec, trace: ExpertTrace): RenderedTrace {
+  const turns = renderTrace(codec, trace, { level: 0 });
+  const writer = new TokenWriter(codec);
+  if (trace.turns.length > 0) writer.control("<|assistant|>", "template");
+  const start = writer.length;
+  writeReasoning(writer, trace.final.chunks, 0, false);
+  writer.control("<answer>", "answer");
+  writer.text(trace.final.answer, "answer");
+  writer.control("</answer>", "answer");
+  writer.control("<|end|>", "answer");
+  const ids = [...turns.ids, ...writer.ids];
+  const spans = [...turns.turns, { start: turns.ids.length + start, end: ids.length }];
+  const labels = new Array<number>(ids.length).fill(sftLabel.context);
+  for (const span of spans) labels.fill(sftLabel.reasoning, span.start, span.end);
+  return { ids, roles: [...turns.roles, ...writer.roles], labels, turns: spans };
+}
+
+/**
+ * A call as the policy writes it: JSON with Python's separators, `{"name": "f", "arguments": {"x": 1}}`.
+ *
+ * @example callText(call) // '{"name": "find_mayor", "arguments": {"town": "Bavo"}}'
+ */
+export function callText(call: ToolCall): string {
+  return spacedJson({ name: call.function.name, arguments: call.function.arguments as Json });
+}
+
+function writeReasoning(
+  writer: TokenWriter,
+  chunks: readonly { readonly text: string }[],
+  active: number,
+  tags: boolean,
+): void {
+  if (chunks.length === 0) return;
+  const tagLabel = tags ? sftLabel.reasoning : sftLabel.context;
+  writer.control("<think>", "reasoning", tagLabel);
+  chunks.forEach((chunk, index) => {
+    writer.text(chunk.text, "reasoning", index < active ? sftLabel.reasoning : sftLabel.context);
+  });
+  writer.control("</think>", "reasoning", tagLabel);
+}
+
+function writeCall(writer: TokenWriter, call: ToolCall, label: number): void {
+  writer.control("<tool_call>", "call", label);
+  writer.text(callText(call), "call", label);
+  writer.control("</tool_call>", "call", label);
+}
+
+function writeObservations(writer: TokenWriter, observations: readonly string[]): void {
+  for (const observation of observations) {
+    writer.control("<|tool|>", "template");
+    writer.text(observation, "observation");
+    writer.control("<|end|>", "template");
+  }
+}
+
+function spacedJson(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
+  if (isRecord(value)) {
+    const entries = Object.entries(value).map(
+      ([key, entry]) => `${JSON.stringify(key)}: ${spacedJson(entry as Json)}`,
+    );
+    return `{${entries.join(", ")}}`;
+  }
+  return JSON.stringify(value);
+}
+
+function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
