@@ -1,13 +1,32 @@
+/**
+ * Tests in two groups: `.gpu.test.ts` files need a WebGPU device and share one process's device and pipelines
+ * (building one pipeline takes 0.1–0.6 s on a software driver), all others run isolated.
+ */
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   resolve: { conditions: ["source"] },
   ssr: { resolve: { conditions: ["source"], externalConditions: ["source"] } },
   test: {
-    include: ["test/**/*.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: "forks",
     maxWorkers: 2,
+    reporters: ["default", "./test/helpers/reporter.ts"],
+    projects: [
+      {
+        extends: true,
+        test: { name: "any", include: ["test/**/*.test.ts"], exclude: ["test/**/*.gpu.test.ts"] },
+      },
+      {
+        extends: true,
+        test: {
+          name: "gpu",
+          include: ["test/**/*.gpu.test.ts"],
+          setupFiles: ["./test/helpers/gpu-setup.ts"],
+          isolate: false,
+        },
+      },
+    ],
   },
 });
