@@ -1,0 +1,49 @@
+/** Public names of @pact/tools-sim. */
+export { EnvironmentError, OptionError, TaskFileError, ToolsSimError } from "./errors.ts";
+export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
+export { canonicalJson, spacedJson, toolCallJson } from "./json.ts";
+export { hash, Random } from "./rng.ts";
+export { match, meanSolveScore, type SolveScore, solvedGoldens, solveScore } from "./scoring.ts";
+export {
+  type DocumentOptions,
+  defaultHabits,
+  type PretrainingDocument,
+  pretrainingDocument,
+  type SloppyHabits,
+  sloppyEpisode,
+} from "./sloppy.ts";
+export { contextTurns, teacherTrace } from "./teacher.ts";
+export { createRunner, type Observation, type ToolRunner } from "./tools.ts";
+export {
+  type Category,
+  type Chain,
+  type Chunk,
+  type ChunkType,
+  categories,
+  chunkTypes,
+  type Episode,
+  type ExpertTrace,
+  type FinalTurn,
+  type Json,
+  type JsonObject,
+  type JsonSchema,
+  type Message,
+  type RecordedCall,
+  type RecordedSetup,
+  type Split,
+  type SyntheticSetup,
+  type Task,
+  type ToolCall,
+  type ToolDefinition,
+  type TraceTurn,
+  type WorldSpec,
+} from "./types.ts";
+export {
+  drawName,
+  type EntityType,
+  entityTypes,
+  type Relation,
+  relations,
+  splitOfName,
+  World,
+} from "./world.ts";

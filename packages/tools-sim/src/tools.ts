@@ -1,0 +1,100 @@
+/**
+ * Runs tool calls of a task: lookups and `math_add` over a synthetic world, or the replay of recorded calls.
+ * Bad calls give error observations, never exceptions. Errors do not echo arguments: FTRL's scoring matches
+ * substrings, so an echo would hand out credit for guessing.
+ */
+import { canonicalJson, spacedJson } from "./json.ts";
+import { hash } from "./rng.ts";
+import type { RecordedSetup, SyntheticSetup, Task, ToolCall } from "./types.ts";
+import { relationOf, World } from "./world.ts";
+
+/** Result of one call. */
+export interface Observation {
+  /** Name of the called tool; empty for a call that could not be parsed. */
+  name: string;
+  content: string;
+  /** The call failed: unknown tool, bad arguments, timeout, nothing recorded. */
+  error: boolean;
+  /** `simulated`: computed here; `recorded`: output of the real tool, replayed; `missing`: no recording. */
+  source: "simulated" | "recorded" | "missing";
+}
+
+/** Executes calls in order; holds the attempt counts that decide failures. */
+export type ToolRunner = (call: ToolCall) => Observation;
+
+/** The name of the calculator tool of generated tasks. */
+export const calculatorName = "math_add";
+
+/** Observation of the failure that a retry mends. */
+export const timeoutContent = spacedJson({ error: "timeout" });
+
+/** Whether the first call of a tool with these arguments times out: the same for every episode of the task. */
+export function failsFirst(setup: SyntheticSetup, call: ToolCall): boolean {
+  const key = `${call.function.name} ${canonicalJson(call.function.arguments)}`;
+  return hash("failure", setup.failureSeed, key) / 2 ** 32 < setup.failureRate;
+}
+
+/** A fresh runner; two runners of one task behave alike. */
+export function createRunner(task: Task): ToolRunner {
+  return task.setup.kind === "ftrl" ? replayRunner(task, task.setup) : syntheticRunner(task.setup);
+}
+
+function syntheticRunner(setup: SyntheticSetup): ToolRunner {
+  const world = new World(setup.world);
+  const attempted = new Set<string>();
+  return (call) => {
+    const { name, arguments: args } = call.function;
+    const observe = (content: string, error: boolean): Observation => ({
+      name,
+      content,
+      error,
+      source: "simulated",
+    });
+    const fail = (message: string) => observe(spacedJson({ error: message }), true);
+    const isCalculator = setup.calculator && name === calculatorName;
+    if (!isCalculator && !Object.hasOwn(setup.lookups, name)) return fail("unknown tool");
+
+    const key = `${name} ${canonicalJson(args)}`;
+    if (!attempted.has(key) && failsFirst(setup, call)) {
+      attempted.add(key);
+      return observe(timeoutContent, true);
+    }
+    attempted.add(key);
+
+    if (isCalculator) {
+      const { a, b } = args;
+      if (!isSmallNumber(a) || !isSmallNumber(b) || Object.keys(args).length !== 2)
+        return fail("bad arguments");
+      return observe(spacedJson({ sum: a + b }), false);
+    }
+    const relation = relationOf(setup.lookups[name]);
+    const keys = Object.keys(args);
+    if (relation === undefined || keys.length !== 1 || keys[0] !== relation.from)
+      return fail("bad arguments");
+    const entity = args[relation.from];
+    const value = typeof entity === "string" ? world.value(relation.name, entity) : undefined;
+    return value === undefined ? fail("not found") : observe(spacedJson({ [relation.name]: value }), false);
+  };
+}
+
+function isSmallNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 999;
+}
+
+/**
+ * Replays recorded calls by exact name and arguments. Anything else gets an error in FTRL's wording (its
+ * spelling included): the tool sources are not part of the data, so inventing an output would be a lie.
+ */
+function replayRunner(task: Task, setup: RecordedSetup): ToolRunner {
+  const known = new Set(task.tools.map((tool) => tool.function.name));
+  const outputs = new Map<string, string>();
+  for (const call of setup.calls) outputs.set(`${call.name} ${canonicalJson(call.arguments)}`, call.output);
+  return (call) => {
+    const { name, arguments: args } = call.function;
+    const recorded = outputs.get(`${name} ${canonicalJson(args)}`);
+    if (recorded !== undefined)
+      return { name, content: recorded, error: recorded.startsWith("an error occured"), source: "recorded" };
+    const reason = known.has(name) ? "no recorded output for these arguments" : "unknown tool";
+    return { name, content: `an error occured when call ${name}: ${reason}`, error: true, source: "missing" };
+  };
+}
