@@ -1,7 +1,31 @@
 /** Public names of @pact/tools-sim. */
+
+export {
+  createEnvironment,
+  type Environment,
+  type EnvironmentOptions,
+  type StepResult,
+  type StopReason,
+} from "./environment.ts";
 export { EnvironmentError, OptionError, TaskFileError, ToolsSimError } from "./errors.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
 export { canonicalJson, spacedJson, toolCallJson } from "./json.ts";
+export {
+  assistantText,
+  type ParsedAssistant,
+  type ParsedBlock,
+  type ParseError,
+  type ParseErrorKind,
+  parseAssistant,
+  parseLimits,
+} from "./parser.ts";
+export {
+  type BuiltEnvironmentId,
+  builtEnvironmentIds,
+  type EnvironmentId,
+  environmentIds,
+  requireEnvironmentId,
+} from "./registry.ts";
 export { hash, Random } from "./rng.ts";
 export { match, meanSolveScore, type SolveScore, solvedGoldens, solveScore } from "./scoring.ts";
 export {

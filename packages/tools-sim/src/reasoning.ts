@@ -74,7 +74,10 @@ export function callChunks(
 export function finalChunks(values: readonly (string | number)[], mode: ReasoningMode): Chunk[] {
   if (mode === "absent") return [];
   return [
-    { type: "final_answer_grounding", text: values.length === 0 ? "It failed." : `Got ${quoteAll(values)}.` },
+    {
+      type: "final_answer_grounding",
+      text: values.length === 0 ? "No value found." : `Got ${quoteAll(values)}.`,
+    },
   ];
 }
 

@@ -15,11 +15,11 @@ import { drawName, type Relation, relationOf } from "./world.ts";
 
 /** Rates of the sloppy policy, with their defaults. */
 export interface SloppyHabits {
-  /** Per call: a listed tool that is not the right one (0.3). */
+  /** Per call: a listed tool that is not the right one (0.35). */
   wrongTool: number;
-  /** Per call: another name than the right one (0.3). */
+  /** Per call: another name than the right one (0.35). */
   wrongArgument: number;
-  /** Per turn with something left to look up, the first included: answers instead (0.3). Also drops a parallel part. */
+  /** Per turn with something left to look up, the first included: answers instead (0.35). Also drops a parallel part. */
   stopsEarly: number;
   /** After a failed call: ends without it (0.5) instead of trying the right call. */
   givesUp: number;
@@ -32,9 +32,9 @@ export interface SloppyHabits {
 
 /** Defaults of `SloppyHabits`. */
 export const defaultHabits: SloppyHabits = {
-  wrongTool: 0.3,
-  wrongArgument: 0.3,
-  stopsEarly: 0.3,
+  wrongTool: 0.35,
+  wrongArgument: 0.35,
+  stopsEarly: 0.35,
   givesUp: 0.5,
   fullReasoning: 0.25,
   shortReasoning: 0.35,
