@@ -9,10 +9,15 @@
  * chunk by chunk, so a chunk boundary is a token boundary. The trace h* never holds the final turn (arXiv
  * 2606.16215: leakage). Left out: the `reference` rendering of h* and the Qwen chat template.
  */
-import type { ExpertTrace, Task, ToolCall, ToolDefinition } from "@pact/tools-sim";
+import {
+  type ExpertTrace,
+  type Task,
+  type ToolCall,
+  type ToolDefinition,
+  toolCallJson,
+} from "@pact/tools-sim";
 import { RenderError } from "./errors.ts";
 import { activeChunkCount } from "./prefix.ts";
-import type { Json } from "./rewards.ts";
 import type { PrefixLevel } from "./schedules.ts";
 import { type TokenCodec, type TokenRun, TokenWriter } from "./tokens.ts";
 
@@ -188,12 +193,29 @@ export function renderEpisode(codec: TokenCodec, trace: ExpertTrace): RenderedTr
 }
 
 /**
- * A call as the policy writes it: JSON with Python's separators, `{"name": "f", "arguments": {"x": 1}}`.
+ * A whole document: the prompt, optionally an earlier attempt and the delimiter, and an episode to its end. What
+ * pre-training and plain SFT train on; everything the episode's author wrote is labelled, the attempt is context.
  *
- * @example callText(call) // '{"name": "find_mayor", "arguments": {"town": "Bavo"}}'
+ * @param document `context` is an attempt without its final turn
+ * @example renderDocument(tokenizer, { task, episode: task.trace }).ids
  */
-export function callText(call: ToolCall): string {
-  return spacedJson({ name: call.function.name, arguments: call.function.arguments as Json });
+export function renderDocument(
+  codec: TokenCodec,
+  document: { readonly task: Task; readonly episode: ExpertTrace; readonly context?: ExpertTrace["turns"] },
+  delimiter: "again" | "question" = "again",
+): RenderedTrace {
+  const { task, episode, context = [] } = document;
+  const prompt = renderPrompt(codec, task);
+  const attempt = renderTrace(codec, { turns: context, final: episode.final }, { level: 0, calls: false });
+  const between = renderDelimiter(codec, task, attempt, delimiter);
+  const rendered = renderEpisode(codec, episode);
+  const start = prompt.ids.length + attempt.ids.length + between.ids.length;
+  return {
+    ids: [...prompt.ids, ...attempt.ids, ...between.ids, ...rendered.ids],
+    roles: [...prompt.roles, ...attempt.roles, ...between.roles, ...rendered.roles],
+    labels: [...new Array<number>(start).fill(sftLabel.context), ...rendered.labels],
+    turns: rendered.turns.map((turn) => ({ start: turn.start + start, end: turn.end + start })),
+  };
 }
 
 function writeReasoning(
@@ -213,7 +235,7 @@ function writeReasoning(
 
 function writeCall(writer: TokenWriter, call: ToolCall, label: number): void {
   writer.control("<tool_call>", "call", label);
-  writer.text(callText(call), "call", label);
+  writer.text(toolCallJson(call), "call", label);
   writer.control("</tool_call>", "call", label);
 }
 
@@ -223,17 +245,6 @@ function writeObservations(writer: TokenWriter, observations: readonly string[])
     writer.text(observation, "observation");
     writer.control("<|end|>", "template");
   }
-}
-
-function spacedJson(value: Json): string {
-  if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
-  if (isRecord(value)) {
-    const entries = Object.entries(value).map(
-      ([key, entry]) => `${JSON.stringify(key)}: ${spacedJson(entry as Json)}`,
-    );
-    return `{${entries.join(", ")}}`;
-  }
-  return JSON.stringify(value);
 }
 
 function isRecord(value: unknown): value is { readonly [key: string]: unknown } {

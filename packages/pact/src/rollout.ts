@@ -1,0 +1,322 @@
+/**
+ * Batched multi-turn rollouts: many episodes advance together, one sampled token per live row and model call.
+ *
+ * A turn ends at its sampled `<|end|>`; only then is it parsed and acted upon, so nothing sampled can forge an
+ * observation. Sampled ids and log-probs are recorded as they come and never encoded again. Observations enter the
+ * row together with the stop token before them, in one ragged append. Each token's random bits depend on (key,
+ * prompt stream, rollout, position) alone, so a rollout does not depend on its neighbours in the batch.
+ * Left out: asynchronous rollouts and partial rollouts carried over to the next step.
+ */
+import { foldIn, type Key } from "@pact/tensor";
+import {
+  createEnvironment,
+  type Environment,
+  type SolveScore,
+  type StopReason,
+  type Task,
+} from "@pact/tools-sim";
+import { RolloutError } from "./errors.ts";
+import { renderObservations, renderPrompt } from "./render.ts";
+import type { RewardTurn } from "./rewards.ts";
+import type { RolloutStop } from "./run-sink.ts";
+import { sampledRoles, type TokenCodec, type TokenRun } from "./tokens.ts";
+
+/** A task as rollouts see it: the type has no trace, so that h* can not reach the sampler by mistake. */
+export type RolloutTask = Omit<Task, "trace"> & { readonly trace?: undefined };
+
+/** A prompt to roll out from: its task, its tokens, and the number of its random stream. */
+export interface RolloutPrompt {
+  readonly task: RolloutTask;
+  readonly tokens: TokenRun;
+  /** Names the random stream, e.g. the task's index in its data set. */
+  readonly stream: number;
+}
+
+/** Next tokens of some rows, with their log-probs at the sampling temperature. */
+export interface SampledTokens {
+  readonly ids: ArrayLike<number>;
+  readonly logProbs: ArrayLike<number>;
+}
+
+/** Rows that grow by sampled and by given tokens; K rows of a prompt share it. */
+export interface PolicySession {
+  /** Samples the token after each row's prompt; `keys` holds two words per row. */
+  first(keys: Uint32Array): Promise<SampledTokens>;
+  /** Appends tokens to some rows and samples the next token of each, in the order of `entries`. */
+  next(
+    entries: readonly { readonly row: number; readonly ids: readonly number[] }[],
+    keys: Uint32Array,
+  ): Promise<SampledTokens>;
+  dispose(): void;
+}
+
+/** Something that samples: a model (`modelPolicy`), or a script in tests. */
+export interface RolloutPolicy {
+  start(
+    prompts: readonly (readonly number[])[],
+    rows: readonly { readonly prompt: number; readonly capacity: number }[],
+    temperature: number,
+  ): PolicySession;
+}
+
+/** Limits of a rollout. */
+export interface RolloutLimits {
+  readonly maxTurns: number;
+  readonly maxTurnTokens: number;
+  /** Tokens after the prompt, observations included. */
+  readonly maxRolloutTokens: number;
+}
+
+/** Options of `collectRollouts`. */
+export interface RolloutOptions extends RolloutLimits {
+  readonly codec: TokenCodec;
+  readonly policy: RolloutPolicy;
+  /** K, rollouts per prompt. */
+  readonly rolloutsPerPrompt: number;
+  /** 0 is greedy. Training samples at 1: ratios and log-probs are defined there. */
+  readonly temperature: number;
+  /** Root of all random streams of these rollouts. */
+  readonly key: Key;
+  /** Called after each model call with the number of live rows, each of which got one token. */
+  readonly onTokens?: (live: number) => void;
+  /** Aborting it makes the returned promise reject with its reason before the next model call. */
+  readonly signal?: AbortSignal;
+}
+
+/** One assistant turn of a rollout: its tokens [start, end) in the rollout, and what they said. */
+export interface RolloutTurn extends RewardTurn {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+  /** Calls that could not be parsed. */
+  readonly malformedCalls: number;
+  /** False when a limit cut the turn before its stop token; it was then not acted upon. */
+  readonly complete: boolean;
+}
+
+/** One episode. Arrays are over the tokens after the prompt and end with a sampled token. */
+export interface Rollout {
+  readonly prompt: RolloutPrompt;
+  /** Index among the prompt's K rollouts. */
+  readonly index: number;
+  readonly ids: readonly number[];
+  readonly roles: readonly number[];
+  /** Turn of each sampled token, −1 for observations and template. */
+  readonly turnOf: readonly number[];
+  /** The sampler's log-prob of each sampled token, 0 elsewhere: logged, never trained on. */
+  readonly samplerLogProbs: readonly number[];
+  readonly turns: readonly RolloutTurn[];
+  readonly stop: RolloutStop;
+  readonly score: SolveScore;
+}
+
+/**
+ * A task without its trace: the only way from a `Task` to a rollout.
+ *
+ * @example rolloutPrompt(tokenizer, withoutTrace(task), 0)
+ */
+export function withoutTrace(task: Task): RolloutTask {
+  const { trace: _removed, ...rest } = task;
+  return rest;
+}
+
+/**
+ * The prompt of a trace-free task.
+ *
+ * @throws RolloutError when an untyped caller passes a task that still carries a trace
+ */
+export function rolloutPrompt(codec: TokenCodec, task: RolloutTask, stream: number): RolloutPrompt {
+  if ((task as { trace?: unknown }).trace !== undefined) {
+    throw new RolloutError(
+      `rolloutPrompt: task ${task.id} carries an expert trace, which must not reach the sampler. Pass withoutTrace(task).`,
+    );
+  }
+  return { task, tokens: renderPrompt(codec, task), stream };
+}
+
+/**
+ * Rolls out every prompt K times.
+ *
+ * @returns rollouts in the order of prompts, K neighbours per prompt
+ * @throws RolloutError when the policy returns fewer tokens than rows or an environment fails its protocol
+ * @example await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 4, temperature: 1, … })
+ */
+export async function collectRollouts(
+  prompts: readonly RolloutPrompt[],
+  options: RolloutOptions,
+): Promise<Rollout[]> {
+  const { policy, rolloutsPerPrompt, maxRolloutTokens } = options;
+  if (prompts.length === 0) return [];
+  const episodes = prompts.flatMap((prompt) =>
+    Array.from({ length: rolloutsPerPrompt }, (_, index) => new Episode(prompt, index, options)),
+  );
+  const session = policy.start(
+    prompts.map((prompt) => prompt.tokens.ids),
+    prompts.flatMap((_, prompt) =>
+      Array.from({ length: rolloutsPerPrompt }, () => ({ prompt, capacity: maxRolloutTokens })),
+    ),
+    options.temperature,
+  );
+  try {
+    let live = episodes.map((episode, row) => ({ episode, row }));
+    let sampled = await session.first(keysOf(live));
+    while (live.length > 0) {
+      if (sampled.ids.length < live.length) {
+        throw new RolloutError(`The policy returned ${sampled.ids.length} tokens for ${live.length} rows.`);
+      }
+      options.onTokens?.(live.length);
+      const tokens = sampled;
+      await Promise.all(
+        live.map(({ episode }, index) => episode.take(tokens.ids[index], tokens.logProbs[index])),
+      );
+      live = live.filter(({ episode }) => episode.stop === null);
+      if (live.length === 0) break;
+      options.signal?.throwIfAborted();
+      sampled = await session.next(
+        live.map(({ episode, row }) => ({ row, ids: episode.pending() })),
+        keysOf(live),
+      );
+    }
+  } finally {
+    session.dispose();
+  }
+  return episodes.map((episode) => episode.finish());
+}
+
+function keysOf(live: readonly { readonly episode: Episode }[]): Uint32Array {
+  const words = new Uint32Array(2 * live.length);
+  live.forEach(({ episode }, index) => {
+    words.set(episode.tokenKey(), 2 * index);
+  });
+  return words;
+}
+
+const stopOf: { readonly [Reason in StopReason]: RolloutStop } = {
+  answer: "answer",
+  no_call: "no_action",
+  turn_limit: "max_turns",
+  malformed: "environment",
+};
+
+/** State of one rollout while it runs. */
+class Episode {
+  stop: RolloutStop | null = null;
+  readonly #prompt: RolloutPrompt;
+  readonly #index: number;
+  readonly #options: RolloutOptions;
+  readonly #environment: Environment;
+  readonly #key: Key;
+  readonly #end: number;
+  readonly #ids: number[] = [];
+  readonly #roles: number[] = [];
+  readonly #turnOf: number[] = [];
+  readonly #logProbs: number[] = [];
+  readonly #turns: RolloutTurn[] = [];
+  #turnStart = 0;
+  /** Tokens up to here are in the policy's cache. */
+  #appended = 0;
+
+  constructor(prompt: RolloutPrompt, index: number, options: RolloutOptions) {
+    this.#prompt = prompt;
+    this.#index = index;
+    this.#options = options;
+    this.#environment = createEnvironment(prompt.task, { maxTurns: options.maxTurns });
+    this.#environment.reset();
+    this.#key = foldIn(foldIn(options.key, prompt.stream), index);
+    this.#end = options.codec.controlId("<|end|>");
+  }
+
+  tokenKey(): Key {
+    return foldIn(this.#key, this.#ids.length);
+  }
+
+  pending(): number[] {
+    const ids = this.#ids.slice(this.#appended);
+    this.#appended = this.#ids.length;
+    return ids;
+  }
+
+  /** Takes one sampled token; at the end of a turn, acts on it. */
+  async take(id: number, logProb: number): Promise<void> {
+    this.#ids.push(id);
+    this.#turnOf.push(this.#turns.length);
+    this.#logProbs.push(logProb);
+    const turnTokens = this.#ids.length - this.#turnStart;
+    if (id === this.#end) await this.#act();
+    else if (turnTokens >= this.#options.maxTurnTokens) this.#cut("turn_tokens");
+    else if (this.#ids.length >= this.#options.maxRolloutTokens) this.#cut("rollout_tokens");
+  }
+
+  async #act(): Promise<void> {
+    const ids = this.#turnIds();
+    const text = this.#options.codec.decode(ids.slice(0, -1));
+    const { observations, parsed, stopReason } = await this.#environment.step(text);
+    this.#turns.push({
+      start: this.#turnStart,
+      end: this.#ids.length,
+      text,
+      calls: parsed.calls.map((call) => call.function),
+      // Only an answer that ends the episode counts: one beside a call could be repeated and rewarded every turn.
+      answer: stopReason === "answer" ? (parsed.answer ?? null) : null,
+      malformedCalls: parsed.blocks.filter((block) => block.error !== undefined).length,
+      complete: true,
+    });
+    if (stopReason !== undefined) {
+      this.stop = stopOf[stopReason];
+      return;
+    }
+    const rendered = renderObservations(
+      this.#options.codec,
+      observations.map((observation) => observation.content),
+    );
+    // Room for the observations and one more sampled token; a row never ends in tokens that nobody sampled.
+    if (this.#ids.length + rendered.ids.length >= this.#options.maxRolloutTokens) {
+      this.stop = "rollout_tokens";
+      return;
+    }
+    rendered.ids.forEach((id, position) => {
+      this.#ids.push(id);
+      this.#roles.push(rendered.roles[position]);
+      this.#turnOf.push(-1);
+      this.#logProbs.push(0);
+    });
+    this.#turnStart = this.#ids.length;
+  }
+
+  /** Ends a turn before its stop token. It is not acted upon, so it earns nothing. */
+  #cut(reason: RolloutStop): void {
+    const text = this.#options.codec.decode(this.#turnIds());
+    this.#turns.push({
+      start: this.#turnStart,
+      end: this.#ids.length,
+      text,
+      calls: [],
+      answer: null,
+      malformedCalls: 0,
+      complete: false,
+    });
+    this.stop = reason;
+  }
+
+  /** Ids of the turn just ended; gives its tokens their roles. */
+  #turnIds(): number[] {
+    const ids = this.#ids.slice(this.#turnStart);
+    for (const role of sampledRoles(this.#options.codec, ids)) this.#roles.push(role);
+    return ids;
+  }
+
+  finish(): Rollout {
+    if (this.stop === null) throw new RolloutError("A rollout was finished before it stopped.");
+    return {
+      prompt: this.#prompt,
+      index: this.#index,
+      ids: this.#ids,
+      roles: this.#roles,
+      turnOf: this.#turnOf,
+      samplerLogProbs: this.#logProbs,
+      turns: this.#turns,
+      stop: this.stop,
+      score: this.#environment.score(),
+    };
+  }
+}
