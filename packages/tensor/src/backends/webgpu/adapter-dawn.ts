@@ -20,7 +20,7 @@ export async function systemAdapter(
   note: Note,
 ): Promise<Found | undefined> {
   // Asked first: without a loader Dawn prints warnings of its own.
-  if (process.platform === "linux" && !loadLibrary(LOADER)) {
+  if (!hasSystemLoader()) {
     note("the system has no Vulkan loader");
     return undefined;
   }
@@ -44,12 +44,9 @@ export async function packagedAdapter(
   }
   try {
     const { loader, manifest } = unpackSwiftShader();
-    const systemLoader = loadLibrary(LOADER);
-    if (!systemLoader && !loadLibrary(loader)) throw new Error(`${loader} can not be loaded`);
-    // Without a system loader no driver was tried yet: add to what there is. VK_ICD_FILENAMES is the name that
-    // loaders before 1.3.207 read.
-    const names = systemLoader || alone ? ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] : ["VK_ADD_DRIVER_FILES"];
-    const found = await withEnvironment(names, manifest, () => request(create));
+    if (!hasSystemLoader() && !loadLibrary(loader)) throw new Error(`${loader} can not be loaded`);
+    const environment = driverFiles(manifest, !hasSystemLoader() && !alone);
+    const found = await withEnvironment(environment, () => request(create));
     if (!found) note("SwiftShader gives no adapter");
     return found;
   } catch (error) {
@@ -71,18 +68,36 @@ async function request(create: Create, name?: string): Promise<Found | undefined
   }
 }
 
+/** The variables that make the Vulkan loader use the driver at `manifest`, or `add` it to those it knows. */
+function driverFiles(manifest: string, add: boolean): Record<string, string> {
+  // VK_ICD_FILENAMES is the name that loaders before 1.3.207 read.
+  if (!add) return { VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest };
+  // NOTE: VK_ADD_DRIVER_FILES is ignored where VK_DRIVER_FILES is set.
+  const chosen = process.env.VK_DRIVER_FILES;
+  return chosen ? { VK_DRIVER_FILES: `${chosen}:${manifest}` } : { VK_ADD_DRIVER_FILES: manifest };
+}
+
 /** Runs `task` with environment variables set; child processes started later choose their driver for themselves. */
-async function withEnvironment<T>(names: string[], value: string, task: () => Promise<T>): Promise<T> {
-  const before = names.map((name) => process.env[name]);
+async function withEnvironment<T>(variables: Record<string, string>, task: () => Promise<T>): Promise<T> {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
   try {
-    for (const name of names) process.env[name] = value;
+    Object.assign(process.env, variables);
     return await task();
   } finally {
-    for (const [i, name] of names.entries()) {
-      if (before[i] === undefined) delete process.env[name];
-      else process.env[name] = before[i];
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
     }
   }
+}
+
+let systemLoader: boolean | undefined;
+
+/** True if the system has a Vulkan loader (other platforms than Linux need none). Asked once: afterwards the loader of
+ * the npm package may be the one that answers to the name. */
+function hasSystemLoader(): boolean {
+  systemLoader ??= process.platform !== "linux" || loadLibrary(LOADER);
+  return systemLoader;
 }
 
 /**
