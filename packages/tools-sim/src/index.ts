@@ -8,6 +8,7 @@ export {
   type StopReason,
 } from "./environment.ts";
 export { EnvironmentError, OptionError, TaskFileError, ToolsSimError } from "./errors.ts";
+export { ftrl } from "./ftrl.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
 export { canonicalJson, spacedJson, toolCallJson } from "./json.ts";
 export {
