@@ -1,0 +1,75 @@
+/**
+ * Parameters to and from safetensors under Hugging Face names. What is loaded is checked against the configuration:
+ * every parameter present, none unknown, every shape right. Left out: sharded checkpoints.
+ */
+import { type Device, type DType, defaultDevice, tensor } from "@pact/tensor";
+import type { TransformerConfig } from "./config.ts";
+import { ParameterError } from "./errors.ts";
+import { type Params, paramSpecs } from "./params.ts";
+import { readSafetensors, type SafetensorsEntry, writeSafetensors } from "./safetensors.ts";
+
+/**
+ * Loads the parameters of a configuration from a `model.safetensors` (f32, f64, f16 or bf16).
+ *
+ * @param options dtype (default f32; f64 on the cpu device) and device (default: the default device)
+ * @throws SafetensorsError if the file is malformed
+ * @throws ParameterError listing missing, unexpected and wrongly shaped parameters
+ * @example const params = paramsFromSafetensors(config, await readFile("model.safetensors"));
+ */
+export function paramsFromSafetensors(
+  config: TransformerConfig,
+  bytes: Uint8Array,
+  { dtype = "f32", device = defaultDevice() }: { dtype?: DType; device?: Device } = {},
+): Params {
+  const entries = readSafetensors(bytes);
+  const specs = paramSpecs(config);
+  const known = new Set(specs.map((spec) => spec.name));
+  // Some exporters store a tied head beside the embedding it equals; it carries nothing of its own.
+  if (config.tieWordEmbeddings) known.add("lm_head.weight");
+  const problems = [...entries.keys()]
+    .filter((name) => !known.has(name))
+    .map((name) => `unexpected "${name}"`);
+  for (const { name, shape } of specs) {
+    const entry = entries.get(name);
+    if (!entry) problems.push(`missing "${name}" [${shape}]`);
+    else if (entry.shape.join() !== shape.join())
+      problems.push(`"${name}" has shape [${entry.shape}], expected [${shape}]`);
+    else if (!isFloat(entry))
+      problems.push(`"${name}" has dtype ${entry.dtype}, expected F32, F64, F16 or BF16`);
+  }
+  if (problems.length > 0)
+    throw new ParameterError(
+      `The checkpoint does not fit the configuration (is the config.json beside it?):\n${problems.map((p) => `  - ${p}`).join("\n")}`,
+    );
+  return Object.fromEntries(
+    specs.map(({ name, shape }) => {
+      const data = entries.get(name)!.data as Float32Array | Float64Array;
+      return [name, tensor(data, { shape, dtype, device })];
+    }),
+  );
+}
+
+/**
+ * Writes parameters as safetensors, f32 by default; `BF16` and `F16` halve the file and round to nearest.
+ *
+ * @example await writeFile("model.safetensors", await paramsToSafetensors(params, { dtype: "BF16" }));
+ */
+export async function paramsToSafetensors(
+  params: Params,
+  {
+    dtype = "F32",
+    metadata = {},
+  }: { dtype?: "F32" | "F64" | "F16" | "BF16"; metadata?: Record<string, string> } = {},
+): Promise<Uint8Array> {
+  const entries: [string, SafetensorsEntry][] = [];
+  for (const [name, parameter] of Object.entries(params)) {
+    const values = await parameter.data();
+    const data = dtype === "F64" ? new Float64Array(values) : new Float32Array(values);
+    entries.push([name, { dtype, shape: parameter.shape, data }]);
+  }
+  return writeSafetensors(entries, { format: "pt", ...metadata });
+}
+
+function isFloat({ data }: SafetensorsEntry): boolean {
+  return data instanceof Float32Array || data instanceof Float64Array;
+}

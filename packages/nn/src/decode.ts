@@ -1,0 +1,227 @@
+/**
+ * Decoding with a flat key/value cache: rows (rollouts) that share prompts grow by any number of tokens at a time, and
+ * each call gives the logits of every appended run's last token.
+ *
+ * Per layer the cache is two tensors [S, Hkv, D] of S slots, cut once into consecutive stretches: first the prompts, then
+ * one stretch per row. A row sees its prompt's stretch and its own up to now: two ranges, as in training (pack.ts), so
+ * cached log-probs equal those of the full forward to rounding. Lengths are run-time values: no new pipelines.
+ * K rows of one prompt share its keys and values (Hydragen, arXiv 2402.05099). Left out: paging, eviction, beams.
+ */
+import {
+  assignRows,
+  attention,
+  attentionSpans,
+  concat,
+  scope,
+  type Tensor,
+  take,
+  tensor,
+  zeros,
+} from "@pact/tensor";
+import type { TransformerConfig } from "./config.ts";
+import { CapacityError, InputError } from "./errors.ts";
+import type { Params } from "./params.ts";
+import { logits, runDecoder, tokenEmbedding } from "./transformer.ts";
+
+/** What a session decodes. */
+export type DecodeOptions = {
+  /** Token ids of each prompt; at least one token each. */
+  readonly prompts: readonly ArrayLike<number>[];
+  /** One entry per row: which prompt it continues, and how many tokens it may grow by (observations included). */
+  readonly rows: readonly { readonly prompt: number; readonly capacity: number }[];
+};
+
+/** Tokens to append to one row. */
+export type DecodeEntry = { readonly row: number; readonly ids: ArrayLike<number> };
+
+/** A stretch of cache slots: [start, start + length) is filled, `capacity` reserved. */
+type Stretch = { readonly start: number; readonly capacity: number; length: number };
+
+/** Tokens of one run with where they go and what they see. */
+type Run = { readonly ids: ArrayLike<number>; readonly own: Stretch; readonly prompt: Stretch };
+
+/** Tokens per pass over the model; bounds the memory of activations, not what can be appended. */
+const tokensPerPass = 4096;
+
+const nothing: Stretch = { start: 0, capacity: 0, length: 0 };
+
+/**
+ * A batch of rows decoded from live parameters.
+ *
+ * @example
+ * const session = new DecodeSession(config, params, {
+ *   prompts: [promptIds],
+ *   rows: Array.from({ length: 8 }, () => ({ prompt: 0, capacity: 200 })),
+ * });
+ * const first = session.prefill(); // [8, V]
+ * const { ids } = sampleTokens(first, keys, { temperature: 1 });
+ * const next = session.append([{ row: 0, ids: [(await ids.data())[0]] }]); // [1, V]
+ * session.dispose();
+ */
+export class DecodeSession {
+  private readonly config: TransformerConfig;
+  private readonly params: Params;
+  private readonly options: DecodeOptions;
+  private readonly prompts: Stretch[] = [];
+  private readonly rows: Stretch[] = [];
+  private readonly keys: Tensor[]; // per layer [S, Hkv, D]
+  private readonly values: Tensor[];
+  private readonly slots: number;
+
+  /**
+   * Reserves the cache; `prefill` fills in the prompts.
+   *
+   * @throws InputError for an empty prompt or a row whose prompt does not exist
+   * @throws CapacityError if a prompt with its row would exceed the model's positions
+   */
+  constructor(config: TransformerConfig, params: Params, options: DecodeOptions) {
+    this.config = config;
+    this.params = params;
+    this.options = options;
+    let end = 0;
+    const reserve = (capacity: number): Stretch => {
+      const stretch = { start: end, capacity, length: 0 };
+      end += capacity;
+      return stretch;
+    };
+    options.prompts.forEach((ids, index) => {
+      if (ids.length === 0)
+        throw new InputError(`DecodeSession: prompt ${index} is empty; it needs at least one token.`);
+      this.prompts.push(reserve(ids.length));
+    });
+    options.rows.forEach(({ prompt, capacity }, index) => {
+      const room = config.maxPositions - (this.prompts[prompt]?.capacity ?? Number.NaN);
+      if (Number.isNaN(room))
+        throw new InputError(
+          `DecodeSession: row ${index} continues prompt ${prompt} of ${options.prompts.length}.`,
+        );
+      if (!Number.isInteger(capacity) || capacity < 0 || capacity > room)
+        throw new CapacityError(
+          `DecodeSession: row ${index} asks for ${capacity} tokens; after its prompt the model's ${config.maxPositions} positions leave ${room}. Lower the row's capacity or shorten the prompt.`,
+        );
+      this.rows.push(reserve(capacity));
+    });
+    this.slots = end;
+    const { dtype, device } = tokenEmbedding(config, params);
+    const cache = () => zeros([end, config.numKvHeads, config.headSize], { dtype, device });
+    this.keys = Array.from({ length: config.numLayers }, cache);
+    this.values = Array.from({ length: config.numLayers }, cache);
+  }
+
+  /**
+   * Runs the prompts, each once, and returns the logits after every row's prompt.
+   *
+   * @returns [R, V] for the R rows
+   * @throws InputError if called twice
+   */
+  prefill(): Tensor {
+    if (this.prompts.some((prompt) => prompt.length > 0))
+      throw new InputError("DecodeSession: prefill was called before; make a new session for new prompts.");
+    const { prompts, rows } = this.options;
+    const runs = prompts.map((ids, index) => ({ ids, own: this.prompts[index], prompt: nothing }));
+    return scope(() => {
+      const last = this.run(runs); // [prompts, C]
+      const scores = logits(this.config, this.params, last); // [prompts, V]
+      const promptOfRow = Int32Array.from(rows, (row) => row.prompt);
+      return take(scores, tensor(promptOfRow, { dtype: "i32", device: scores.device }), 0);
+    });
+  }
+
+  /**
+   * Appends tokens to some rows, any number each, and returns the logits after each entry's last token.
+   *
+   * @param entries rows in any order, each at most once, each with at least one token
+   * @returns [E, V] in the order of `entries`
+   * @throws CapacityError before anything is written if a row has no room left for its tokens
+   * @throws InputError for an unknown or repeated row, or an entry without tokens
+   */
+  append(entries: readonly DecodeEntry[]): Tensor {
+    const seen = new Set<number>();
+    const runs = entries.map(({ row, ids }) => {
+      const own = this.rows[row];
+      if (!own || seen.has(row) || ids.length === 0)
+        throw new InputError(
+          `DecodeSession.append: row ${row} ${!own ? `does not exist (there are ${this.rows.length})` : seen.has(row) ? "is given twice; join its tokens in one entry" : "has no tokens; leave it out"}.`,
+        );
+      seen.add(row);
+      const prompt = this.prompts[this.options.rows[row].prompt];
+      if (prompt.length === 0) throw new InputError("DecodeSession.append: call prefill() first.");
+      if (ids.length > this.remaining(row))
+        throw new CapacityError(
+          `DecodeSession.append: row ${row} has room for ${this.remaining(row)} more tokens, received ${ids.length}. Stop the row or reserve a larger capacity.`,
+        );
+      return { ids, own, prompt };
+    });
+    return scope(() => logits(this.config, this.params, this.run(runs)));
+  }
+
+  /** Tokens a row has grown by. */
+  length(row: number): number {
+    return this.rows[row].length;
+  }
+
+  /** Tokens a row may still grow by. */
+  remaining(row: number): number {
+    return this.rows[row].capacity - this.rows[row].length;
+  }
+
+  /** Frees the cache. */
+  dispose(): void {
+    for (const cache of [...this.keys, ...this.values]) cache.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Runs the runs' tokens through the model, filling the cache; returns each run's last hidden state [runs, C]. */
+  private run(runs: readonly Run[]): Tensor {
+    const total = runs.reduce((sum, run) => sum + run.ids.length, 0);
+    const ids = new Int32Array(total);
+    const positions = new Int32Array(total);
+    const slots = new Int32Array(total);
+    const ranges = new Int32Array(4 * total);
+    const lastTokens: number[] = [];
+    let token = 0;
+    for (const { ids: list, own, prompt } of runs) {
+      for (let t = 0; t < list.length; t++, token++) {
+        const slot = own.start + own.length + t;
+        ids[token] = list[t];
+        positions[token] = prompt.length + own.length + t;
+        slots[token] = slot;
+        ranges.set([prompt.start, prompt.start + prompt.length, own.start, slot + 1], 4 * token);
+      }
+      lastTokens.push(token - 1);
+    }
+    // Keys of a pass are in the cache before its queries look, and later passes only add later tokens: any cut is right.
+    const last: Tensor[] = [];
+    for (let begin = 0; begin < total; begin += tokensPerPass) {
+      const end = Math.min(total, begin + tokensPerPass);
+      const hidden = this.pass(
+        ids.subarray(begin, end),
+        positions.subarray(begin, end),
+        slots.subarray(begin, end),
+        ranges.subarray(4 * begin, 4 * end),
+      );
+      const wanted = Int32Array.from(
+        lastTokens.filter((i) => i >= begin && i < end),
+        (i) => i - begin,
+      );
+      if (wanted.length > 0)
+        last.push(take(hidden, tensor(wanted, { dtype: "i32", device: hidden.device }), 0));
+    }
+    for (const { ids: list, own } of runs) own.length += list.length;
+    return last.length === 1 ? last[0] : concat(last, 0);
+  }
+
+  private pass(ids: Int32Array, positions: Int32Array, slots: Int32Array, ranges: Int32Array): Tensor {
+    const spans = attentionSpans(ranges, this.slots, this.keys[0].device);
+    return scope(() =>
+      runDecoder(this.config, this.params, ids, positions, (query, key, value, layer) => {
+        assignRows(this.keys[layer], slots, key);
+        assignRows(this.values[layer], slots, value);
+        return attention(query, this.keys[layer], this.values[layer], spans);
+      }),
+    );
+  }
+}

@@ -1,0 +1,29 @@
+/** Public names of @pact/nn; one line per file, in the order of a forward pass. */
+
+export { paramsFromSafetensors, paramsToSafetensors } from "./checkpoint.ts";
+export { configFromJson, configToJson, type TransformerConfig, validateConfig } from "./config.ts";
+export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
+export { CapacityError, ConfigError, InputError, ParameterError, SafetensorsError } from "./errors.ts";
+export { type InitOptions, initParams } from "./init.ts";
+export { AdamW, type AdamWOptions, clipScale, globalNorm } from "./optim.ts";
+export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
+export { type ParamSpec, type Params, paramSpecs } from "./params.ts";
+export {
+  readSafetensors,
+  readSafetensorsMetadata,
+  type SafetensorsData,
+  type SafetensorsDType,
+  type SafetensorsEntry,
+  writeSafetensors,
+} from "./safetensors.ts";
+export {
+  constantSchedule,
+  cosineSchedule,
+  type DecayOptions,
+  linearSchedule,
+  type Schedule,
+  type ScheduleOptions,
+} from "./schedule.ts";
+export type { AddedToken, TokenizerJson, TokenizerParts, TrainBpeOptions } from "./tokenizer/index.ts";
+export { Tokenizer, TokenizerError, trainBpe } from "./tokenizer/index.ts";
+export { forwardHidden, logits, targetLogits, tokenLogProbs } from "./transformer.ts";

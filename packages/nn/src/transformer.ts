@@ -1,0 +1,155 @@
+/**
+ * The decoder-only transformer as pure functions of (config, params) on packed tokens: embedding, pre-norm blocks, final
+ * norm, output head. Pre-norm: Xiong et al., arXiv 2002.04745; the two families are described in config.ts.
+ * Left out: dropout, and activations of a batch dimension (sequences are packed, pack.ts).
+ */
+
+import type { Tensor } from "@pact/tensor";
+import {
+  add,
+  attention,
+  attentionSpans,
+  embedding,
+  linear,
+  logProbGather,
+  scope,
+  take,
+  tensor,
+} from "@pact/tensor";
+import { type Attend, selfAttention } from "./attention.ts";
+import type { TransformerConfig } from "./config.ts";
+import { InputError } from "./errors.ts";
+import { mlp } from "./mlp.ts";
+import { norm } from "./norm.ts";
+import { type Packed, predecessors } from "./pack.ts";
+import { layerNames, outerNames, type Params, param } from "./params.ts";
+
+/**
+ * Final hidden states of packed tokens, after the last norm.
+ *
+ * @param packed ids, positions and ranges of N tokens (`packSequences`, `packTree`)
+ * @returns [N, C]
+ * @throws InputError for an id outside the vocabulary or a position beyond `maxPositions`
+ * @example const hidden = forwardHidden(config, params, packSequences([[1, 2, 3]]));
+ */
+export function forwardHidden(config: TransformerConfig, params: Params, packed: Packed): Tensor {
+  return scope(() => {
+    const device = tokenEmbedding(config, params).device;
+    const spans = attentionSpans(packed.ranges, packed.ids.length, device);
+    return runDecoder(config, params, packed.ids, packed.positions, (q, k, v) => attention(q, k, v, spans));
+  });
+}
+
+/**
+ * Next-token logits of hidden states: hidden · headᵀ, with the token embedding as head if tied.
+ *
+ * @param hidden [M, C]
+ * @returns [M, V]
+ * @example const scores = logits(config, params, forwardHidden(config, params, packed));
+ */
+export function logits(config: TransformerConfig, params: Params, hidden: Tensor): Tensor {
+  return linear(hidden, param(params, `${outerNames(config).head}.weight`));
+}
+
+/**
+ * Logits that predict chosen tokens of a packed row. Only their rows go through the head: with a large vocabulary the
+ * head is most of the work, and most tokens (prompts, observations) need no prediction.
+ *
+ * @param targets rows of `packed` whose prediction is wanted [M]
+ * @returns [M, V]; row m predicts token `targets[m]`
+ * @throws InputError if a target is the first token of a sequence, which nothing predicts
+ */
+export function targetLogits(
+  config: TransformerConfig,
+  params: Params,
+  packed: Packed,
+  targets: Int32Array,
+): Tensor {
+  const before = predecessors(packed);
+  const rows = targets.map((target) => {
+    if (before[target] >= 0) return before[target];
+    throw new InputError(
+      `Token ${target} of ${before.length} has no predecessor that predicts it. Leave the first token of each sequence out of targets.`,
+    );
+  });
+  return scope(() => {
+    const hidden = forwardHidden(config, params, packed);
+    return logits(config, params, take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0));
+  });
+}
+
+/**
+ * log p(token | what it sees) of chosen tokens of a packed row, at `temperature` (default 1).
+ *
+ * @param targets rows of `packed` [M]
+ * @returns [M], differentiable in the parameters
+ * @throws InputError as `targetLogits`
+ * @example
+ * const packed = packTree({ prefix: [5, 6], branches: [[7, 8]] });
+ * const logProbs = tokenLogProbs(config, params, packed, Int32Array.of(2, 3)); // of 7 and 8
+ */
+export function tokenLogProbs(
+  config: TransformerConfig,
+  params: Params,
+  packed: Packed,
+  targets: Int32Array,
+  { temperature = 1 }: { temperature?: number } = {},
+): Tensor {
+  return scope(() => {
+    const scores = targetLogits(config, params, packed, targets); // [M, V]
+    const ids = targets.map((target) => packed.ids[target]);
+    return logProbGather(scores, tensor(ids, { dtype: "i32", device: scores.device }), { temperature });
+  });
+}
+
+/**
+ * The decoder without its head, with attention left to `attend`: `forwardHidden` attends inside the packed row,
+ * `DecodeSession` over its cache.
+ *
+ * @param ids token ids [N]
+ * @param positions [N]
+ * @returns [N, C]
+ */
+export function runDecoder(
+  config: TransformerConfig,
+  params: Params,
+  ids: Int32Array,
+  positions: Int32Array,
+  attend: Attend,
+): Tensor {
+  checkTokens(config, ids, positions);
+  const device = tokenEmbedding(config, params).device;
+  const names = outerNames(config);
+  const at = tensor(positions, { dtype: "i32", device }); // [N]
+  const tokens = tensor(ids, { dtype: "i32", device }); // [N]
+  let x = embedding(tokenEmbedding(config, params), tokens); // [N, C]
+  if (config.modelType === "gpt") x = add(x, embedding(param(params, `${names.positions}.weight`), at));
+  for (let layer = 0; layer < config.numLayers; layer++) {
+    const parts = layerNames(config, layer);
+    const normed = norm(config, params, parts.attentionNorm, x);
+    x = add(
+      x,
+      selfAttention(config, params, parts, normed, at, (q, k, v) => attend(q, k, v, layer)),
+    );
+    x = add(x, mlp(config, params, parts, norm(config, params, parts.mlpNorm, x)));
+  }
+  return norm(config, params, names.finalNorm, x);
+}
+
+/** The token embedding [V, C]; its device and dtype are the model's. */
+export function tokenEmbedding(config: TransformerConfig, params: Params): Tensor {
+  return param(params, `${outerNames(config).embedding}.weight`);
+}
+
+function checkTokens(config: TransformerConfig, ids: Int32Array, positions: Int32Array): void {
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i] < 0 || ids[i] >= config.vocabSize)
+      throw new InputError(
+        `Token ${i} has id ${ids[i]}, the vocabulary ${config.vocabSize} ids. Encode with the model's own tokenizer.`,
+      );
+    if (positions[i] < 0 || positions[i] >= config.maxPositions)
+      throw new InputError(
+        `Token ${i} is at position ${positions[i]}, the model takes ${config.maxPositions} positions. Shorten the sequence or use a model with a larger maxPositions.`,
+      );
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * Model folders (gpt/, qwen3/): weights, logits, gradients, AdamW trajectories, greedy decoding, packed and tree batches,
+ * through the public API of @pact/nn. Tolerances from test/golden/README.md: float64 1e-9 · max(1, |ref|); in float32
+ * logits 5e-5, loss 5e-6, gradients 2e-5 of their tensor's largest entry.
+ */
+import { access, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  ConfigError,
+  configFromJson,
+  DecodeSession,
+  forwardHidden,
+  logits,
+  type Packed,
+  type Params,
+  packSequences,
+  packTree,
+  paramsFromSafetensors,
+  readSafetensors,
+  type SafetensorsEntry,
+  type TransformerConfig,
+  tokenLogProbs,
+} from "@pact/nn";
+import {
+  mean,
+  mul,
+  neg,
+  reshape,
+  sampleTokens,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from "@pact/tensor";
+import { type Context, compare, type Outcome, readJson, relative, runCase, Unsupported } from "./format.ts";
+import { checkTrajectories, type TrajectoryReference } from "./trajectory.ts";
+
+type Reference = TrajectoryReference & {
+  inputIds: number[][];
+  greedy?: { prompt: number[]; tokens: number[] };
+  packed?: { inputIds: number[][]; segments: number[][] };
+  tree?: {
+    inputIds: number[][];
+    segments: number[][];
+    weights: number[][];
+    logProbs: number[][];
+    loss: number;
+  };
+  lossBf16Weights?: number;
+};
+
+/** A loaded model folder. */
+export type GoldenModel = {
+  readonly context: Context;
+  readonly config: TransformerConfig;
+  readonly params: Params;
+  readonly reference: Reference;
+  readonly arrays: ReadonlyMap<string, SafetensorsEntry>;
+};
+
+type Check = (model: GoldenModel, folder: string) => Promise<string[]>;
+
+const checks: readonly [
+  name: string,
+  has: (reference: Reference, arrays: Set<string>) => boolean,
+  check: Check,
+][] = [
+  ["logits", (_, arrays) => arrays.has("logits"), checkLogits],
+  ["loss", (reference) => reference.loss !== undefined, checkLoss],
+  ["gradients", (_, arrays) => arrays.has("grad"), checkGradients],
+  ["trajectory", (reference) => reference.trajectory !== undefined, checkTrajectories],
+  ["greedy", (reference) => reference.greedy !== undefined, checkGreedy],
+  ["packed", (reference) => reference.packed !== undefined, checkPacked],
+  ["tree", (reference) => reference.tree !== undefined, checkTree],
+  ["bf16", (_, arrays) => arrays.has("logits_bf16_weights"), checkBf16],
+];
+
+/** Checks one model folder: a count for each section that its reference has. */
+export async function checkModel(context: Context, folder: string, name: string): Promise<Outcome[]> {
+  const path = join(folder, name);
+  const reference = await readJson<Reference>(path, "reference.json");
+  const arrays = readSafetensors(await readFile(join(path, "reference.safetensors")));
+  const sections = new Set([...arrays.keys()].map((key) => (key.startsWith("grad.") ? "grad" : key)));
+  const outcomes: Outcome[] = [];
+  for (const [section, has, check] of checks) {
+    if (!has(reference, sections)) continue;
+    outcomes.push(
+      await runCase(`${name}/${section}`, async () => {
+        const weights = (await exists(join(path, "f32"))) ? join(path, "f32") : path;
+        const { config, params } = await loadWeights(context, weights);
+        return check({ context, config, params, reference, arrays }, path);
+      }),
+    );
+  }
+  return outcomes;
+}
+
+async function loadWeights({ dtype, device }: Context, path: string) {
+  const json = await readJson<unknown>(path, "config.json");
+  try {
+    const config = configFromJson(json);
+    const bytes = await readFile(join(path, "model.safetensors"));
+    return { config, params: paramsFromSafetensors(config, bytes, { dtype, device }) };
+  } catch (error) {
+    if (error instanceof ConfigError) throw new Unsupported(error.message);
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Bounds of one quantity: relative in f64, the file's suggestion in f32. */
+function bounds(context: Context, float32: number): (reference: number) => number {
+  return context.dtype === "f64" ? relative(1e-9) : () => float32;
+}
+
+function entry(model: GoldenModel, name: string): Float64Array {
+  const found = model.arrays.get(name);
+  if (found?.data instanceof Float64Array) return found.data;
+  throw new Error(`reference.safetensors has no float64 "${name}"`);
+}
+
+/** Logits of every packed token, read back. */
+async function allLogits({ config, params }: Pick<GoldenModel, "config" | "params">, packed: Packed) {
+  const scores = scope(() => logits(config, params, forwardHidden(config, params, packed)));
+  return scores.data();
+}
+
+async function checkLogits(model: GoldenModel): Promise<string[]> {
+  const packed = packSequences(model.reference.inputIds);
+  const hidden = forwardHidden(model.config, model.params, packed);
+  const bound = bounds(model.context, 5e-5);
+  return [
+    ...compare("final_norm", await hidden.data(), entry(model, "final_norm"), bound),
+    ...compare("logits", await allLogits(model, packed), entry(model, "logits"), bound),
+  ];
+}
+
+/** Mean cross-entropy of token t + 1 from tokens ≤ t over all rows of a batch. */
+export function batchLoss(config: TransformerConfig, params: Params, inputIds: number[][]): Tensor {
+  const packed = packSequences(inputIds);
+  const targets = packed.positions.map((position, i) => (position > 0 ? i : -1)).filter((i) => i >= 0);
+  return neg(mean(tokenLogProbs(config, params, packed, targets)));
+}
+
+async function checkLoss(model: GoldenModel): Promise<string[]> {
+  const loss = scope(() => batchLoss(model.config, model.params, model.reference.inputIds));
+  return compare("loss", [await loss.item()], [model.reference.loss], bounds(model.context, 5e-6));
+}
+
+async function checkGradients(model: GoldenModel): Promise<string[]> {
+  const { grads } = valueAndGrad((params: Params) =>
+    batchLoss(model.config, params, model.reference.inputIds),
+  )(model.params);
+  return compareGradients(model, "grad.", grads);
+}
+
+async function compareGradients(model: GoldenModel, prefix: string, grads: Params): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [name, gradient] of Object.entries(grads)) {
+    const expected = entry(model, prefix + name);
+    // The gradient of a key bias is exactly 0 (softmax ignores a constant shift): its rounding noise has no scale of
+    // its own, so the key weight's is used.
+    const scaled = name.endsWith("k_proj.bias")
+      ? entry(model, prefix + name.replace(/bias$/, "weight"))
+      : expected;
+    const largest = scaled.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+    const bound = bounds(model.context, 2e-5 * largest);
+    problems.push(...compare(prefix + name, await gradient.data(), expected, bound));
+  }
+  return problems;
+}
+
+async function checkGreedy({ config, params, reference }: GoldenModel): Promise<string[]> {
+  const { prompt, tokens } = reference.greedy!;
+  using session = new DecodeSession(config, params, {
+    prompts: [prompt],
+    rows: [{ prompt: 0, capacity: tokens.length }],
+  });
+  const decoded: number[] = [];
+  let scores = session.prefill();
+  while (decoded.length < tokens.length) {
+    const { ids } = sampleTokens(scores, new Uint32Array(2), { temperature: 0 });
+    decoded.push((await ids.data())[0]);
+    scores = session.append([{ row: 0, ids: decoded.slice(-1) }]);
+  }
+  return compare("token", decoded, tokens, () => 0);
+}
+
+/** Splits a row into its segments' token lists, in order. */
+function segmentsOf({ inputIds, segments }: { inputIds: number[][]; segments: number[][] }): number[][] {
+  const lists: number[][] = [];
+  inputIds[0].forEach((id, i) => {
+    const segment = segments[0][i];
+    while (lists.length <= segment) lists.push([]);
+    lists[segment].push(id);
+  });
+  return lists;
+}
+
+async function checkPacked(model: GoldenModel): Promise<string[]> {
+  const packed = packSequences(segmentsOf(model.reference.packed!));
+  return compare(
+    "packed.logits",
+    await allLogits(model, packed),
+    entry(model, "packed.logits"),
+    bounds(model.context, 5e-5),
+  );
+}
+
+async function checkTree(model: GoldenModel): Promise<string[]> {
+  const tree = model.reference.tree!;
+  const [prefix, ...branches] = segmentsOf(tree);
+  const packed = packTree({ prefix, branches });
+  const targets = packed.ids.map((_, i) => i).slice(prefix.length);
+  const { dtype, device } = model.context;
+  const weights = tensor(Float64Array.from(tree.weights.flat()), { dtype, device });
+  const objective = valueAndGrad(
+    (params: Params): readonly [Tensor, Tensor] => {
+      const logProbs = tokenLogProbs(model.config, params, packed, targets);
+      return [neg(sum(mul(weights, logProbs))), reshape(logProbs, [targets.length])];
+    },
+    { aux: true },
+  );
+  const { value, aux, grads } = objective(model.params);
+  return [
+    ...compare(
+      "tree.logits",
+      await allLogits(model, packed),
+      entry(model, "tree.logits"),
+      bounds(model.context, 5e-5),
+    ),
+    ...compare("tree.logProbs", await aux.data(), tree.logProbs.flat(), bounds(model.context, 5e-5)),
+    ...compare("tree.loss", [await value.item()], [tree.loss], bounds(model.context, 5e-5)),
+    ...(await compareGradients(model, "tree.grad.", grads)),
+  ];
+}
+
+async function checkBf16(model: GoldenModel, path: string): Promise<string[]> {
+  const weights = await loadWeights(model.context, join(path, "bf16"));
+  const packed = packSequences(model.reference.inputIds);
+  const problems = compare(
+    "logits_bf16_weights",
+    await allLogits(weights, packed),
+    entry(model, "logits_bf16_weights"),
+    bounds(model.context, 5e-5),
+  );
+  const expected = model.reference.lossBf16Weights;
+  if (expected === undefined) return problems;
+  const loss = scope(() => batchLoss(weights.config, weights.params, model.reference.inputIds));
+  return [
+    ...problems,
+    ...compare("lossBf16Weights", [await loss.item()], [expected], bounds(model.context, 5e-6)),
+  ];
+}

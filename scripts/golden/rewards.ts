@@ -1,0 +1,133 @@
+/**
+ * rewards.json: call matching, turn rewards, answer F1 and solve metrics, through the public API of @pact/pact and
+ * @pact/tools-sim, in f64 on the host. Tolerance 1e-12, assignments exact.
+ */
+import {
+  answerF1,
+  type Call,
+  extractAnswer,
+  greedyAssignment,
+  type Json,
+  optimalAssignment,
+  type RewardTurn,
+  similarityMatrix,
+  turnRewards,
+} from "@pact/pact";
+import { parseAssistant, solveScore } from "@pact/tools-sim";
+import { compare, type Outcome, readJson, relative, runCase, Unsupported } from "./format.ts";
+
+type ReferenceCall = { readonly name: string; readonly parameters: { readonly [key: string]: Json } };
+
+/** Inputs of all kinds; each kind has some of them. */
+type Inputs = {
+  readonly predicted: Call[];
+  readonly reference: ReferenceCall[];
+  readonly similarity: number[][];
+  readonly turns: RewardTurn[];
+  readonly answer: string;
+  readonly response: string;
+  readonly feedback: string[];
+  readonly unsolved: Record<string, string[]>;
+};
+
+/** Expected outputs: numbers, lists of numbers, matrices, and assignments that may hold null. */
+type Outputs = Readonly<Record<string, unknown>>;
+type RewardCase = {
+  readonly name: string;
+  readonly kind: string;
+  readonly inputs: Inputs;
+  readonly outputs: Outputs;
+};
+
+/** Checks every case of rewards.json. */
+export async function checkRewards(folder: string): Promise<Outcome[]> {
+  const { cases } = await readJson<{ cases: RewardCase[] }>(folder, "rewards.json");
+  const outcomes: Outcome[] = [];
+  for (const { name, kind, inputs, outputs } of cases) {
+    outcomes.push(
+      await runCase(`rewards/${kind}/${name}`, () => {
+        if (!Object.hasOwn(table, kind)) throw new Unsupported(`no kind "${kind}"`);
+        return compareAll(table[kind](inputs), outputs);
+      }),
+    );
+  }
+  return outcomes;
+}
+
+const references = (calls: readonly ReferenceCall[]): Call[] =>
+  calls.map(({ name, parameters }) => ({ name, arguments: parameters }));
+
+/** Both assignments of a similarity matrix, under the file's names. */
+function assignments(similarity: number[][]): Record<string, unknown> {
+  const optimal = optimalAssignment(similarity);
+  const greedy = greedyAssignment(similarity);
+  return {
+    optimalValue: optimal.value,
+    optimalAssignment: optimal.columns,
+    greedyAssignment: greedy.columns,
+    greedyValue: greedy.value,
+  };
+}
+
+const table: Record<string, (inputs: Inputs) => Record<string, unknown>> = {
+  assignment: ({ similarity }) => assignments(similarity),
+
+  matching({ predicted, reference }) {
+    const similarity = similarityMatrix(predicted, references(reference));
+    // One call a turn, so that the reward of a turn is the reward of its call.
+    const turns = predicted.map((call) => ({ calls: [call], answer: null }));
+    const rewards = (assignment: "optimal" | "greedy", unmatchedPenalty: number) =>
+      turnRewards(turns, references(reference), "", { assignment, unmatchedPenalty }).perTurn;
+    return {
+      similarity,
+      ...assignments(similarity),
+      greedyRewards: rewards("greedy", 0),
+      greedyRewardsPenaltyHalf: rewards("greedy", 0.5),
+      optimalRewards: rewards("optimal", 0),
+    };
+  },
+
+  turn_rewards({ turns, reference, answer }) {
+    const calls = turns.flatMap((turn) => (turn.answer === null ? turn.calls : []));
+    const greedy = turnRewards(turns, references(reference), answer, { assignment: "greedy" });
+    const optimal = turnRewards(turns, references(reference), answer, { assignment: "optimal" });
+    return {
+      ...assignments(similarityMatrix(calls, references(reference))),
+      turnRewards: greedy.perTurn,
+      trajectoryReward: greedy.total,
+      turnRewardsOptimal: optimal.perTurn,
+    };
+  },
+
+  answer_f1({ response, answer }) {
+    const given = extractAnswer(response);
+    return { f1: given === null ? 0 : answerF1(given, answer) };
+  },
+
+  solve_metrics({ response, feedback, unsolved }) {
+    const calls = parseAssistant(response).calls.map((call, i) => ({
+      name: call.function.name,
+      output: feedback[i],
+    }));
+    const { solveP, solveR, solveF1 } = solveScore(calls, unsolved);
+    return { solveP, solveR, solveF1 };
+  },
+};
+
+/** Compares what was computed with the outputs of the same name; a null output (not unique) is not compared. */
+function compareAll(actual: Record<string, unknown>, expected: Outputs): string[] {
+  const problems: string[] = [];
+  for (const [name, value] of Object.entries(expected)) {
+    if (value === null || name === "optimalUnique") continue;
+    if (!Object.hasOwn(actual, name)) throw new Unsupported(`no output "${name}"`);
+    const tolerance = name.endsWith("Assignment") ? () => 0 : relative(1e-12);
+    problems.push(...compare(name, flatten(actual[name]), flatten(value), tolerance));
+  }
+  return problems;
+}
+
+/** Numbers of a scalar, list or matrix; an unmatched row (null) as −1. */
+function flatten(value: unknown): number[] {
+  if (Array.isArray(value)) return value.flatMap(flatten);
+  return [value === null ? -1 : Number(value)];
+}
