@@ -1,0 +1,94 @@
+/**
+ * The `pact` command: finds the command, answers `--help` and `--version`, turns errors into one clear line and an
+ * exit code. Commands are loaded when they run, so that help is instant.
+ */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Command, commandHelp, programHelp } from "./cli/help.ts";
+import { helpOption, nearest, parseOptions, UsageError } from "./cli/options.ts";
+import { trainHelp } from "./cli/train-options.ts";
+
+const commands: Readonly<Record<string, Command>> = {
+  train: {
+    ...trainHelp,
+    run: async (args) => (await import("./cli/train.ts")).train(args),
+  },
+  doctor: {
+    summary: "print the adapter and driver that compute here, and what is missing",
+    description: [
+      "Prints the WebGPU adapter, its driver (hardware, lavapipe, swiftshader or none), features and limits, what is " +
+        "missing and the command that gets it. Without an adapter everything runs on the cpu device.",
+    ],
+    options: { json: { kind: "flag", help: "print the same as one line of JSON" }, help: helpOption },
+    examples: [],
+    run: async (args) => (await import("./cli/doctor.ts")).doctor([...args]),
+  },
+};
+
+/** Where the program writes; tests pass their own. */
+export interface Output {
+  readonly out: (text: string) => void;
+  readonly error: (text: string) => void;
+}
+
+const standardOutput: Output = {
+  out: (text) => void process.stdout.write(text),
+  error: (text) => void process.stderr.write(text),
+};
+
+/**
+ * Runs the program.
+ *
+ * @param args what follows `pact` on the command line
+ * @returns the exit code: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C
+ * @example process.exitCode = await main(["train", "--steps", "2"]);
+ */
+export async function main(args: readonly string[], output: Output = standardOutput): Promise<number> {
+  try {
+    const [name, ...rest] = args;
+    if (name === "--help") {
+      output.out(programHelp(commands));
+      return 0;
+    }
+    if (name === "--version") {
+      output.out(`${version()}\n`);
+      return 0;
+    }
+    if (name === undefined || !Object.hasOwn(commands, name)) throw new UsageError(unknownCommand(name));
+    const command = commands[name];
+    const { help } = parseOptions(`pact ${name}`, { ...command.options, help: helpOption }, rest);
+    if (help) {
+      output.out(commandHelp(name, command));
+      return 0;
+    }
+    return await command.run(rest);
+  } catch (error) {
+    output.error(`${describe(error)}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+function unknownCommand(name: string | undefined): string {
+  const known = Object.keys(commands);
+  if (name === undefined)
+    return `pact: no command given. Commands: ${known.join(", ")}. See \`pact --help\`.`;
+  const guess = nearest(name, [...known, "--help", "--version"]);
+  const kind = name.startsWith("-") ? "option" : "command";
+  const shown = JSON.stringify(name.slice(0, 60));
+  return `pact: unknown ${kind} ${shown}.${guess === undefined ? "" : ` Did you mean ${guess}?`} See \`pact --help\`.`;
+}
+
+/** One line for a person; the stack too under PACT_DEBUG=1. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return `pact: ${String(error)}`;
+  if (process.env.PACT_DEBUG === "1" && !(error instanceof UsageError)) return error.stack ?? error.message;
+  if (error instanceof UsageError) return error.message;
+  return `pact: ${error.message.replace(/\s*\n\s*/g, " ")}`;
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return String((manifest as { version?: unknown }).version);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main(process.argv.slice(2));

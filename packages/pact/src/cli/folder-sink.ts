@@ -1,0 +1,90 @@
+/**
+ * A `RunSink` that is a run folder (layout: `run-folder.ts`). Timings are added here, under `time`, so that without
+ * that field the metrics of two runs of one seed on one device are equal line by line.
+ */
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type {
+  Checkpoint,
+  EvaluationResult,
+  RolloutRecord,
+  RunConfig,
+  RunSink,
+  StepMetrics,
+} from "../run-sink.ts";
+import { appendLine, writeWhole } from "./run-folder.ts";
+
+/** Files that make a checkpoint loadable by itself, beside its `model.safetensors`. */
+export interface ModelFiles {
+  /** `config.json` of the model. */
+  readonly config: string;
+  /** `tokenizer.json`. */
+  readonly tokenizer: string;
+}
+
+/**
+ * The sink of one run.
+ *
+ * @param folder an existing, empty run folder
+ * @param now clock in seconds, for tests
+ */
+export class FolderSink implements RunSink {
+  readonly #folder: string;
+  readonly #files: ModelFiles;
+  readonly #now: () => number;
+  readonly #began: number;
+  #last: number;
+
+  constructor(folder: string, files: ModelFiles, now: () => number = () => performance.now() / 1000) {
+    this.#folder = folder;
+    this.#files = files;
+    this.#now = now;
+    this.#began = now();
+    this.#last = this.#began;
+  }
+
+  /** Writes `config.json`. */
+  async config(config: RunConfig): Promise<void> {
+    writeWhole(join(this.#folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  }
+
+  /** Appends to `metrics.jsonl`, with the seconds since the previous record and since the start. */
+  async metrics(line: StepMetrics): Promise<void> {
+    const now = this.#now();
+    const time = { seconds: round(now - this.#last), elapsed: round(now - this.#began) };
+    this.#last = now;
+    appendLine(join(this.#folder, "metrics.jsonl"), { ...line, time });
+  }
+
+  /** Appends to `rollouts.jsonl`. */
+  async rollout(record: RolloutRecord): Promise<void> {
+    appendLine(join(this.#folder, "rollouts.jsonl"), record);
+  }
+
+  /** Appends to `evaluations.jsonl`. */
+  async evaluation(result: EvaluationResult): Promise<void> {
+    appendLine(join(this.#folder, "evaluations.jsonl"), result);
+    this.#last = this.#now();
+  }
+
+  /** Writes `checkpoints/step-<n>/` with model, configuration and tokenizer: a folder that loads by itself. */
+  async checkpoint({ step, model }: Checkpoint): Promise<void> {
+    const place = join(this.#folder, "checkpoints", `step-${String(step).padStart(6, "0")}`);
+    const temporary = `${place}.${process.pid}.tmp`;
+    try {
+      mkdirSync(temporary, { recursive: true });
+      writeWhole(join(temporary, "model.safetensors"), model);
+      writeWhole(join(temporary, "config.json"), this.#files.config);
+      writeWhole(join(temporary, "tokenizer.json"), this.#files.tokenizer);
+      renameSync(temporary, place);
+    } catch (error) {
+      rmSync(temporary, { recursive: true, force: true });
+      throw error;
+    }
+    this.#last = this.#now();
+  }
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}

@@ -1,0 +1,102 @@
+/**
+ * The run folder: where it lies, how it is claimed, and how files get into it whole.
+ *
+ *   runs/<id>/  config.json · metrics.jsonl · rollouts.jsonl · evaluations.jsonl · summary.json · report.html
+ *               checkpoints/step-<n>/ model.safetensors · config.json · tokenizer.json
+ *
+ * Whole files are written beside their place and renamed over it, so a reader sees the old file or the new one, never
+ * half of one. The two `.jsonl` files grow by whole lines; a kill can cut the last line, which readers ignore.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+
+/** A run folder that can not be used. Its message ends with what to do. */
+export class RunFolderError extends Error {
+  override readonly name = "RunFolderError";
+  readonly code = "ERR_PACT_RUN_FOLDER";
+}
+
+/**
+ * The folder of a run that was given no `--run-dir`: `runs/<UTC time>-<method>-seed<seed>`, below the working folder.
+ *
+ * @example defaultRunFolder("pact", 1, new Date(0)) // "runs/1970-01-01-000000-pact-seed1"
+ */
+export function defaultRunFolder(method: string, seed: number, date: Date = new Date()): string {
+  const [day, time] = date.toISOString().split("T");
+  return join("runs", `${day}-${time.slice(0, 8).replaceAll(":", "")}-${method}-seed${seed}`);
+}
+
+/**
+ * Makes sure a folder can hold a new run, and creates it.
+ *
+ * @returns its absolute path
+ * @throws RunFolderError if the path is a file or a folder that holds anything, or can not be created
+ */
+export function claimRunFolder(path: string): string {
+  const folder = resolve(path);
+  try {
+    mkdirSync(folder, { recursive: true });
+    if (readdirSync(folder).length === 0) return folder;
+  } catch (error) {
+    throw new RunFolderError(
+      `cannot create the run folder ${folder} (${errorCode(error)}). Choose another with --run-dir <path>.`,
+      { cause: error },
+    );
+  }
+  throw new RunFolderError(
+    `the run folder ${folder} is not empty; a run never overwrites another. ` +
+      "Choose another with --run-dir <path>, or empty it.",
+  );
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
+
+/**
+ * Writes a file so that it is there whole or not at all: to a temporary name in the same folder, flushed, then renamed.
+ * On an error the temporary file is removed and an older file stays as it was.
+ */
+export function writeWhole(path: string, content: string | Uint8Array): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  try {
+    const file = openSync(temporary, "w");
+    try {
+      const bytes = typeof content === "string" ? Buffer.from(content, "utf8") : content;
+      for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Appends one value as one line of JSON, in a single write. */
+export function appendLine(path: string, value: unknown): void {
+  const file = openSync(path, "a");
+  try {
+    const bytes = Buffer.from(`${JSON.stringify(value)}\n`, "utf8");
+    for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Size of a file in bytes, or undefined if there is none. */
+export function fileSize(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
+}

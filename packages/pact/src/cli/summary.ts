@@ -1,0 +1,61 @@
+/** What a run ends with: the record of `--json`, and the table a person reads. */
+import type { EvaluationResult, SolveScores } from "../run-sink.ts";
+import type { Paint } from "./terminal.ts";
+
+/** Solve-P, Solve-R and Solve-F1 of one decoding. */
+export type Scores = Pick<SolveScores, "solveP" | "solveR" | "solveF1">;
+/** Scores of one evaluation, by decoding. */
+export interface ScoresByDecoding {
+  readonly sampled: Scores;
+  readonly greedy: Scores;
+}
+
+/** The last line of `pact train --json`. */
+export interface RunResult {
+  /** `webgpu` or `cpu`. */
+  readonly device: string;
+  /** `hardware`, `lavapipe`, `swiftshader` or `none`. */
+  readonly driver: string;
+  readonly seed: number;
+  /** Steps done; fewer than asked for after Ctrl-C. */
+  readonly steps: number;
+  /** Wall clock of the whole run. */
+  readonly seconds: number;
+  /** Tokens sampled and trained on, evaluations included. */
+  readonly tokens: number;
+  readonly before: ScoresByDecoding | null;
+  readonly after: ScoresByDecoding | null;
+  readonly runDir: string;
+}
+
+/** The scores of an evaluation as `--json` gives them: three numbers per decoding. */
+export function scoresOf(evaluation: EvaluationResult | undefined): ScoresByDecoding | null {
+  if (evaluation === undefined) return null;
+  const pick = ({ solveP, solveR, solveF1 }: SolveScores): Scores => ({ solveP, solveR, solveF1 });
+  return { sampled: pick(evaluation.sampled), greedy: pick(evaluation.greedy) };
+}
+
+/** The before/after table for the terminal, as lines. */
+export function summaryTable(result: Pick<RunResult, "before" | "after">, paint: Paint): string[] {
+  const { before, after } = result;
+  if (before === null && after === null) return [];
+  const cells = (scores: Scores | undefined): string =>
+    scores === undefined
+      ? "    –      –      –"
+      : [scores.solveP, scores.solveR, scores.solveF1].map((v) => v.toFixed(3).padStart(5)).join("  ");
+  const row = (name: string, a: Scores | undefined, b: Scores | undefined): string => {
+    const difference = a !== undefined && b !== undefined ? b.solveF1 - a.solveF1 : undefined;
+    const text =
+      difference === undefined
+        ? ""
+        : `${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(3)}`.padStart(9);
+    const change = difference === undefined ? "" : paint(difference < 0 ? "bad" : "good", text);
+    return `  ${name.padEnd(9)} ${cells(a)}    ${cells(b)}  ${change}`;
+  };
+  return [
+    paint("dim", `  ${"Solve".padEnd(9)} ${"before".padEnd(19)}    after`),
+    paint("dim", `  ${"".padEnd(9)}     P      R     F1        P      R     F1   change`),
+    row("sampled", before?.sampled, after?.sampled),
+    row("greedy", before?.greedy, after?.greedy),
+  ];
+}

@@ -1,0 +1,85 @@
+/** The options of `pact train`, its help, and nothing heavy: `--help` loads no tensor library. */
+import { helpOption, type OptionValues } from "./options.ts";
+
+/** Steps of a run when `--steps` is not given: what the documented results were made with. */
+const defaultSteps = 40;
+
+/** The table behind parsing and `--help` of `pact train`. */
+export const trainOptions = {
+  env: {
+    kind: "choice",
+    choices: ["ftrl-like", "ftrl"],
+    default: "ftrl-like",
+    help: "tasks: generated worlds, or the published FTRL rows with their recorded tool outputs (needs --data)",
+  },
+  data: {
+    kind: "path",
+    defaultText: "none",
+    help: "folder with the FTRL files; only with --env ftrl",
+  },
+  method: {
+    kind: "choice",
+    choices: ["pact", "matchtir", "sft"],
+    default: "pact",
+    help: "objective: PACT, its prompt-only part L^x alone, or imitation of the expert episodes alone",
+  },
+  device: {
+    kind: "choice",
+    choices: ["auto", "webgpu", "cpu"],
+    default: "auto",
+    help: "where tensors live; auto takes the best WebGPU adapter and falls back to cpu",
+  },
+  seed: {
+    kind: "integer",
+    unit: "number",
+    min: 0,
+    max: 4294967295,
+    default: 1,
+    help: "seed of every random stream; same seed and device, same run",
+  },
+  steps: {
+    kind: "integer",
+    unit: "steps",
+    min: 1,
+    max: 1000000,
+    default: defaultSteps,
+    help: "optimiser batches; every schedule runs over this length",
+  },
+  "run-dir": {
+    kind: "path",
+    defaultText: "runs/<time>-<method>-seed<seed>",
+    help: "folder for everything the run writes; must be new or empty",
+  },
+  "eval-tasks": {
+    kind: "integer",
+    unit: "tasks",
+    min: 4,
+    max: 100000,
+    default: 200,
+    help: "held-out tasks of each evaluation, in equal parts from the four categories",
+  },
+  json: {
+    kind: "flag",
+    help: "print progress to standard error and the result as one line of JSON to standard output",
+  },
+  help: helpOption,
+} as const;
+
+/** Parsed options of `pact train`. */
+export type TrainOptions = OptionValues<typeof trainOptions>;
+
+/** `pact train` for the dispatcher, without its `run`. */
+export const trainHelp = {
+  summary: "train the base policy with PACT and report before and after",
+  description: [
+    "Evaluates the base policy on held-out tasks, trains it, evaluates it again (sampled at temperature 1 and greedy), and " +
+      "writes a run folder: config.json, metrics.jsonl, rollouts.jsonl, evaluations.jsonl, summary.json, checkpoints/ and report.html.",
+    "Ctrl-C once finishes the current step, then saves the checkpoint and a report of what was done; twice stops at once.",
+  ],
+  options: trainOptions,
+  examples: [
+    ["pact train", "the whole road with its defaults; the same as npm start in a checkout"],
+    ["pact train --method matchtir --seed 2 --run-dir runs/matchtir-2", "a baseline beside it"],
+    ["pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2", "the published FTRL rows"],
+  ],
+} as const;
