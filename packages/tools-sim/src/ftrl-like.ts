@@ -266,7 +266,7 @@ function followChain(world: World, chain: Chain): (string | number)[] {
 }
 
 /** `the age of the mayor of "Bavo"`. */
-export function phraseChain(chain: Chain): string {
+function phraseChain(chain: Chain): string {
   const nouns = [...chain.relations].reverse().map((name) => `the ${name} of `);
   return `${nouns.join("")}"${chain.entity}"`;
 }

@@ -7,7 +7,7 @@ import { isObject } from "./json.ts";
 import type { Json, JsonObject } from "./types.ts";
 
 /** Larger files are refused: these sets have a few megabytes. */
-export const maxFileBytes = 256 * 2 ** 20;
+const maxFileBytes = 256 * 2 ** 20;
 
 /** One line of a file, with checked access to its fields. */
 export class Row {
