@@ -1,0 +1,41 @@
+/**
+ * What a device must be able to do. Two backends implement it: `cpu` (plain loops, the specification) and `webgpu`.
+ */
+import type { DType, TypedArray } from "../dtype.ts";
+import type { Op } from "../op.ts";
+import type { Storage, Tensor } from "../tensor.ts";
+
+/** Counters of work done, for benchmarks and for the tests that forbid recompiling. */
+export interface BackendStats {
+  /** Compute pipelines built since start. */
+  pipelines: number;
+  /** Kernels started. */
+  dispatches: number;
+  /** Command buffers handed to the device. */
+  submits: number;
+  /** Bind groups made (cached ones are not made again). */
+  bindGroups: number;
+}
+
+export interface Backend {
+  readonly kind: "cpu" | "webgpu";
+  readonly stats: BackendStats;
+  /** True if elements of `dtype` can be stored. */
+  supports(dtype: DType): boolean;
+  /** Memory for `size` elements; the contents are undefined unless `data` is given. */
+  allocate(dtype: DType, size: number, data?: TypedArray): TypedArray | GPUBuffer;
+  free(storage: Storage): void;
+  /** Bytes that `size` elements take on this device. */
+  byteLength(dtype: DType, size: number): number;
+  /** Runs an operation; inputs and outputs are on this device, outputs are contiguous and freshly allocated. */
+  run<A>(op: Op<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void;
+  /** Copies `source` into the window `target` of the same shape and dtype. */
+  copy(source: Tensor, target: Tensor): void;
+  /** Sets every element of a contiguous tensor that owns its storage to 0. */
+  zero(target: Tensor): void;
+  /** The elements of a contiguous tensor. */
+  read(tensor: Tensor): Promise<TypedArray>;
+  /** Waits until all work handed over so far is done. */
+  synchronize(): Promise<void>;
+  destroy(): void;
+}

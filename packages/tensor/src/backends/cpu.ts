@@ -1,0 +1,69 @@
+/**
+ * The cpu backend: runs each record's plain loops on host arrays, in f32 or f64. It is the specification that the GPU
+ * is tested against, written to be read, not to be fast.
+ */
+import { allocate, type DType, type TypedArray } from "../dtype.ts";
+import type { HostView, Op } from "../op.ts";
+import { walk } from "../ops/elementwise.ts";
+import type { Storage, Tensor } from "../tensor.ts";
+import type { Backend, BackendStats } from "./backend.ts";
+
+function view(t: Tensor): HostView {
+  return {
+    data: t.storage.handle as TypedArray,
+    shape: t.shape,
+    strides: t.strides,
+    offset: t.offset,
+    dtype: t.dtype,
+  };
+}
+
+export class CpuBackend implements Backend {
+  readonly kind = "cpu";
+  readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
+
+  supports(_dtype: DType): boolean {
+    return true;
+  }
+
+  allocate(dtype: DType, size: number, data?: TypedArray): TypedArray {
+    return data ? data.slice() : allocate(dtype, size);
+  }
+
+  free(_storage: Storage): void {
+    // The garbage collector takes host arrays.
+  }
+
+  byteLength(dtype: DType, size: number): number {
+    return size * (dtype === "bool" ? 1 : dtype === "f64" ? 8 : 4);
+  }
+
+  run<A>(op: Op<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void {
+    this.stats.dispatches++;
+    op.cpu?.(inputs.map(view), outputs.map(view), attrs);
+  }
+
+  copy(source: Tensor, target: Tensor): void {
+    const [from, to] = [view(source), view(target)];
+    walk(source.shape, [from, to], (_i, [a, b]) => {
+      to.data[b] = from.data[a];
+    });
+  }
+
+  zero(target: Tensor): void {
+    view(target).data.fill(0);
+  }
+
+  async read(tensor: Tensor): Promise<TypedArray> {
+    const { data, offset } = view(tensor);
+    return data.slice(offset, offset + tensor.size);
+  }
+
+  async synchronize(): Promise<void> {
+    // Every operation is done when its call returns.
+  }
+
+  destroy(): void {
+    // Nothing is held.
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Frames a kernel's statements into a WGSL module: buffers, the parameter struct, and one invocation for each `i`.
+ */
+import type { KernelSource } from "./kernel.ts";
+
+/** Invocations per workgroup. */
+export const workgroupSize = 64;
+
+/** The whole module. Parameters `count` and `gridWidth` come first: invocations, and workgroups in one row of the grid. */
+export function moduleText(kernel: KernelSource): string {
+  const fields = ["count: u32", "gridWidth: u32", ...kernel.params.map((p) => `${p.name}: ${p.type}`)];
+  const buffers = kernel.buffers.map(
+    (b, k) =>
+      `@group(0) @binding(${k}) var<storage, ${b.write ? "read_write" : "read"}> ${b.name}: array<${b.type}>;`,
+  );
+  return `struct Params { ${fields.join(", ")} }
+${buffers.join("\n")}
+@group(0) @binding(${kernel.buffers.length}) var<uniform> p: Params;
+${kernel.helpers ?? ""}
+@compute @workgroup_size(${workgroupSize})
+fn main(@builtin(workgroup_id) gridPlace: vec3<u32>, @builtin(local_invocation_index) gridLane: u32) {
+  let i = (gridPlace.y * p.gridWidth + gridPlace.x) * ${workgroupSize}u + gridLane;
+  if (i >= p.count) { return; }
+${kernel.main}
+}
+`;
+}

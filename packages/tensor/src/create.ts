@@ -1,0 +1,136 @@
+/**
+ * Making tensors from numbers. Each function takes `{ dtype = "f32", device = the default device }`.
+ */
+import { type Device, defaultDevice } from "./device.ts";
+import { convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
+import { ShapeError, ValueError } from "./errors.ts";
+import { formatShape, type Shape, sizeOf } from "./shape.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Where and how to store a new tensor. */
+export interface CreateOptions {
+  /** Element type; default `f32` for plain numbers, the array's own type for typed arrays. */
+  dtype?: DType;
+  /** Default: the device of the last `init()`. */
+  device?: Device;
+}
+
+/** Numbers nested to any depth, every row of one length. */
+export type Nested = number | boolean | readonly Nested[];
+
+/** Sizes at each depth of nesting. */
+function nestedShape(data: Nested): number[] {
+  const shape: number[] = [];
+  let level: Nested = data;
+  while (Array.isArray(level)) {
+    shape.push(level.length);
+    level = level[0];
+  }
+  return shape;
+}
+
+function flatten(data: Nested, shape: readonly number[], depth: number, out: number[]): void {
+  if (depth === shape.length) {
+    if (typeof data !== "number" && typeof data !== "boolean") {
+      throw new ShapeError(
+        `tensor: expected a number at depth ${depth}, received ${Array.isArray(data) ? "an array" : typeof data}. Make every row the same depth.`,
+      );
+    }
+    out.push(Number(data));
+    return;
+  }
+  if (!Array.isArray(data) || data.length !== shape[depth]) {
+    throw new ShapeError(
+      `tensor: rows at depth ${depth} differ: expected ${shape[depth]} entries, received ${Array.isArray(data) ? data.length : "a number"}. Pad the rows to one length.`,
+    );
+  }
+  for (const row of data) flatten(row, shape, depth + 1, out);
+}
+
+/** Checks a shape given by the user. */
+export function checkShape(where: string, shape: Shape): void {
+  for (const d of shape) {
+    if (!Number.isInteger(d) || d < 0) {
+      throw new ShapeError(`${where}: ${formatShape(shape)} is no shape; use whole numbers of at least 0.`);
+    }
+  }
+}
+
+/**
+ * A tensor holding `data`: a number, nested arrays of numbers, or a typed array with a `shape` (default: one dimension).
+ *
+ * @throws ShapeError if rows differ in length or the data does not fill the shape.
+ * @example
+ * ```ts
+ * tensor([[1, 2], [3, 4]]); // f32[2, 2]
+ * tensor(new Int32Array([5, 6]), { shape: [2, 1] }); // i32[2, 1]
+ * ```
+ */
+export function tensor(data: Nested | TypedArray, options: CreateOptions & { shape?: Shape } = {}): Tensor {
+  const device = options.device ?? defaultDevice();
+  if (ArrayBuffer.isView(data)) {
+    const typed = data as TypedArray;
+    const shape = options.shape ?? [typed.length];
+    checkData(shape, typed.length);
+    const dtype = options.dtype ?? dtypeOf(typed);
+    return device.fromHost(shape, dtype, dtype === dtypeOf(typed) ? typed : convert(dtype, typed));
+  }
+  const nested = nestedShape(data);
+  const flat: number[] = [];
+  flatten(data, nested, 0, flat);
+  const shape = options.shape ?? nested;
+  checkData(shape, flat.length);
+  const dtype = options.dtype ?? (typeof firstLeaf(data) === "boolean" ? "bool" : "f32");
+  return device.fromHost(shape, dtype, convert(dtype, flat));
+}
+
+function firstLeaf(data: Nested): number | boolean | undefined {
+  let leaf: Nested | undefined = data;
+  while (Array.isArray(leaf)) leaf = leaf[0];
+  return leaf as number | boolean | undefined;
+}
+
+function checkData(shape: Shape, length: number): void {
+  checkShape("tensor", shape);
+  if (sizeOf(shape) !== length) {
+    throw new ShapeError(
+      `tensor: shape ${formatShape(shape)} holds ${sizeOf(shape)} elements, received ${length}. Pass a shape whose product is ${length}.`,
+    );
+  }
+}
+
+/** A tensor of `shape` filled with `value`. */
+export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
+  checkShape("full", shape);
+  const dtype = options.dtype ?? "f32";
+  const size = sizeOf(shape);
+  const data = convert(dtype, { length: 0 });
+  const filled = new (data.constructor as new (n: number) => TypedArray)(size);
+  if (value !== 0) filled.fill(dtype === "bool" ? 1 : value);
+  return (options.device ?? defaultDevice()).fromHost(shape, dtype, filled);
+}
+
+/** A tensor of zeros. */
+export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
+  return full(shape, 0, options);
+}
+
+/** A tensor of ones. */
+export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
+  return full(shape, 1, options);
+}
+
+/** The numbers 0, 1, …, n − 1. */
+export function arange(n: number, options: CreateOptions = {}): Tensor {
+  if (!Number.isInteger(n) || n < 0)
+    throw new ValueError(`arange: expected a whole number of at least 0, received ${n}.`);
+  const dtype = options.dtype ?? "f32";
+  return (options.device ?? defaultDevice()).fromHost(
+    [n],
+    dtype,
+    convert(
+      dtype,
+      Array.from({ length: n }, (_, i) => i),
+    ),
+  );
+}

@@ -1,0 +1,103 @@
+/**
+ * Public names of @pact/tensor. Inside the package, files import each other directly.
+ */
+export { grad, type ValueAndGrad, valueAndGrad, vjp } from "./autodiff.ts";
+export type { BackendStats } from "./backends/backend.ts";
+export { type AdapterReport, acquireAdapter, type DriverKind } from "./backends/webgpu/adapter.ts";
+export { type CrossEntropyOptions, crossEntropy, mean, min, stopGradient } from "./composed.ts";
+export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
+export {
+  type Device,
+  type DeviceReport,
+  defaultDevice,
+  type MemoryReport,
+  setDefaultDevice,
+} from "./device.ts";
+export type { DType, TypedArray } from "./dtype.ts";
+export * from "./errors.ts";
+export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
+export { createDevice, type InitOptions, init } from "./init.ts";
+export { argmax } from "./ops/argmax.ts";
+export {
+  abs,
+  add,
+  div,
+  floor,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  reciprocal,
+  sign,
+  square,
+  sub,
+} from "./ops/arithmetic.ts";
+export { type AttentionSpans, attention, attentionSpans } from "./ops/attention.ts";
+export type { Operand } from "./ops/elementwise.ts";
+export { embedding, gather, indexAdd, scatterAdd, take } from "./ops/indexing.ts";
+export { type AdamWSettings, type AdamWState, adamWStep, assignRows } from "./ops/inplace.ts";
+export {
+  cast,
+  clamp,
+  equal,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  maskedFill,
+  notEqual,
+  where,
+} from "./ops/logic.ts";
+export { entropy, logProbGather } from "./ops/logprob.ts";
+export {
+  cos,
+  erf,
+  exp,
+  expm1,
+  gelu,
+  log,
+  log1p,
+  logSigmoid,
+  pow,
+  relu,
+  rsqrt,
+  sigmoid,
+  silu,
+  sin,
+  softplus,
+  sqrt,
+  tanh,
+} from "./ops/math.ts";
+export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
+export {
+  concat,
+  expand,
+  pad,
+  permute,
+  reshape,
+  slice,
+  squeeze,
+  stack,
+  transpose,
+  unsqueeze,
+} from "./ops/movement.ts";
+export { layerNorm, type NormOptions, rmsNorm } from "./ops/norm.ts";
+export {
+  foldIn,
+  type Key,
+  key,
+  randomBits,
+  randomNormal,
+  randomUniform,
+  sampleTokens,
+} from "./ops/random.ts";
+export { max, type ReduceOptions, sum } from "./ops/reduce.ts";
+export { rope } from "./ops/rope.ts";
+export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
+export { scope } from "./scope.ts";
+export type { Shape } from "./shape.ts";
+export { Tensor } from "./tensor.ts";
+export type { MapTree, Tree } from "./tree.ts";

@@ -1,0 +1,87 @@
+/**
+ * Choosing a device. `auto` takes the best WebGPU adapter (hardware, then lavapipe, then SwiftShader; see
+ * backends/webgpu/adapter.ts) and falls back to the plain-TypeScript cpu device.
+ */
+import { CpuBackend } from "./backends/cpu.ts";
+import { acquireAdapter, holdDevice } from "./backends/webgpu/adapter.ts";
+import { WebGpuBackend } from "./backends/webgpu/backend.ts";
+import { Device, setDefaultDevice } from "./device.ts";
+import { DeviceError, ValueError } from "./errors.ts";
+
+/** What `init` and `createDevice` take. */
+export interface InitOptions {
+  /** Default `auto`. */
+  device?: "auto" | "webgpu" | "cpu";
+  /** Receives one line that says what was chosen and why. */
+  log?: (line: string) => void;
+}
+
+function cpuDevice(why: string): Device {
+  return new Device(new CpuBackend(), {
+    kind: "cpu",
+    driver: "none",
+    adapterName: "plain TypeScript",
+    why,
+    features: [],
+    limits: {},
+  });
+}
+
+/**
+ * A device without making it the default; for programs that use several.
+ *
+ * @throws DeviceError if `webgpu` is asked for and no adapter is found.
+ */
+export async function createDevice(options: InitOptions = {}): Promise<Device> {
+  const wanted = options.device ?? "auto";
+  if (!["auto", "webgpu", "cpu"].includes(wanted)) {
+    throw new ValueError(`init: device "${wanted}" is not known; use "auto", "webgpu" or "cpu".`);
+  }
+  let device: Device;
+  if (wanted === "cpu") device = cpuDevice("cpu: asked for");
+  else {
+    const { adapter, report } = await acquireAdapter();
+    if (adapter) {
+      const gpu = holdDevice(await adapter.requestDevice({ requiredLimits: usefulLimits(adapter.limits) }));
+      device = new Device(new WebGpuBackend(gpu), {
+        kind: "webgpu",
+        driver: report.driver,
+        adapterName: report.adapterName,
+        why: report.why,
+        features: report.features,
+        limits: report.limits,
+      });
+    } else if (wanted === "webgpu") {
+      const fixes = report.missing.map((m) => `${m.what}: ${m.command}`).join("; ");
+      throw new DeviceError(
+        `init: no WebGPU adapter (${report.why}). ${fixes || 'Use init({ device: "cpu" }).'}`,
+      );
+    } else device = cpuDevice(`cpu: ${report.why}`);
+  }
+  options.log?.(device.report.why);
+  return device;
+}
+
+/** The limits above WebGPU's defaults that kernels profit from. */
+function usefulLimits(limits: GPUSupportedLimits): Record<string, number> {
+  return {
+    maxBufferSize: limits.maxBufferSize,
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+  };
+}
+
+/**
+ * Makes a device and makes it the default for tensors created from now on.
+ *
+ * @example
+ * ```ts
+ * const device = await init(); // { device: "auto" }
+ * console.log(device.report.why);
+ * ```
+ */
+export async function init(options: InitOptions = {}): Promise<Device> {
+  const device = await createDevice(options);
+  setDefaultDevice(device);
+  return device;
+}

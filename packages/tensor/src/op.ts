@@ -1,0 +1,140 @@
+/**
+ * One operation, one record: its shape rule, the plain-loop reference that is its specification, its WebGPU kernel,
+ * and its derivative. `apply` runs a record on the device of its inputs and tells the recording gradients (autodiff).
+ */
+import type { KernelCall } from "./backends/webgpu/kernel.ts";
+import type { Device } from "./device.ts";
+import { type DType, isFloat, type TypedArray } from "./dtype.ts";
+import { DeviceError } from "./errors.ts";
+import { type Shape, sizeOf } from "./shape.ts";
+import { Tensor } from "./tensor.ts";
+
+/** Shape and element type of an input or output. */
+export interface Spec {
+  shape: Shape;
+  dtype: DType;
+}
+
+/** A tensor as the CPU reference sees it. */
+export interface HostView extends Spec {
+  data: TypedArray;
+  strides: Shape;
+  offset: number;
+}
+
+/** What a derivative may use. */
+export interface VjpContext<A> {
+  inputs: readonly Tensor[];
+  outputs: readonly Tensor[];
+  attrs: A;
+  /** Which inputs need a gradient; skip work for the others. */
+  needs: readonly boolean[];
+}
+
+/** A gradient per input; null where there is none. */
+export type Gradients = readonly (Tensor | null)[];
+
+export interface Op<A> {
+  /** Unique name, also the kernel's name. */
+  name: string;
+  /** Shape rule: throws a typed error for inputs that do not fit. */
+  infer(inputs: readonly Spec[], attrs: A): Spec[];
+  /** True if `cpu` and `webgpu` read inputs through their strides; otherwise inputs arrive contiguous. */
+  strided?: boolean;
+  /** Plain loops. Outputs are contiguous and zeroed. Absent for views. */
+  cpu?(inputs: readonly HostView[], outputs: readonly HostView[], attrs: A): void;
+  /** The kernel calls that compute the outputs. Outputs are contiguous, their contents undefined. */
+  webgpu?(inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): readonly KernelCall[];
+  /** Instead of a kernel: fills the output by copying inputs (read through their strides) into windows of it. */
+  assemble?(inputs: readonly Tensor[], output: Tensor, attrs: A): void;
+  /** Instead of computing: a window onto the first input's storage. */
+  view?(input: Tensor, attrs: A): { shape: Shape; strides: Shape; offset: number };
+  /** Gradients of the inputs from those of the outputs, written with operations so that it can be differentiated again. */
+  vjp?(context: VjpContext<A>, dys: readonly (Tensor | null)[]): Gradients;
+}
+
+/** Whoever records operations to differentiate them. */
+export interface Recorder {
+  record<A>(op: Op<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void;
+}
+
+const recorders: Recorder[] = [];
+
+export function pushRecorder(recorder: Recorder): void {
+  recorders.push(recorder);
+}
+
+export function popRecorder(recorder: Recorder): void {
+  const i = recorders.lastIndexOf(recorder);
+  if (i >= 0) recorders.splice(i, 1);
+}
+
+/** Runs `f` with no gradient recording what it does. */
+export function unrecorded<R>(f: () => R): R {
+  const saved = recorders.splice(0);
+  try {
+    return f();
+  } finally {
+    recorders.push(...saved);
+  }
+}
+
+export function isRecording(): boolean {
+  return recorders.length > 0;
+}
+
+/** A contiguous tensor with the same elements: itself, or a copy that no gradient records. */
+function packed(x: Tensor): Tensor {
+  if (x.contiguous) return x;
+  const copy = x.device.empty(x.shape, x.dtype);
+  x.device.backend.copy(x, copy);
+  return copy;
+}
+
+function commonDevice(op: string, inputs: readonly Tensor[]): Device {
+  const device = inputs[0].device;
+  for (const t of inputs) {
+    t.assertAlive(op);
+    if (t.device !== device) {
+      throw new DeviceError(
+        `${op}: arguments are on different devices (${inputs.map(String).join("; ")}). ` +
+          "Make them on one device, or move one: tensor(await x.data(), { shape: x.shape, device }).",
+      );
+    }
+  }
+  return device;
+}
+
+/** Runs an operation and returns all its outputs. */
+export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
+  const device = commonDevice(op.name, inputs);
+  let outputs: Tensor[];
+  if (op.view) {
+    op.infer(inputs, attrs);
+    const { shape, strides, offset } = op.view(inputs[0], attrs);
+    outputs = [new Tensor(inputs[0].storage, shape, strides, offset)];
+  } else {
+    const specs = op.infer(inputs, attrs);
+    outputs = specs.map((s) => device.empty(s.shape, s.dtype));
+    if (outputs.some((o) => sizeOf(o.shape) > 0)) {
+      const ready = op.strided || op.assemble ? inputs : inputs.map(packed);
+      if (op.assemble) op.assemble(ready, outputs[0], attrs);
+      else device.backend.run(op, ready, outputs, attrs);
+      ready.forEach((t, i) => {
+        if (t !== inputs[i]) t.dispose();
+      });
+    }
+  }
+  for (const r of [...recorders]) r.record(op, inputs, outputs, attrs);
+  return outputs;
+}
+
+/** Runs an operation with one output. */
+export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor {
+  return applyAll(op, inputs, attrs)[0];
+}
+
+/** True if a gradient can flow through `t`. */
+export function differentiable(t: Tensor): boolean {
+  return isFloat(t.dtype);
+}

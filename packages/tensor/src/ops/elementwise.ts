@@ -1,0 +1,245 @@
+/**
+ * How elementwise operations are defined: a scalar function, the same as a WGSL expression, and the derivative. This
+ * file turns such a definition into a full record with NumPy broadcasting; the definitions themselves are in
+ * arithmetic.ts, math.ts and logic.ts.
+ *
+ * Two kernels serve every layout. `flat`: each operand is contiguous and its elements repeat with a period (its own
+ * size: all of it, a bias row, one scalar). `strided`: anything else, after merging dimensions.
+ */
+import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import type { DType } from "../dtype.ts";
+import { DTypeError } from "../errors.ts";
+import type { HostView, Op, Spec } from "../op.ts";
+import { broadcastShapes, broadcastStrides, coalesce, type Shape, sizeOf, stridesOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** Where property tests draw an operand from; `kinks` are points where no derivative exists. */
+export interface Domain {
+  low: number;
+  high: number;
+  kinks?: readonly number[];
+}
+
+export interface ElementwiseDefinition<A> {
+  name: string;
+  /** Element types taken; default floats and integers. */
+  dtypes?: readonly DType[];
+  /** Output type; default the operands' type. */
+  output?: DType | ((attrs: A) => DType);
+  /** True if the first operand is a condition of dtype bool. */
+  condition?: boolean;
+  cpu(values: readonly number[], attrs: A): number;
+  /** The same as a WGSL expression over operand names; conditions and bools are WGSL `bool`s. */
+  wgsl(operands: readonly string[], attrs: A, dtype: DType): string;
+  /** WGSL functions that the expression calls. */
+  helpers?: string;
+  /** Further scalar parameters read from the attributes, as `p.name` in WGSL. */
+  params?: { names: readonly string[]; values(attrs: A): readonly number[] };
+  /** Text that tells apart attributes which change the kernel's text. */
+  variant?(attrs: A): string;
+  /** Gradients of the operands; they are summed over broadcast dimensions afterwards. */
+  vjp?(
+    inputs: readonly Tensor[],
+    y: Tensor,
+    dy: Tensor,
+    attrs: A,
+    needs: readonly boolean[],
+  ): readonly (Tensor | null)[];
+  /** Sample domains of the operands for the property tests. */
+  domains: readonly Domain[];
+}
+
+/** An elementwise record keeps its definition, so that tests can generate their cases from it. */
+export interface ElementwiseOp<A> extends Op<A> {
+  definition: ElementwiseDefinition<A>;
+}
+
+const numeric: readonly DType[] = ["f32", "f64", "i32", "u32"];
+
+export function elementwise<A>(definition: ElementwiseDefinition<A>): ElementwiseOp<A> {
+  const { name, cpu } = definition;
+  const outputType = (inputs: readonly Spec[], attrs: A): DType => {
+    const { output } = definition;
+    return typeof output === "function" ? output(attrs) : (output ?? inputs[inputs.length - 1].dtype);
+  };
+  return {
+    name,
+    strided: true,
+    definition,
+    infer(inputs, attrs) {
+      const values = definition.condition ? inputs.slice(1) : inputs;
+      const allowed = definition.dtypes ?? numeric;
+      if (definition.condition && inputs[0].dtype !== "bool") {
+        throw new DTypeError(
+          `${name}: the condition has dtype ${inputs[0].dtype}, expected bool. Compare first, for example notEqual(x, 0).`,
+        );
+      }
+      for (const v of values) {
+        if (v.dtype !== values[0].dtype) {
+          throw new DTypeError(
+            `${name}: operands have dtypes ${values.map((s) => s.dtype).join(" and ")}; convert one with cast(x, "${values[0].dtype}").`,
+          );
+        }
+        if (!allowed.includes(v.dtype)) {
+          throw new DTypeError(
+            `${name}: dtype ${v.dtype} is not supported, expected ${allowed.join(", ")}. Convert with cast(x, "${allowed[0]}").`,
+          );
+        }
+      }
+      return [
+        {
+          shape: broadcastShapes(
+            name,
+            inputs.map((s) => s.shape),
+          ),
+          dtype: outputType(inputs, attrs),
+        },
+      ];
+    },
+    cpu(inputs, outputs, attrs) {
+      const out = outputs[0];
+      const { data } = out;
+      const values = new Array<number>(inputs.length);
+      walk(out.shape, inputs, (index, at) => {
+        for (let k = 0; k < inputs.length; k++) values[k] = inputs[k].data[at[k]];
+        data[index] = cpu(values, attrs);
+      });
+    },
+    webgpu(inputs, outputs, attrs) {
+      return [elementwiseCall(definition, inputs, outputs[0], attrs)];
+    },
+    vjp: definition.vjp
+      ? ({ inputs, outputs, attrs, needs }, dys) => {
+          const dy = dys[0];
+          if (!dy || !definition.vjp) return inputs.map(() => null);
+          return definition.vjp(inputs, outputs[0], dy, attrs, needs);
+        }
+      : undefined,
+  };
+}
+
+/** Calls `visit(flat output index, operand positions)` for each element of `shape`, operands broadcast to it. */
+export function walk(
+  shape: Shape,
+  inputs: readonly HostView[],
+  visit: (index: number, at: readonly number[]) => void,
+): void {
+  const merged = coalesce(
+    shape,
+    inputs.map((x) => broadcastStrides(x.shape, x.strides, shape)),
+  );
+  const rank = merged.shape.length;
+  const counter = new Array<number>(rank).fill(0);
+  const at = inputs.map((x) => x.offset);
+  const total = sizeOf(shape);
+  for (let index = 0; index < total; index++) {
+    visit(index, at);
+    // Odometer: advance the last dimension, carry to the left.
+    for (let d = rank - 1; d >= 0; d--) {
+      counter[d]++;
+      for (let k = 0; k < at.length; k++) at[k] += merged.strides[k][d];
+      if (counter[d] < merged.shape[d]) break;
+      for (let k = 0; k < at.length; k++) at[k] -= merged.strides[k][d] * merged.shape[d];
+      counter[d] = 0;
+    }
+  }
+}
+
+/** True if reading `x` at (flat index modulo its size) gives the broadcast value. */
+function isPeriodic(x: Tensor, shape: Shape): boolean {
+  if (!x.contiguous) return false;
+  let lead = 0;
+  while (lead < x.shape.length && x.shape[lead] === 1) lead++;
+  const own = x.shape.slice(lead);
+  return own.every((d, j) => d === shape[shape.length - own.length + j]);
+}
+
+/** WGSL that reads operand `k` of `dtype` at `index`. */
+function load(k: number, dtype: DType, index: string): string {
+  return dtype === "bool" ? `(x${k}[${index}] != 0u)` : `x${k}[${index}]`;
+}
+
+function elementwiseCall<A>(
+  definition: ElementwiseDefinition<A>,
+  inputs: readonly Tensor[],
+  out: Tensor,
+  attrs: A,
+): KernelCall {
+  const types = inputs.map((x) => x.dtype);
+  const value = definition.wgsl(
+    inputs.map((_, k) => `v${k}`),
+    attrs,
+    types[types.length - 1],
+  );
+  const result = out.dtype === "bool" ? `select(0u, 1u, ${value})` : value;
+  const extra = definition.params?.names.map((n) => ({ name: n, type: "f32" as const })) ?? [];
+  const extraValues = definition.params?.values(attrs) ?? [];
+  const stem = `${definition.name}${definition.variant?.(attrs) ?? ""}:${types.join(",")}>${out.dtype}`;
+  const buffers = [
+    ...types.map((t, k) => ({ name: `x${k}`, type: bufferType(t) })),
+    { name: "out", type: bufferType(out.dtype), write: true },
+  ];
+  const count = out.size;
+  if (inputs.every((x) => isPeriodic(x, out.shape))) {
+    return {
+      key: `${stem}:flat`,
+      source: () => ({
+        buffers,
+        params: [...u32Params(...inputs.flatMap((_, k) => [`offset${k}`, `period${k}`])), ...extra],
+        helpers: `${definition.helpers ?? ""}
+// NOTE: the division is skipped where it can be: software adapters divide integers one lane at a time.
+fn wrap(i: u32, period: u32) -> u32 {
+  if (period == 1u) { return 0u; }
+  if (i < period) { return i; }
+  return i % period;
+}`,
+        main: `${types.map((t, k) => `let v${k} = ${load(k, t, `p.offset${k} + wrap(i, p.period${k})`)};`).join("\n")}
+out[i] = ${result};`,
+      }),
+      buffers: [...inputs, out],
+      params: [...inputs.flatMap((x) => [x.offset, x.size]), ...extraValues],
+      count,
+    };
+  }
+  const merged = coalesce(out.shape, [
+    ...inputs.map((x) => broadcastStrides(x.shape, x.strides, out.shape)),
+    stridesOf(out.shape),
+  ]);
+  const rank = merged.shape.length;
+  return {
+    key: `${stem}:strided${rank}`,
+    source: () => ({
+      buffers,
+      params: [
+        ...u32Params(
+          ...merged.shape.map((_, d) => `d${d}`),
+          ...inputs.flatMap((_, k) => [`offset${k}`, ...merged.shape.map((_, d) => `s${k}_${d}`)]),
+        ),
+        ...extra,
+      ],
+      helpers: definition.helpers,
+      main: `${coordinates(rank)}
+${types
+  .map(
+    (t, k) =>
+      `let v${k} = ${load(k, t, `p.offset${k}${merged.shape.map((_, d) => ` + c${d} * p.s${k}_${d}`).join("")}`)};`,
+  )
+  .join("\n")}
+out[i] = ${result};`,
+    }),
+    buffers: [...inputs, out],
+    params: [...merged.shape, ...inputs.flatMap((x, k) => [x.offset, ...merged.strides[k]]), ...extraValues],
+    count,
+  };
+}
+
+/** WGSL that splits `i` into coordinates c0 … of dimensions p.d0 …. */
+export function coordinates(rank: number): string {
+  const lines = ["var rest = i;"];
+  for (let d = rank - 1; d > 0; d--) lines.push(`let c${d} = rest % p.d${d};`, `rest = rest / p.d${d};`);
+  lines.push("let c0 = rest;");
+  return lines.join("\n");
+}
+
+/** Operand of an elementwise operation: numbers take the dtype and device of the tensors beside them. */
+export type Operand = Tensor | number;

@@ -1,0 +1,300 @@
+/**
+ * Indexing: gather and scatterAdd along an axis, take and indexAdd of whole rows. Sums over repeated indices run in a
+ * fixed order (no float atomics), so embedding gradients are the same bits from run to run.
+ */
+import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
+import { zeros } from "../create.ts";
+import { DTypeError, ShapeError, ValueError } from "../errors.ts";
+import { apply, type HostView, type Op, type Spec } from "../op.ts";
+import { formatShape, normalizeAxis, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { add } from "./arithmetic.ts";
+import { permute, reshape } from "./movement.ts";
+
+function checkIndex(name: string, index: Spec): void {
+  if (index.dtype !== "i32")
+    throw new DTypeError(
+      `${name}: the index has dtype ${index.dtype}, expected i32. Convert with cast(index, "i32").`,
+    );
+}
+
+/** Reads index `i`; the reference rejects what the GPU can not check. */
+function indexAt(name: string, index: HostView, i: number, size: number): number {
+  const v = index.data[index.offset + i];
+  if (v < 0 || v >= size)
+    throw new ValueError(`${name}: index ${v} at position ${i} is outside 0 … ${size - 1}.`);
+  return v;
+}
+
+/** y[i, c] = x[index[i], c] for x [R, C], index [n];  dx = indexRows(dy): rows of dy summed by index */
+export const takeRowsOp: Op<null> = {
+  name: "takeRows",
+  infer([x, index]) {
+    checkIndex("take", index);
+    return [{ shape: [index.shape[0], x.shape[1]], dtype: x.dtype }];
+  },
+  cpu([x, index], [y]) {
+    const [rows, width] = x.shape;
+    for (let i = 0; i < index.shape[0]; i++) {
+      const from = x.offset + indexAt("take", index, i, rows) * width;
+      for (let c = 0; c < width; c++) y.data[i * width + c] = x.data[from + c];
+    }
+  },
+  webgpu([x, index], [y]) {
+    return [
+      {
+        key: `takeRows:${x.dtype}`,
+        source: () => ({
+          buffers: [
+            { name: "x", type: bufferType(x.dtype) },
+            { name: "index", type: "i32" },
+            { name: "y", type: bufferType(x.dtype), write: true },
+          ],
+          params: u32Params("offset", "offsetI", "width"),
+          main: "y[i] = x[p.offset + u32(index[p.offsetI + i / p.width]) * p.width + i % p.width];",
+        }),
+        buffers: [x, index, y],
+        params: [x.offset, index.offset, x.shape[1]],
+        count: y.size,
+      },
+    ];
+  },
+  vjp: ({ inputs: [x, index] }, [dy]) => [dy && apply(addRowsOp, [dy, index], { rows: x.shape[0] }), null],
+};
+
+/**
+ * y[r, c] = Σ_{i: index[i] = r} x[i, c] for x [n, C] → [rows, C];  dx = takeRows(dy, index)
+ *
+ * First kernel, one invocation per row r: finds where r's list begins (the number of smaller indices) and writes the
+ * positions that hold r, in order. Second, one per element: adds that list. 2·rows·n integer reads, no atomics.
+ */
+export const addRowsOp: Op<{ rows: number }> = {
+  name: "addRows",
+  infer: ([x], { rows }) => [{ shape: [rows, x.shape[1]], dtype: x.dtype }],
+  cpu([x, index], [y], { rows }) {
+    const width = x.shape[1];
+    for (let i = 0; i < index.shape[0]; i++) {
+      const to = indexAt("indexAdd", index, i, rows) * width;
+      for (let c = 0; c < width; c++) y.data[to + c] += x.data[x.offset + i * width + c];
+    }
+  },
+  webgpu([x, index], [y], { rows }) {
+    const n = index.shape[0];
+    const bounds = x.device.empty([rows + 1], "u32");
+    const order = x.device.empty([Math.max(n, 1)], "u32");
+    const calls = [
+      {
+        key: "addRows:order",
+        source: () => ({
+          buffers: [
+            { name: "index", type: "i32" as const },
+            { name: "bounds", type: "u32" as const, write: true },
+            { name: "order", type: "u32" as const, write: true },
+          ],
+          params: u32Params("offsetI", "n", "rows"),
+          main: `let row = i32(i);
+var at = 0u;
+for (var j = 0u; j < p.n; j++) { at += select(0u, 1u, index[p.offsetI + j] < row); }
+bounds[i] = at;
+if (i < p.rows) {
+  for (var j = 0u; j < p.n; j++) {
+    if (index[p.offsetI + j] == row) { order[at] = j; at++; }
+  }
+}`,
+        }),
+        buffers: [index, bounds, order],
+        params: [index.offset, n, rows],
+        count: rows + 1,
+      },
+      {
+        key: "addRows:sum",
+        source: () => ({
+          buffers: [
+            { name: "x", type: "f32" as const },
+            { name: "bounds", type: "u32" as const },
+            { name: "order", type: "u32" as const },
+            { name: "y", type: "f32" as const, write: true },
+          ],
+          params: u32Params("offset", "width"),
+          main: `let row = i / p.width;
+let c = i % p.width;
+var total = 0.0;
+for (var j = bounds[row]; j < bounds[row + 1u]; j++) { total += x[p.offset + order[j] * p.width + c]; }
+y[i] = total;`,
+        }),
+        buffers: [x, bounds, order, y],
+        params: [x.offset, x.shape[1]],
+        count: y.size,
+      },
+    ];
+    bounds.dispose();
+    order.dispose();
+    return calls;
+  },
+  vjp: ({ inputs: [, index] }, [dy]) => [dy && apply(takeRowsOp, [dy, index], null), null],
+};
+
+/** Splits a shape around the last axis: rows of length `size`. Both records below work on the last axis. */
+function lastAxis(x: Spec): [number, number] {
+  const n = x.shape[x.shape.length - 1];
+  return [sizeOf(x.shape.slice(0, -1)), n];
+}
+
+/** y[r, j] = x[r, index[r, j]];  dx = scatterAdd of dy */
+export const gatherLastOp: Op<null> = {
+  name: "gatherLast",
+  infer([x, index]) {
+    checkIndex("gather", index);
+    return [{ shape: index.shape, dtype: x.dtype }];
+  },
+  cpu([x, index], [y]) {
+    const [rows, n] = lastAxis(x);
+    const width = index.shape[index.shape.length - 1];
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < width; j++)
+        y.data[r * width + j] = x.data[x.offset + r * n + indexAt("gather", index, r * width + j, n)];
+    }
+  },
+  webgpu([x, index], [y]) {
+    return [
+      {
+        key: `gatherLast:${x.dtype}`,
+        source: () => ({
+          buffers: [
+            { name: "x", type: bufferType(x.dtype) },
+            { name: "index", type: "i32" },
+            { name: "y", type: bufferType(x.dtype), write: true },
+          ],
+          params: u32Params("offset", "offsetI", "n", "width"),
+          main: "y[i] = x[p.offset + (i / p.width) * p.n + u32(index[p.offsetI + i])];",
+        }),
+        buffers: [x, index, y],
+        params: [x.offset, index.offset, x.shape[x.rank - 1], index.shape[index.rank - 1]],
+        count: y.size,
+      },
+    ];
+  },
+  vjp: ({ inputs: [x, index] }, [dy]) => [
+    dy && apply(scatterLastOp, [zeros(x.shape, { dtype: x.dtype, device: x.device }), index, dy], null),
+    null,
+  ],
+};
+
+/** y = x; y[r, index[r, j]] += source[r, j];  dx = dy, dsource = gather(dy, index) */
+export const scatterLastOp: Op<null> = {
+  name: "scatterLast",
+  infer([x, index]) {
+    checkIndex("scatterAdd", index);
+    return [{ shape: x.shape, dtype: x.dtype }];
+  },
+  cpu([x, index, source], [y]) {
+    const [rows, n] = lastAxis(x);
+    const width = index.shape[index.shape.length - 1];
+    y.data.set(x.data.subarray(x.offset, x.offset + y.data.length));
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < width; j++) {
+        y.data[r * n + indexAt("scatterAdd", index, r * width + j, n)] +=
+          source.data[source.offset + r * width + j];
+      }
+    }
+  },
+  webgpu([x, index, source], [y]) {
+    const [rows, n] = lastAxis(x);
+    return [
+      {
+        // One invocation per row, so that repeated indices add up in order.
+        key: "scatterLast",
+        source: () => ({
+          buffers: [
+            { name: "x", type: "f32" },
+            { name: "index", type: "i32" },
+            { name: "source", type: "f32" },
+            { name: "y", type: "f32", write: true },
+          ],
+          params: u32Params("offset", "offsetI", "offsetS", "n", "width"),
+          main: `for (var j = 0u; j < p.n; j++) { y[i * p.n + j] = x[p.offset + i * p.n + j]; }
+for (var j = 0u; j < p.width; j++) {
+  let at = i * p.width + j;
+  let to = i * p.n + u32(index[p.offsetI + at]);
+  y[to] = y[to] + source[p.offsetS + at];
+}`,
+        }),
+        buffers: [x, index, source, y],
+        params: [x.offset, index.offset, source.offset, n, index.shape[index.rank - 1]],
+        count: rows,
+      },
+    ];
+  },
+  vjp: ({ inputs: [, index] }, [dy]) => [dy, null, dy && apply(gatherLastOp, [dy, index], null)],
+};
+
+/** The permutation that exchanges `axis` with `target`. */
+function exchange(rank: number, axis: number, target: number): number[] {
+  return Array.from({ length: rank }, (_, i) => (i === axis ? target : i === target ? axis : i));
+}
+
+function checkAlong(name: string, x: Tensor, axis: number, index: Tensor): number {
+  const a = normalizeAxis(name, axis, x.rank);
+  if (index.rank !== x.rank || index.shape.some((d, i) => i !== a && d !== x.shape[i])) {
+    throw new ShapeError(
+      `${name}: index ${formatShape(index.shape)} must match x ${formatShape(x.shape)} in every dimension but axis ${a}.`,
+    );
+  }
+  return a;
+}
+
+/** y[…, j, …] = x[…, index[…, j, …], …] along `axis`; index is i32 and matches x in every other dimension. */
+export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
+  const swap = exchange(x.rank, checkAlong("gather", x, axis, index), x.rank - 1);
+  return permute(apply(gatherLastOp, [permute(x, swap), permute(index, swap)], null), swap);
+}
+
+/** A copy of x with source[…, j, …] added at index[…, j, …] along `axis`; repeated indices add up in order. */
+export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  const swap = exchange(x.rank, checkAlong("scatterAdd", x, axis, index), x.rank - 1);
+  if (formatShape(source.shape) !== formatShape(index.shape)) {
+    throw new ShapeError(
+      `scatterAdd: source ${formatShape(source.shape)} and index ${formatShape(index.shape)} must have one shape.`,
+    );
+  }
+  return permute(
+    apply(scatterLastOp, [permute(x, swap), permute(index, swap), permute(source, swap)], null),
+    swap,
+  );
+}
+
+function asRows(x: Tensor): Tensor {
+  return reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))]);
+}
+
+/** Slices of x along `axis` (default 0) at `index` [n] i32: PyTorch's index_select. Gradients of repeated indices add up. */
+export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
+  if (index.rank !== 1)
+    throw new ShapeError(
+      `take: index has shape ${formatShape(index.shape)}, expected one dimension. Use embedding for more.`,
+    );
+  const a = normalizeAxis("take", axis, x.rank);
+  const swap = exchange(x.rank, a, 0);
+  const moved = a === 0 ? x : permute(x, swap);
+  const y = reshape(apply(takeRowsOp, [asRows(moved), index], null), [index.size, ...moved.shape.slice(1)]);
+  return a === 0 ? y : permute(y, swap);
+}
+
+/** Rows of weight [V, C] at ids of any shape: [...ids.shape, C]. */
+export function embedding(weight: Tensor, ids: Tensor): Tensor {
+  return reshape(take(weight, reshape(ids, [ids.size])), [...ids.shape, ...weight.shape.slice(1)]);
+}
+
+/** A copy of x with the slices of source added at `index` [n] along `axis`: PyTorch's index_add. */
+export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  const a = normalizeAxis("indexAdd", axis, x.rank);
+  const swap = exchange(x.rank, a, 0);
+  const [to, from] = a === 0 ? [x, source] : [permute(x, swap), permute(source, swap)];
+  if (from.shape[0] !== index.size || sizeOf(from.shape.slice(1)) !== sizeOf(to.shape.slice(1))) {
+    throw new ShapeError(
+      `indexAdd: source ${formatShape(source.shape)} must match x ${formatShape(x.shape)} except for ${index.size} entries along axis ${a}.`,
+    );
+  }
+  const sums = reshape(apply(addRowsOp, [asRows(from), index], { rows: to.shape[0] }), to.shape);
+  return add(x, a === 0 ? sums : permute(sums, swap));
+}

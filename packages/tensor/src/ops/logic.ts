@@ -1,0 +1,178 @@
+/**
+ * Comparisons, logic, selection and conversion. Comparisons give `bool` and have no gradient; `where` and `cast`
+ * between floats do.
+ */
+import { full } from "../create.ts";
+import { type DType, isFloat } from "../dtype.ts";
+import { DTypeError, ValueError } from "../errors.ts";
+import { apply } from "../op.ts";
+import { Tensor } from "../tensor.ts";
+import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
+
+const wide = { low: -3, high: 3 };
+
+function comparison(
+  name: string,
+  symbol: string,
+  cpu: (a: number, b: number) => boolean,
+): ElementwiseOp<null> {
+  const numbers: readonly DType[] = ["f32", "f64", "i32", "u32"];
+  return elementwise<null>({
+    name,
+    dtypes: name === "equal" || name === "notEqual" ? [...numbers, "bool"] : numbers,
+    output: "bool",
+    cpu: ([a, b]) => Number(cpu(a, b)),
+    wgsl: ([a, b]) => `(${a} ${symbol} ${b})`,
+    domains: [wide, wide],
+  });
+}
+
+export const equalOp = comparison("equal", "==", (a, b) => a === b);
+export const notEqualOp = comparison("notEqual", "!=", (a, b) => a !== b);
+export const lessOp = comparison("less", "<", (a, b) => a < b);
+export const lessEqualOp = comparison("lessEqual", "<=", (a, b) => a <= b);
+
+function logical(
+  name: string,
+  wgsl: (o: readonly string[]) => string,
+  cpu: (v: readonly number[]) => boolean,
+): ElementwiseOp<null> {
+  return elementwise<null>({
+    name,
+    dtypes: ["bool"],
+    output: "bool",
+    cpu: (v) => Number(cpu(v)),
+    wgsl,
+    domains: [],
+  });
+}
+
+export const logicalAndOp = logical(
+  "logicalAnd",
+  ([a, b]) => `(${a} && ${b})`,
+  ([a, b]) => a !== 0 && b !== 0,
+);
+export const logicalOrOp = logical(
+  "logicalOr",
+  ([a, b]) => `(${a} || ${b})`,
+  ([a, b]) => a !== 0 || b !== 0,
+);
+export const logicalNotOp = logical(
+  "logicalNot",
+  ([a]) => `(!${a})`,
+  ([a]) => a === 0,
+);
+
+/** y = c ? a : b;  da = c ? dy : 0, db = c ? 0 : dy */
+export const whereOp = elementwise<null>({
+  name: "where",
+  condition: true,
+  cpu: ([c, a, b]) => (c ? a : b),
+  wgsl: ([c, a, b]) => `select(${b}, ${a}, ${c})`,
+  vjp: ([c], _y, dy, _a, needs) => [
+    null,
+    needs[1] ? where(c, dy, 0) : null,
+    needs[2] ? where(c, 0, dy) : null,
+  ],
+  domains: [{ low: 0, high: 1 }, wide, wide],
+});
+
+/** y = x in another type;  dx = dy in x's type (floats only) */
+export const castOp = elementwise<{ dtype: DType }>({
+  name: "cast",
+  dtypes: ["f32", "f64", "i32", "u32", "bool"],
+  output: (attrs) => attrs.dtype,
+  cpu: ([x], { dtype }) =>
+    dtype === "bool" ? Number(x !== 0) : dtype === "i32" || dtype === "u32" ? Math.trunc(x) : x,
+  wgsl: ([x], { dtype }, from) =>
+    dtype === "bool"
+      ? from === "bool"
+        ? x
+        : `(${x} != ${from}(0))`
+      : from === "bool"
+        ? `select(${dtype}(0), ${dtype}(1), ${x})`
+        : `${dtype}(${x})`,
+  vjp: ([x], _y, dy, { dtype }) => [isFloat(x.dtype) && isFloat(dtype) ? cast(dy, x.dtype) : null],
+  domains: [wide],
+});
+
+/** min ≤ y ≤ max;  dx = dy inside and on the bounds (PyTorch's choice), 0 outside */
+export const clampOp = elementwise<{ min: number; max: number }>({
+  name: "clamp",
+  dtypes: ["f32", "f64"],
+  cpu: ([x], { min, max }) => Math.min(Math.max(x, min), max),
+  wgsl: ([x]) => `clamp(${x}, p.low, p.high)`,
+  // NOTE: WGSL has no infinities one can rely on; the largest finite f32 stands for an open end.
+  params: {
+    names: ["low", "high"],
+    values: ({ min, max }) => [Math.max(min, -3.4e38), Math.min(max, 3.4e38)],
+  },
+  vjp: ([x], _y, dy, { min, max }) => [where(logicalAnd(greaterEqual(x, min), lessEqual(x, max)), dy, 0)],
+  domains: [{ ...wide, kinks: [-0.5, 0.8] }],
+});
+
+function pair(name: string, a: Operand, b: Operand, dtype?: DType): [Tensor, Tensor] {
+  const model = a instanceof Tensor ? a : b instanceof Tensor ? b : undefined;
+  if (!model)
+    throw new ValueError(
+      `${name}: expected at least one tensor, received only numbers. Wrap one with tensor().`,
+    );
+  const up = (o: Operand) =>
+    o instanceof Tensor ? o : full([], o, { dtype: dtype ?? model.dtype, device: model.device });
+  return [up(a), up(b)];
+}
+
+/** a = b, as bool. */
+export const equal = (a: Operand, b: Operand): Tensor => apply(equalOp, pair("equal", a, b), null);
+/** a ≠ b, as bool. */
+export const notEqual = (a: Operand, b: Operand): Tensor => apply(notEqualOp, pair("notEqual", a, b), null);
+/** a < b, as bool. */
+export const less = (a: Operand, b: Operand): Tensor => apply(lessOp, pair("less", a, b), null);
+/** a ≤ b, as bool. */
+export const lessEqual = (a: Operand, b: Operand): Tensor =>
+  apply(lessEqualOp, pair("lessEqual", a, b), null);
+/** a > b, as bool. */
+export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
+/** a ≥ b, as bool. */
+export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
+/** Both, for bools. */
+export const logicalAnd = (a: Tensor, b: Tensor): Tensor => apply(logicalAndOp, [a, b], null);
+/** Either, for bools. */
+export const logicalOr = (a: Tensor, b: Tensor): Tensor => apply(logicalOrOp, [a, b], null);
+/** Not, for bools. */
+export const logicalNot = (a: Tensor): Tensor => apply(logicalNotOp, [a], null);
+
+/** `a` where the bool `condition` holds, `b` elsewhere; all three broadcast. A number takes the other operand's dtype. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const [x, y] =
+    a instanceof Tensor || b instanceof Tensor
+      ? pair("where", a, b)
+      : [a, b].map((v) => full([], Number(v), { device: condition.device }));
+  return apply(whereOp, [condition, x, y], null);
+}
+
+/** `x` with the elements under a true `mask` replaced by `value`; no gradient flows there. */
+export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
+  return where(mask, value, x);
+}
+
+/** `x` converted to `dtype`: to integers rounds towards zero, to bool tests for non-zero. Returns `x` itself if it fits. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
+}
+
+/**
+ * `x` limited to [min, max]; either bound may be left out.
+ *
+ * @throws ValueError if min > max.
+ */
+export function clamp(x: Tensor, bounds: { min?: number; max?: number }): Tensor {
+  const min = bounds.min ?? Number.NEGATIVE_INFINITY;
+  const max = bounds.max ?? Number.POSITIVE_INFINITY;
+  if (!(min <= max)) throw new ValueError(`clamp: min ${min} is above max ${max}; pass min ≤ max.`);
+  if (!isFloat(x.dtype))
+    throw new DTypeError(
+      `clamp: dtype ${x.dtype} is not supported, expected f32 or f64. Convert with cast(x, "f32").`,
+    );
+  return apply(clampOp, [x], { min, max });
+}

@@ -1,0 +1,164 @@
+/**
+ * Log-probability of chosen ids under logits, fused: neither the softmax nor the log-softmax of [.., V] is stored
+ * forward, and the backward pass writes the logits' gradient in one kernel.
+ */
+import { vjp } from "../autodiff.ts";
+import { u32Params } from "../backends/webgpu/kernel.ts";
+import { DTypeError, ShapeError, ValueError } from "../errors.ts";
+import { apply, applyAll, type Op } from "../op.ts";
+import { formatShape, sameShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { mul, neg } from "./arithmetic.ts";
+import { gather } from "./indexing.ts";
+import { exp } from "./math.ts";
+import { squeeze, unsqueeze } from "./movement.ts";
+import { sum } from "./reduce.ts";
+import { logSoftmax, requireFloat } from "./softmax.ts";
+
+interface LogProbAttrs {
+  temperature: number;
+}
+
+/** log softmax(logits/T)[ids], composed: the definition that the fused record is tested against. */
+export function composedLogProb(logits: Tensor, ids: Tensor, temperature: number): Tensor {
+  return squeeze(
+    gather(logSoftmax(mul(logits, 1 / temperature)), logits.rank - 1, unsqueeze(ids, ids.rank)),
+    -1,
+  );
+}
+
+/** y = x_id/T − ln Σ e^(x/T), and that logarithm;  dx = dy/T·(onehot(id) − e^(x/T − ln Σ)) */
+export const logProbOp: Op<LogProbAttrs> = {
+  name: "logProb",
+  infer([x, ids]) {
+    requireFloat("logProbGather", x);
+    if (ids.dtype !== "i32")
+      throw new DTypeError(
+        `logProbGather: ids have dtype ${ids.dtype}, expected i32. Convert with cast(ids, "i32").`,
+      );
+    if (!sameShape(ids.shape, x.shape.slice(0, -1))) {
+      throw new ShapeError(
+        `logProbGather: ids have shape ${formatShape(ids.shape)}, expected ${formatShape(x.shape.slice(0, -1))}, the logits' shape without V.`,
+      );
+    }
+    return [
+      { shape: ids.shape, dtype: x.dtype },
+      { shape: ids.shape, dtype: x.dtype },
+    ];
+  },
+  cpu([x, ids], [y, lse], { temperature }) {
+    const n = x.shape[x.shape.length - 1];
+    for (let r = 0; r < y.data.length; r++) {
+      const from = x.offset + r * n;
+      let top = Number.NEGATIVE_INFINITY;
+      for (let j = 0; j < n; j++) top = Math.max(top, x.data[from + j] / temperature);
+      let total = 0;
+      for (let j = 0; j < n; j++) total += Math.exp(x.data[from + j] / temperature - top);
+      lse.data[r] = top + Math.log(total);
+      y.data[r] = x.data[from + ids.data[ids.offset + r]] / temperature - top - Math.log(total);
+    }
+  },
+  webgpu([x, ids], [y, lse], { temperature }) {
+    const n = x.shape[x.rank - 1];
+    return [
+      {
+        key: "logProb",
+        source: () => ({
+          buffers: [
+            { name: "x", type: "f32" },
+            { name: "ids", type: "i32" },
+            { name: "y", type: "f32", write: true },
+            { name: "lse", type: "f32", write: true },
+          ],
+          params: [...u32Params("offset", "offsetI", "n"), { name: "scale", type: "f32" }],
+          main: `let x0 = p.offset + i * p.n;
+var top = x[x0] * p.scale;
+for (var j = 1u; j < p.n; j++) { top = max(top, x[x0 + j] * p.scale); }
+var total = 0.0;
+for (var j = 0u; j < p.n; j++) { total += exp(x[x0 + j] * p.scale - top); }
+let logTotal = log(total);
+lse[i] = top + logTotal;
+y[i] = x[x0 + u32(ids[p.offsetI + i])] * p.scale - top - logTotal;`,
+        }),
+        buffers: [x, ids, y, lse],
+        params: [x.offset, ids.offset, n, 1 / temperature],
+        count: y.size,
+      },
+    ];
+  },
+  vjp({ inputs: [x, ids], outputs: [, lse], attrs }, [dy]) {
+    return [dy && apply(logProbBackwardOp, [x, ids, lse, dy], attrs), null];
+  },
+};
+
+/** dx = dy/T·(onehot(id) − e^(x/T − lse)); differentiated again through the composed definition. */
+const logProbBackwardOp: Op<LogProbAttrs> = {
+  name: "logProbBackward",
+  infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+  cpu([x, ids, lse, dy], [dx], { temperature }) {
+    const n = x.shape[x.shape.length - 1];
+    for (let r = 0; r < lse.shape.reduce((a, b) => a * b, 1); r++) {
+      const scale = dy.data[dy.offset + r] / temperature;
+      const id = ids.data[ids.offset + r];
+      for (let j = 0; j < n; j++) {
+        const q = Math.exp(x.data[x.offset + r * n + j] / temperature - lse.data[lse.offset + r]);
+        dx.data[r * n + j] = scale * ((j === id ? 1 : 0) - q);
+      }
+    }
+  },
+  webgpu([x, ids, lse, dy], [dx], { temperature }) {
+    return [
+      {
+        key: "logProbBackward",
+        source: () => ({
+          buffers: [
+            { name: "x", type: "f32" },
+            { name: "ids", type: "i32" },
+            { name: "lse", type: "f32" },
+            { name: "dy", type: "f32" },
+            { name: "dx", type: "f32", write: true },
+          ],
+          params: [
+            ...u32Params("offset", "offsetI", "offsetL", "offsetD", "n"),
+            { name: "scale", type: "f32" },
+          ],
+          main: `let row = i / p.n;
+let j = i % p.n;
+let q = exp(x[p.offset + i] * p.scale - lse[p.offsetL + row]);
+dx[i] = dy[p.offsetD + row] * p.scale * (select(0.0, 1.0, u32(ids[p.offsetI + row]) == j) - q);`,
+        }),
+        buffers: [x, ids, lse, dy, dx],
+        params: [x.offset, ids.offset, lse.offset, dy.offset, x.shape[x.rank - 1], 1 / temperature],
+        count: x.size,
+      },
+    ];
+  },
+  vjp({ inputs: [x, ids, , dy], attrs }, dys) {
+    const backward = (x: Tensor, dy: Tensor) => [
+      vjp((x) => [composedLogProb(x, ids, attrs.temperature)], [x], [dy]).grads[0],
+    ];
+    const [gx, gdy] = vjp(backward, [x, dy], dys).grads;
+    return [gx, null, null, gdy];
+  },
+};
+
+/**
+ * log softmax(logits/temperature) at `ids`: logits [..., V], ids [...] i32 → [...]. `temperature` defaults to 1.
+ *
+ * NOTE: an id outside [0, V) is not checked on the GPU; build ids from a tokenizer of the same vocabulary.
+ */
+export function logProbGather(
+  logits: Tensor,
+  ids: Tensor,
+  options: LogProbAttrs = { temperature: 1 },
+): Tensor {
+  if (!(options.temperature > 0))
+    throw new ValueError(`logProbGather: temperature ${options.temperature} must be above 0.`);
+  return applyAll(logProbOp, [logits, ids], options)[0];
+}
+
+/** Entropy −Σ p ln p of softmax(logits) over the last axis: [..., V] → [...], in nats. */
+export function entropy(logits: Tensor): Tensor {
+  const logs = logSoftmax(logits);
+  return neg(sum(mul(exp(logs), logs), { axes: -1 }));
+}

@@ -1,0 +1,299 @@
+/**
+ * Elementwise functions of floats: powers, exponentials, roots, trigonometry, and the activations of neural networks.
+ */
+import type { DType } from "../dtype.ts";
+import { apply } from "../op.ts";
+import type { Tensor } from "../tensor.ts";
+import { add, div, lift, mul, neg, square, sub } from "./arithmetic.ts";
+import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
+import { cast, greater } from "./logic.ts";
+
+const floats: readonly DType[] = ["f32", "f64"];
+const wide = { low: -4, high: 4 };
+const positive = { low: 0.1, high: 4 };
+
+interface UnaryDefinition {
+  name: string;
+  cpu(x: number): number;
+  wgsl(x: string): string;
+  helpers?: string;
+  domain: { low: number; high: number; kinks?: readonly number[] };
+  /** dy/dx from x and y, written with operations. */
+  slope(x: Tensor, y: Tensor): Tensor;
+}
+
+/** A record y = f(x) with dx = f′(x)·dy. */
+function unary(d: UnaryDefinition): ElementwiseOp<null> {
+  return elementwise<null>({
+    name: d.name,
+    dtypes: floats,
+    cpu: ([x]) => d.cpu(x),
+    wgsl: ([x]) => d.wgsl(x),
+    helpers: d.helpers,
+    vjp: ([x], y, dy) => [mul(dy, d.slope(x, y))],
+    domains: [d.domain],
+  });
+}
+
+/** y = aᵇ for a > 0;  da = b·aᵇ⁻¹·dy, db = ln(a)·y·dy. NOTE: WGSL defines pow for a ≥ 0 only; the sign is ours. */
+export const powOp = elementwise<null>({
+  name: "pow",
+  dtypes: ["f32", "f64"],
+  cpu: ([a, b]) => a ** b,
+  wgsl: ([a, b]) => `power(${a}, ${b})`,
+  helpers: `fn power(a: f32, b: f32) -> f32 {
+  if (b == 0.0) { return 1.0; }
+  let magnitude = pow(abs(a), b);
+  // A negative base has a real power only for whole exponents: odd ones keep the sign.
+  let odd = abs(b) - 2.0 * floor(abs(b) * 0.5) == 1.0;
+  return select(magnitude, -magnitude, a < 0.0 && odd);
+}`,
+  vjp: ([a, b], y, dy, _a, needs) => [
+    needs[0] ? mul(dy, mul(b, pow(a, sub(b, 1)))) : null,
+    needs[1] ? mul(dy, mul(y, log(a))) : null,
+  ],
+  domains: [
+    { low: 0.2, high: 3 },
+    { low: -2, high: 3 },
+  ],
+});
+
+/** d/dx eˣ = eˣ */
+export const expOp = unary({
+  name: "exp",
+  cpu: Math.exp,
+  wgsl: (x) => `exp(${x})`,
+  domain: wide,
+  slope: (_x, y) => y,
+});
+/** d/dx ln x = 1/x */
+export const logOp = unary({
+  name: "log",
+  cpu: Math.log,
+  wgsl: (x) => `log(${x})`,
+  domain: positive,
+  slope: (x) => div(1, x),
+});
+/** d/dx ln(1 + x) = 1/(1 + x). Small x: the first terms of the series, where 1 + x would round x away. */
+export const log1pOp = unary({
+  name: "log1p",
+  cpu: Math.log1p,
+  wgsl: (x) => `log1p(${x})`,
+  helpers: `fn log1p(x: f32) -> f32 {
+  let series = x * (1.0 - x * (0.5 - x * (0.33333334 - 0.25 * x)));
+  return select(log(1.0 + x), series, abs(x) < 0.01);
+}`,
+  domain: { low: -0.8, high: 4 },
+  slope: (x) => div(1, add(x, 1)),
+});
+/** d/dx (eˣ − 1) = eˣ. Small x: the first terms of the series. */
+export const expm1Op = unary({
+  name: "expm1",
+  cpu: Math.expm1,
+  wgsl: (x) => `expm1(${x})`,
+  helpers: `fn expm1(x: f32) -> f32 {
+  let series = x * (1.0 + x * (0.5 + x * (0.16666667 + x * 0.041666668)));
+  return select(exp(x) - 1.0, series, abs(x) < 0.05);
+}`,
+  domain: wide,
+  slope: (_x, y) => add(y, 1),
+});
+/** d/dx √x = 1/(2√x) */
+export const sqrtOp = unary({
+  name: "sqrt",
+  cpu: Math.sqrt,
+  wgsl: (x) => `sqrt(${x})`,
+  domain: positive,
+  slope: (_x, y) => div(0.5, y),
+});
+/** d/dx x^(−1/2) = −½·y/x */
+export const rsqrtOp = unary({
+  name: "rsqrt",
+  cpu: (x) => 1 / Math.sqrt(x),
+  wgsl: (x) => `inverseSqrt(${x})`,
+  domain: positive,
+  slope: (x, y) => mul(-0.5, div(y, x)),
+});
+/** d/dx sin x = cos x */
+export const sinOp = unary({
+  name: "sin",
+  cpu: Math.sin,
+  wgsl: (x) => `sin(${x})`,
+  domain: { low: -3.1, high: 3.1 },
+  slope: (x) => cos(x),
+});
+/** d/dx cos x = −sin x */
+export const cosOp = unary({
+  name: "cos",
+  cpu: Math.cos,
+  wgsl: (x) => `cos(${x})`,
+  domain: { low: -3.1, high: 3.1 },
+  slope: (x) => neg(sin(x)),
+});
+
+/** d/dx tanh x = 1 − y². NOTE: WGSL's tanh may overflow for large |x|; the argument is clamped where y = ±1 in f32. */
+export const tanhOp = unary({
+  name: "tanh",
+  cpu: Math.tanh,
+  wgsl: (x) => `tanh(clamp(${x}, -15.0, 15.0))`,
+  domain: wide,
+  slope: (_x, y) => sub(1, square(y)),
+});
+/** σ(x) = 1/(1 + e⁻ˣ);  σ′ = σ(1 − σ) */
+export const sigmoidOp = unary({
+  name: "sigmoid",
+  cpu: (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))),
+  wgsl: (x) => `(1.0 / (1.0 + exp(-clamp(${x}, -80.0, 80.0))))`,
+  domain: wide,
+  slope: (_x, y) => mul(y, sub(1, y)),
+});
+/** ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|);  slope σ(x) */
+export const softplusOp = unary({
+  name: "softplus",
+  cpu: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+  wgsl: (x) => `(max(${x}, 0.0) + log(1.0 + exp(-abs(${x}))))`,
+  domain: wide,
+  slope: (x) => sigmoid(x),
+});
+/** max(x, 0);  slope 1 for x > 0, 0 at x = 0 as in PyTorch */
+export const reluOp = unary({
+  name: "relu",
+  cpu: (x) => Math.max(x, 0),
+  wgsl: (x) => `max(${x}, 0.0)`,
+  domain: { ...wide, kinks: [0] },
+  slope: (x) => cast(greater(x, 0), x.dtype),
+});
+/** x·σ(x) (SiLU, arXiv 1702.03118);  slope σ + x·σ(1 − σ) */
+export const siluOp = unary({
+  name: "silu",
+  cpu: (x) => (x >= 0 ? x / (1 + Math.exp(-x)) : (x * Math.exp(x)) / (1 + Math.exp(x))),
+  wgsl: (x) => `(${x} / (1.0 + exp(-clamp(${x}, -80.0, 80.0))))`,
+  domain: wide,
+  slope: (x) => apply(siluSlopeOp, [x], null),
+});
+/** s(x) = σ + x·σ(1 − σ), one kernel for the backward pass of silu;  s′ = σ(1 − σ)(2 + x(1 − 2σ)) */
+export const siluSlopeOp = unary({
+  name: "siluSlope",
+  cpu: (x) => {
+    const s = x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
+    return s * (1 + x * (1 - s));
+  },
+  wgsl: (x) => `siluSlope(${x})`,
+  helpers: `fn siluSlope(x: f32) -> f32 {
+  let s = 1.0 / (1.0 + exp(-clamp(x, -80.0, 80.0)));
+  return s * (1.0 + x * (1.0 - s));
+}`,
+  domain: wide,
+  slope: (x) => {
+    const s = sigmoid(x);
+    return mul(mul(s, sub(1, s)), add(2, mul(x, sub(1, mul(s, 2)))));
+  },
+});
+
+const rootTwoOverPi = Math.sqrt(2 / Math.PI);
+/** ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (GELU's tanh form, arXiv 1606.08415 §2) */
+export const geluTanhOp = unary({
+  name: "geluTanh",
+  cpu: (x) => 0.5 * x * (1 + Math.tanh(rootTwoOverPi * (x + 0.044715 * x ** 3))),
+  wgsl: (x) =>
+    `(0.5 * ${x} * (1.0 + tanh(clamp(${rootTwoOverPi} * (${x} + 0.044715 * ${x} * ${x} * ${x}), -15.0, 15.0))))`,
+  domain: wide,
+  slope: (x) => apply(geluTanhSlopeOp, [x], null),
+});
+/** g(x) = ½(1 + t) + ½x(1 − t²)u′ with t = tanh u, u = √(2/π)(x + 0.044715x³): the slope of geluTanh in one kernel */
+export const geluTanhSlopeOp = unary({
+  name: "geluTanhSlope",
+  cpu: (x) => {
+    const t = Math.tanh(rootTwoOverPi * (x + 0.044715 * x ** 3));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * rootTwoOverPi * (1 + 3 * 0.044715 * x * x);
+  },
+  wgsl: (x) => `geluTanhSlope(${x})`,
+  helpers: `fn geluTanhSlope(x: f32) -> f32 {
+  let t = tanh(clamp(${rootTwoOverPi} * (x + 0.044715 * x * x * x), -15.0, 15.0));
+  return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * ${rootTwoOverPi} * (1.0 + 0.134145 * x * x);
+}`,
+  domain: wide,
+  slope: (x) => {
+    const t = tanh(mul(rootTwoOverPi, add(x, mul(0.044715, mul(x, square(x))))));
+    const du = mul(rootTwoOverPi, add(1, mul(3 * 0.044715, square(x))));
+    const ddu = mul(6 * 0.044715 * rootTwoOverPi, x);
+    const s = sub(1, square(t));
+    // g′ = s·u′ + ½x(s·u″ − 2t·s·u′²)
+    return add(mul(s, du), mul(mul(0.5, x), sub(mul(s, ddu), mul(mul(2, t), mul(s, square(du))))));
+  },
+});
+/** erf; slope 2/√π·e^(−x²). WGSL: Abramowitz & Stegun 7.1.26 for |x| ≥ 0.5 (error ≤ 1.5e-7), the series below. */
+export const erfOp = unary({
+  name: "erf",
+  cpu: erfScalar,
+  wgsl: (x) => `erf(${x})`,
+  helpers: `fn erf(x: f32) -> f32 {
+  let a = abs(x);
+  let q = x * x;
+  let series = x * (1.1283792 + q * (-0.37612638 + q * (0.11283791 + q * (-0.026866171 + q * (0.0052239776 - q * 0.00085483270)))));
+  let t = 1.0 / (1.0 + 0.3275911 * a);
+  let tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * exp(-q);
+  return select(sign(x) * (1.0 - tail), series, a < 0.5);
+}`,
+  domain: { low: -3, high: 3 },
+  slope: (x) => mul(2 / Math.sqrt(Math.PI), exp(neg(square(x)))),
+});
+
+/** erf to double precision: the Maclaurin series below 3, a continued fraction of erfc above. */
+function erfScalar(x: number): number {
+  const a = Math.abs(x);
+  if (a < 3) {
+    let term = a;
+    let total = a;
+    for (let n = 1; n < 100 && Math.abs(term) > 1e-18 * total; n++) {
+      term *= (-a * a) / n;
+      total += term / (2 * n + 1);
+    }
+    return Math.sign(x) * (2 / Math.sqrt(Math.PI)) * total;
+  }
+  let fraction = a;
+  for (let n = 60; n >= 1; n--) fraction = a + n / 2 / fraction;
+  return Math.sign(x) * (1 - Math.exp(-a * a) / (fraction * Math.sqrt(Math.PI)));
+}
+
+/** aᵇ for floats; for a < 0 only whole b give a number. */
+export function pow(a: Operand, b: Operand): Tensor {
+  return apply(powOp, lift("pow", [a, b]), null);
+}
+
+/** eˣ. */
+export const exp = (x: Tensor): Tensor => apply(expOp, [x], null);
+/** Natural logarithm. */
+export const log = (x: Tensor): Tensor => apply(logOp, [x], null);
+/** ln(1 + x), exact near 0. */
+export const log1p = (x: Tensor): Tensor => apply(log1pOp, [x], null);
+/** eˣ − 1, exact near 0. */
+export const expm1 = (x: Tensor): Tensor => apply(expm1Op, [x], null);
+/** √x. */
+export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], null);
+/** 1/√x. */
+export const rsqrt = (x: Tensor): Tensor => apply(rsqrtOp, [x], null);
+/** Sine of x in radians. */
+export const sin = (x: Tensor): Tensor => apply(sinOp, [x], null);
+/** Cosine of x in radians. */
+export const cos = (x: Tensor): Tensor => apply(cosOp, [x], null);
+/** Hyperbolic tangent. */
+export const tanh = (x: Tensor): Tensor => apply(tanhOp, [x], null);
+/** 1/(1 + e⁻ˣ). */
+export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOp, [x], null);
+/** ln(1 + eˣ) without overflow. */
+export const softplus = (x: Tensor): Tensor => apply(softplusOp, [x], null);
+/** ln σ(x) = −softplus(−x). */
+export const logSigmoid = (x: Tensor): Tensor => neg(softplus(neg(x)));
+/** max(x, 0); the gradient at 0 is 0. */
+export const relu = (x: Tensor): Tensor => apply(reluOp, [x], null);
+/** x·σ(x) (SiLU, also called swish). */
+export const silu = (x: Tensor): Tensor => apply(siluOp, [x], null);
+/** The error function. */
+export const erf = (x: Tensor): Tensor => apply(erfOp, [x], null);
+
+/** GELU (arXiv 1606.08415): x·Φ(x) (`approximate: "none"`, the default) or its tanh form (`"tanh"`, GPT-2's). */
+export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
+  if (options.approximate === "tanh") return apply(geluTanhOp, [x], null);
+  return mul(mul(x, 0.5), add(1, erf(mul(x, Math.SQRT1_2))));
+}

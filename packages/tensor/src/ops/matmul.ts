@@ -1,0 +1,302 @@
+/**
+ * Batched matrix product. Transposed operands are read through their strides, never copied. Kernels: each invocation
+ * computes a 4×4 tile in registers; where both operands allow it (their contiguous dimension a multiple of 4), loads
+ * are vec4. No shared memory: software adapters are faster without (docs/performance.md).
+ */
+import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { isFloat } from "../dtype.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
+import { apply, type Op } from "../op.ts";
+import { broadcastShapes, broadcastStrides, formatShape, type Shape, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { add } from "./arithmetic.ts";
+import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
+
+const leading = (shape: Shape) => shape.slice(0, -2);
+
+/**
+ * y[…, m, n] = Σₖ a[…, m, k]·b[…, k, n], leading dimensions broadcast;  da = dy·bᵀ, db = aᵀ·dy, summed over broadcast
+ * dimensions
+ */
+export const matmulOp: Op<null> = {
+  name: "matmul",
+  strided: true,
+  infer([a, b]) {
+    if (a.dtype !== b.dtype || !isFloat(a.dtype)) {
+      throw new DTypeError(
+        `matmul: operands have dtypes ${a.dtype} and ${b.dtype}, expected two f32 or two f64. Convert with cast(x, "f32").`,
+      );
+    }
+    const [m, k] = a.shape.slice(-2);
+    const [k2, n] = b.shape.slice(-2);
+    if (k !== k2) {
+      throw new ShapeError(
+        `matmul: inner dimensions differ: ${formatShape(a.shape)} has ${k} columns, ${formatShape(b.shape)} has ${k2} rows. ` +
+          "Pass transposeA or transposeB, or reshape one of them.",
+      );
+    }
+    return [
+      { shape: [...broadcastShapes("matmul", [leading(a.shape), leading(b.shape)]), m, n], dtype: a.dtype },
+    ];
+  },
+  cpu([a, b], [out]) {
+    const [m, k] = a.shape.slice(-2);
+    const n = b.shape[b.shape.length - 1];
+    const [am, ak] = a.strides.slice(-2);
+    const [bk, bn] = b.strides.slice(-2);
+    const batch = leading(out.shape);
+    const batches = sizeOf(batch);
+    const offsets = batchOffsets(batch, [a, b]);
+    const row = new Float64Array(n);
+    for (let s = 0; s < batches; s++) {
+      for (let i = 0; i < m; i++) {
+        row.fill(0);
+        for (let l = 0; l < k; l++) {
+          const av = a.data[a.offset + offsets[0][s] + i * am + l * ak];
+          const at = b.offset + offsets[1][s] + l * bk;
+          for (let j = 0; j < n; j++) row[j] += av * b.data[at + j * bn];
+        }
+        out.data.set(row, (s * m + i) * n);
+      }
+    }
+  },
+  webgpu([a, b], [out]) {
+    return [matmulCall(a, b, out)];
+  },
+  vjp({ inputs: [a, b], needs }, [dy]) {
+    if (!dy) return [null, null];
+    return [
+      needs[0] ? apply(matmulOp, [dy, transpose(b)], null) : null,
+      needs[1] ? apply(matmulOp, [transpose(a), dy], null) : null,
+    ];
+  },
+};
+
+/** Where each batch entry of each operand begins, relative to its offset. */
+function batchOffsets(batch: Shape, operands: readonly { shape: Shape; strides: Shape }[]): number[][] {
+  const total = sizeOf(batch);
+  return operands.map((x) => {
+    const strides = broadcastStrides(leading(x.shape), leading(x.strides), batch);
+    return Array.from({ length: total }, (_, s) => {
+      let rest = s;
+      let at = 0;
+      for (let d = batch.length - 1; d >= 0; d--) {
+        at += (rest % batch[d]) * strides[d];
+        rest = Math.floor(rest / batch[d]);
+      }
+      return at;
+    });
+  });
+}
+
+/** How an operand's two last dimensions lie in memory: vec4 loads along the inner (k) or the outer (m, n) one, or none. */
+type Layout = "inner" | "outer" | "scalar";
+
+function layoutOf(x: Tensor, outerAxis: number, innerAxis: number, batchStrides: Shape): Layout {
+  const fits = (contiguous: number, other: number) =>
+    x.strides[contiguous] === 1 &&
+    x.shape[contiguous] % 4 === 0 &&
+    x.strides[other] % 4 === 0 &&
+    x.offset % 4 === 0 &&
+    batchStrides.every((s) => s % 4 === 0);
+  if (fits(innerAxis, outerAxis)) return "inner";
+  if (fits(outerAxis, innerAxis)) return "outer";
+  return "scalar";
+}
+
+/** Strides of the leading dimensions, merged to one; null if they do not walk in even steps. */
+function batchStride(x: Tensor, batch: Shape): number | null {
+  const strides = broadcastStrides(leading(x.shape), leading(x.strides), batch);
+  let step: number | null = null;
+  let size = 1;
+  for (let d = batch.length - 1; d >= 0; d--) {
+    if (batch[d] === 1) continue;
+    if (step === null) step = strides[d];
+    else if (strides[d] !== step * size) return null;
+    size *= batch[d];
+  }
+  return step ?? 0;
+}
+
+function matmulCall(a: Tensor, b: Tensor, out: Tensor): KernelCall {
+  const rank = out.rank;
+  const batch = leading(out.shape);
+  const [m, n] = out.shape.slice(-2);
+  const k = a.shape[a.rank - 1];
+  const [sa, sb] = [batchStride(a, batch), batchStride(b, batch)];
+  if (sa === null || sb === null) {
+    throw new ShapeError(
+      `matmul: the leading dimensions of ${formatShape(a.shape)} and ${formatShape(b.shape)} (views) can not be walked evenly on ${rank} axes; copy one with reshape first.`,
+    );
+  }
+  let la = layoutOf(a, a.rank - 2, a.rank - 1, [sa]);
+  let lb = layoutOf(b, b.rank - 1, b.rank - 2, [sb]);
+  // Vector loads need both sides: tiles advance by 4 along k as soon as one operand is read along k.
+  if (la === "scalar" || lb === "scalar" || ((la === "inner" || lb === "inner") && k % 4 !== 0))
+    la = lb = "scalar";
+  const vector = la !== "scalar";
+  const type: BufferType = vector ? "vec4<f32>" : "f32";
+  const tiles = [Math.ceil(m / 4), Math.ceil(n / 4)];
+  return {
+    key: `matmul:${la}:${lb}`,
+    source: () => ({
+      buffers: [
+        { name: "a", type },
+        { name: "b", type },
+        { name: "out", type: "f32", write: true },
+      ],
+      params: u32Params(
+        "m",
+        "n",
+        "k",
+        "tilesN",
+        "tiles",
+        "offsetA",
+        "offsetB",
+        "batchA",
+        "batchB",
+        "am",
+        "ak",
+        "bk",
+        "bn",
+      ),
+      main: `let batch = i / p.tiles;
+let tile = i % p.tiles;
+let row = (tile / p.tilesN) * 4u;
+let col = (tile % p.tilesN) * 4u;
+let baseA = p.offsetA + batch * p.batchA;
+let baseB = p.offsetB + batch * p.batchB;
+var c0 = vec4<f32>(); var c1 = vec4<f32>(); var c2 = vec4<f32>(); var c3 = vec4<f32>();
+// Rows and columns past the edge read the last valid ones and are not stored.
+let r0 = min(row, p.m - 1u); let r1 = min(row + 1u, p.m - 1u); let r2 = min(row + 2u, p.m - 1u); let r3 = min(row + 3u, p.m - 1u);
+let n0 = min(col, p.n - 1u); let n1 = min(col + 1u, p.n - 1u); let n2 = min(col + 2u, p.n - 1u); let n3 = min(col + 3u, p.n - 1u);
+${vector ? vectorLoop(la, lb) : scalarLoop()}
+let base = batch * p.m * p.n;
+${[0, 1, 2, 3]
+  .map(
+    (r) => `if (row + ${r}u < p.m) {
+  let at = base + (row + ${r}u) * p.n + col;
+  out[at] = c${r}.x;
+  if (col + 1u < p.n) { out[at + 1u] = c${r}.y; }
+  if (col + 2u < p.n) { out[at + 2u] = c${r}.z; }
+  if (col + 3u < p.n) { out[at + 3u] = c${r}.w; }
+}`,
+  )
+  .join("\n")}`,
+    }),
+    buffers: [a, b, out],
+    params: [
+      m,
+      n,
+      k,
+      tiles[1],
+      tiles[0] * tiles[1],
+      a.offset,
+      b.offset,
+      sa,
+      sb,
+      a.strides[a.rank - 2],
+      a.strides[a.rank - 1],
+      b.strides[b.rank - 2],
+      b.strides[b.rank - 1],
+    ],
+    count: sizeOf(batch) * tiles[0] * tiles[1],
+  };
+}
+
+/** Any strides: 8 scalar loads for 16 multiply-adds. */
+function scalarLoop(): string {
+  return `for (var l = 0u; l < p.k; l++) {
+  let atA = baseA + l * p.ak;
+  let atB = baseB + l * p.bk;
+  let bv = vec4<f32>(b[atB + n0 * p.bn], b[atB + n1 * p.bn], b[atB + n2 * p.bn], b[atB + n3 * p.bn]);
+  ${[0, 1, 2, 3].map((r) => `c${r} = fma(vec4<f32>(a[atA + r${r} * p.am]), bv, c${r});`).join("\n  ")}
+}`;
+}
+
+/** vec4 loads. `inner` operands are read 4 along k at once, `outer` ones 4 along m or n at one k. */
+function vectorLoop(la: Layout, lb: Layout): string {
+  const four = [0, 1, 2, 3];
+  const lane = ["x", "y", "z", "w"];
+  if (la === "outer" && lb === "outer") {
+    return `for (var l = 0u; l < p.k; l++) {
+  let av = a[(baseA + l * p.ak + row) / 4u];
+  let bv = b[(baseB + l * p.bk + col) / 4u];
+  ${four.map((r) => `c${r} = fma(vec4<f32>(av.${lane[r]}), bv, c${r});`).join("\n  ")}
+}`;
+  }
+  const loadA =
+    la === "inner"
+      ? four.map((r) => `let a${r} = a[(baseA + r${r} * p.am + l) / 4u];`)
+      : // One vec4 along m for each of the four k: transposed into rows.
+        [
+          ...four.map((s) => `let t${s} = a[(baseA + (l + ${s}u) * p.ak + row) / 4u];`),
+          ...four.map((r) => `let a${r} = vec4<f32>(${four.map((s) => `t${s}.${lane[r]}`).join(", ")});`),
+        ];
+  const loadB =
+    lb === "inner"
+      ? four.map((j) => `let b${j} = b[(baseB + n${j} * p.bn + l) / 4u];`)
+      : four.map((s) => `let b${s} = b[(baseB + (l + ${s}u) * p.bk + col) / 4u];`);
+  const update =
+    lb === "inner"
+      ? four.map((r) => `c${r} += vec4<f32>(${four.map((j) => `dot(a${r}, b${j})`).join(", ")});`)
+      : four.map(
+          (r) =>
+            `c${r} = ${four.reduce((c, s) => `fma(vec4<f32>(a${r}.${lane[s]}), b${s}, ${c})`, `c${r}`)};`,
+        );
+  return `for (var l = 0u; l < p.k; l += 4u) {
+  ${[...loadA, ...loadB, ...update].join("\n  ")}
+}`;
+}
+
+/** Whether to read an operand transposed. */
+export interface MatmulOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+}
+
+/**
+ * Matrix product a·b over the last two dimensions; leading dimensions broadcast. A vector counts as one row (left) or
+ * one column (right), and that dimension is dropped from the result, as in NumPy.
+ *
+ * @throws ShapeError if the inner dimensions differ.
+ * @example
+ * ```ts
+ * matmul(tensor([[1, 2]]), tensor([[3], [4]])); // [[11]]
+ * ```
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  if (a.rank === 0 || b.rank === 0) {
+    throw new ShapeError(
+      `matmul: expected vectors or matrices, received ${formatShape(a.shape)} and ${formatShape(b.shape)}. Use mul for scalars.`,
+    );
+  }
+  let left = a.rank === 1 ? unsqueeze(a, 0) : options.transposeA ? transpose(a) : a;
+  let right = b.rank === 1 ? unsqueeze(b, 1) : options.transposeB ? transpose(b) : b;
+  // Many rows times one matrix is one product: fold the leading dimensions into the rows.
+  if (right.rank === 2 && left.rank > 2 && left.contiguous) {
+    const y = apply(matmulOp, [reshape(left, [-1, left.shape[left.rank - 1]]), right], null);
+    const shaped = reshape(y, [...left.shape.slice(0, -1), right.shape[1]]);
+    return b.rank === 1 ? squeeze(shaped, -1) : shaped;
+  }
+  const batch = broadcastShapes("matmul", [leading(left.shape), leading(right.shape)]);
+  if (leading(left.shape).length > 1 || leading(right.shape).length > 1) {
+    // Uneven broadcasting over several leading dimensions is made explicit, then copied to walk evenly.
+    left = evenly(left, batch);
+    right = evenly(right, batch);
+  }
+  const y = apply(matmulOp, [left, right], null);
+  const rows = a.rank === 1 ? squeeze(y, -2) : y;
+  return b.rank === 1 ? squeeze(rows, -1) : rows;
+}
+
+function evenly(x: Tensor, batch: Shape): Tensor {
+  const wide = expand(x, [...batch, ...x.shape.slice(-2)]);
+  return batchStride(wide, batch) === null ? reshape(wide, wide.shape) : wide;
+}
+
+/** y = x·wᵀ + b with w [out, in] and b [out], the layout of PyTorch's Linear. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const y = matmul(x, weight, { transposeB: true });
+  return bias ? add(y, bias) : y;
+}

@@ -1,0 +1,283 @@
+/**
+ * Movement: operations that rearrange elements. reshape, permute, slice and expand are views wherever strides allow
+ * and then cost nothing; concat, stack and pad copy.
+ */
+import { full } from "../create.ts";
+import { ShapeError, ValueError } from "../errors.ts";
+import { apply, type Op, unrecorded } from "../op.ts";
+import { formatShape, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** y = x in another shape;  dx = dy in x's shape */
+export const reshapeOp: Op<{ shape: Shape }> = {
+  name: "reshape",
+  infer: ([x], { shape }) => [{ shape, dtype: x.dtype }],
+  view: (x, { shape }) => ({ shape, strides: stridesOf(shape), offset: x.offset }),
+  vjp: ({ inputs: [x] }, [dy]) => [dy && reshape(dy, x.shape)],
+};
+
+/** y = a contiguous copy of x;  dx = dy */
+export const copyOp: Op<null> = {
+  name: "copy",
+  infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+  assemble: ([x], y) => y.device.backend.copy(x, y),
+  vjp: (_c, [dy]) => [dy],
+};
+
+/** y[i_p0, i_p1, …] = x[i0, i1, …];  dx = dy with the inverse permutation */
+export const permuteOp: Op<{ axes: readonly number[] }> = {
+  name: "permute",
+  infer: ([x], { axes }) => [{ shape: axes.map((a) => x.shape[a]), dtype: x.dtype }],
+  view: (x, { axes }) => ({
+    shape: axes.map((a) => x.shape[a]),
+    strides: axes.map((a) => x.strides[a]),
+    offset: x.offset,
+  }),
+  vjp: ({ attrs: { axes } }, [dy]) => [
+    dy &&
+      permute(
+        dy,
+        axes.map((_, i) => axes.indexOf(i)),
+      ),
+  ],
+};
+
+/** y = x stretched along dimensions of size 1;  dx = dy summed over them (by the backward pass, as for broadcasting) */
+export const expandOp: Op<{ shape: Shape }> = {
+  name: "expand",
+  infer: ([x], { shape }) => [{ shape, dtype: x.dtype }],
+  view: (x, { shape }) => {
+    const shift = shape.length - x.shape.length;
+    const strides = shape.map((d, i) =>
+      i < shift || (x.shape[i - shift] === 1 && d !== 1) ? 0 : x.strides[i - shift],
+    );
+    return { shape, strides, offset: x.offset };
+  },
+  vjp: (_c, [dy]) => [dy],
+};
+
+interface SliceAttrs {
+  starts: readonly number[];
+  steps: readonly number[];
+  shape: Shape;
+}
+
+/** y[i] = x[start + i·step];  dx = dy put back at those places, 0 elsewhere */
+export const sliceOp: Op<SliceAttrs> = {
+  name: "slice",
+  infer: ([x], { shape }) => [{ shape, dtype: x.dtype }],
+  view: (x, { starts, steps, shape }) => ({
+    shape,
+    strides: x.strides.map((s, i) => s * steps[i]),
+    offset: x.offset + starts.reduce((sum, s, i) => sum + (shape[i] === 0 ? 0 : s * x.strides[i]), 0),
+  }),
+  vjp: ({ inputs: [x], attrs }, [dy]) => [dy && apply(unsliceOp, [dy], { ...attrs, full: x.shape })],
+};
+
+/** y = zeros of shape `full` with x at the sliced places;  dx = the slice of dy */
+export const unsliceOp: Op<SliceAttrs & { full: Shape }> = {
+  name: "unslice",
+  infer: ([x], attrs) => [{ shape: attrs.full, dtype: x.dtype }],
+  assemble: ([x], y, attrs) => {
+    y.device.backend.zero(y);
+    using part = windowOf(y, attrs);
+    y.device.backend.copy(x, part);
+  },
+  vjp: ({ attrs }, [dy]) => [dy && apply(sliceOp, [dy], attrs)],
+};
+
+/** y = inputs one after another along `axis`;  each input's gradient is its part of dy */
+export const concatOp: Op<{ axis: number }> = {
+  name: "concat",
+  infer: (xs, { axis }) => {
+    const shape = [...xs[0].shape];
+    shape[axis] = xs.reduce((sum, x) => sum + x.shape[axis], 0);
+    return [{ shape, dtype: xs[0].dtype }];
+  },
+  assemble: (xs, y, { axis }) => {
+    let start = 0;
+    const steps = y.shape.map(() => 1);
+    for (const x of xs) {
+      if (x.size > 0) {
+        using part = windowOf(y, {
+          starts: y.shape.map((_, i) => (i === axis ? start : 0)),
+          steps,
+          shape: x.shape,
+        });
+        y.device.backend.copy(x, part);
+      }
+      start += x.shape[axis];
+    }
+  },
+  vjp: ({ inputs, attrs: { axis } }, [dy]) => {
+    let start = 0;
+    return inputs.map((x) => {
+      const from = start;
+      start += x.shape[axis];
+      if (!dy) return null;
+      const starts = dy.shape.map((_, i) => (i === axis ? from : 0));
+      return slice(
+        dy,
+        starts,
+        dy.shape.map((d, i) => (i === axis ? start : d)),
+      );
+    });
+  },
+};
+
+/** The part of `y` that starts at `starts`, in steps, with the given shape: a plain window, not recorded. */
+function windowOf(y: Tensor, attrs: SliceAttrs): Tensor {
+  return unrecorded(() => apply(sliceOp, [y], attrs));
+}
+
+/**
+ * `x` in another shape with the same number of elements; one dimension may be −1 and is worked out. A view if `x` is
+ * contiguous, otherwise a copy.
+ *
+ * @throws ShapeError if the sizes differ.
+ */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const known = shape.filter((d) => d !== -1);
+  const target =
+    known.length < shape.length ? shape.map((d) => (d === -1 ? x.size / sizeOf(known) : d)) : shape;
+  if (
+    shape.length - known.length > 1 ||
+    sizeOf(target) !== x.size ||
+    target.some((d) => !Number.isInteger(d) || d < 0)
+  ) {
+    throw new ShapeError(
+      `reshape: ${formatShape(x.shape)} has ${x.size} elements and can not become ${formatShape(shape)}. ` +
+        "The products must be equal; at most one dimension may be -1.",
+    );
+  }
+  return apply(reshapeOp, [x.contiguous ? x : apply(copyOp, [x], null)], { shape: target });
+}
+
+/** `x` with its axes in the given order, as a view. */
+export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  const order = axes.map((a) => normalizeAxis("permute", a, x.rank));
+  if (order.length !== x.rank || new Set(order).size !== x.rank) {
+    throw new ShapeError(`permute: axes ${formatShape(axes)} must name each of the ${x.rank} axes once.`);
+  }
+  return apply(permuteOp, [x], { axes: order });
+}
+
+/** `x` with two axes exchanged, as a view; default the last two. */
+export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  const [i, j] = [normalizeAxis("transpose", a, x.rank), normalizeAxis("transpose", b, x.rank)];
+  return permute(
+    x,
+    x.shape.map((_, k) => (k === i ? j : k === j ? i : k)),
+  );
+}
+
+/** `x` stretched to `shape` (NumPy's broadcast_to), as a view. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  const shift = shape.length - x.rank;
+  if (shift < 0 || x.shape.some((d, i) => d !== 1 && d !== shape[i + shift])) {
+    throw new ShapeError(
+      `expand: ${formatShape(x.shape)} does not stretch to ${formatShape(shape)}; only dimensions of size 1 and new leading ones stretch.`,
+    );
+  }
+  return apply(expandOp, [x], { shape });
+}
+
+/**
+ * Elements starts[d], starts[d] + steps[d], … up to but without stops[d] along each dimension, as a view (NumPy's
+ * x[start:stop:step]). Bounds are clipped; negative ones count from the end; steps may be negative.
+ */
+export function slice(
+  x: Tensor,
+  starts: readonly number[],
+  stops: readonly number[],
+  steps?: readonly number[],
+): Tensor {
+  if (starts.length !== x.rank || stops.length !== x.rank || (steps && steps.length !== x.rank)) {
+    throw new ShapeError(
+      `slice: expected ${x.rank} starts, stops and steps for ${formatShape(x.shape)}; received ${starts.length}, ${stops.length}, ${steps?.length ?? "none"}.`,
+    );
+  }
+  const first: number[] = [];
+  const shape: number[] = [];
+  const stride = x.shape.map((_, d) => steps?.[d] ?? 1);
+  x.shape.forEach((size, d) => {
+    const step = stride[d];
+    if (!Number.isInteger(step) || step === 0)
+      throw new ValueError(`slice: step ${step} along axis ${d} must be a whole number other than 0.`);
+    const low = step > 0 ? 0 : -1;
+    const high = step > 0 ? size : size - 1;
+    const clip = (v: number) => Math.min(Math.max(v < 0 ? v + size : v, low), high);
+    // NOTE: a stop before the first element can only be written as −(size + 1), because −1 means the last one.
+    const [from, to] = [clip(starts[d]), clip(stops[d])];
+    first.push(from);
+    shape.push(Math.max(0, Math.ceil((to - from) / step)));
+  });
+  return apply(sliceOp, [x], { starts: first, steps: stride, shape });
+}
+
+/** `x` without a dimension of size 1. */
+export function squeeze(x: Tensor, axis: number): Tensor {
+  const a = normalizeAxis("squeeze", axis, x.rank);
+  if (x.shape[a] !== 1)
+    throw new ShapeError(`squeeze: axis ${a} of ${formatShape(x.shape)} has size ${x.shape[a]}, expected 1.`);
+  return reshape(
+    x,
+    x.shape.filter((_, i) => i !== a),
+  );
+}
+
+/** `x` with a new dimension of size 1 at `axis`. */
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  const a = normalizeAxis("unsqueeze", axis, x.rank + 1);
+  return reshape(x, [...x.shape.slice(0, a), 1, ...x.shape.slice(a)]);
+}
+
+/** The tensors one after another along `axis`; other dimensions must agree. */
+export function concat(xs: readonly Tensor[], axis = 0): Tensor {
+  if (xs.length === 0) throw new ShapeError("concat: expected at least one tensor, received an empty list.");
+  const a = normalizeAxis("concat", axis, xs[0].rank);
+  for (const x of xs) {
+    if (
+      x.dtype !== xs[0].dtype ||
+      x.rank !== xs[0].rank ||
+      x.shape.some((d, i) => i !== a && d !== xs[0].shape[i])
+    ) {
+      throw new ShapeError(
+        `concat: ${xs[0].dtype}${formatShape(xs[0].shape)} and ${x.dtype}${formatShape(x.shape)} differ outside axis ${a}; all other dimensions and the dtype must agree.`,
+      );
+    }
+  }
+  return apply(concatOp, xs, { axis: a });
+}
+
+/** The tensors, of one shape, along a new axis. */
+export function stack(xs: readonly Tensor[], axis = 0): Tensor {
+  return concat(
+    xs.map((x) => unsqueeze(x, axis)),
+    axis < 0 && xs[0] ? axis + xs[0].rank + 1 : axis,
+  );
+}
+
+/** `x` with `value` around it: `pads[d] = [before, after]` for each dimension. */
+export function pad(x: Tensor, pads: readonly (readonly [number, number])[], value = 0): Tensor {
+  if (pads.length !== x.rank || pads.flat().some((p) => !Number.isInteger(p) || p < 0)) {
+    throw new ShapeError(
+      `pad: expected ${x.rank} pairs of whole numbers of at least 0, received ${JSON.stringify(pads)}.`,
+    );
+  }
+  return pads.reduce((y, [before, after], axis) => {
+    const side = (n: number) =>
+      full(
+        y.shape.map((d, i) => (i === axis ? n : d)),
+        value,
+        { dtype: x.dtype, device: x.device },
+      );
+    const parts = [before > 0 ? side(before) : null, y, after > 0 ? side(after) : null];
+    return before + after > 0
+      ? concat(
+          parts.filter((p): p is Tensor => p !== null),
+          axis,
+        )
+      : y;
+  }, x);
+}

@@ -1,0 +1,210 @@
+/**
+ * Layer normalisation and root-mean-square normalisation over the last axis (arXiv 1607.06450, arXiv 1910.07467), fused:
+ * one kernel forward, one backward. Second derivatives go through the composed definitions below.
+ */
+import { vjp } from "../autodiff.ts";
+import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { ShapeError } from "../errors.ts";
+import { apply, applyAll, type Op } from "../op.ts";
+import { formatShape, sameShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { add, div, mul, square, sub } from "./arithmetic.ts";
+import { rsqrt } from "./math.ts";
+import { sum } from "./reduce.ts";
+import { requireFloat } from "./softmax.ts";
+
+interface NormAttrs {
+  eps: number;
+  /** Subtract the mean (layer norm) or not (RMS norm). */
+  centred: boolean;
+}
+
+const lastMean = (x: Tensor) => div(sum(x, { axes: -1, keepDims: true }), x.shape[x.rank - 1]);
+
+/** x̂ = (x − mean)·rsqrt(var + eps), or x·rsqrt(mean x² + eps): the definition that the fused records are tested against. */
+export function composedNormalize(x: Tensor, { eps, centred }: NormAttrs): Tensor {
+  const shifted = centred ? sub(x, lastMean(x)) : x;
+  return mul(shifted, rsqrt(add(lastMean(square(shifted)), eps)));
+}
+
+/** Shared by both kernels: mean `m` and scale `r` of the row at x0. */
+const statistics = `var m = 0.0;
+if (p.centred == 1u) {
+  for (var j = 0u; j < p.n; j++) { m += x[x0 + j]; }
+  m = m / f32(p.n);
+}
+var v = 0.0;
+for (var j = 0u; j < p.n; j++) { let c = x[x0 + j] - m; v += c * c; }
+let r = inverseSqrt(v / f32(p.n) + p.eps);`;
+
+function hostStatistics(
+  x: ArrayLike<number>,
+  from: number,
+  n: number,
+  { eps, centred }: NormAttrs,
+): [number, number] {
+  let m = 0;
+  if (centred) {
+    for (let j = 0; j < n; j++) m += x[from + j];
+    m /= n;
+  }
+  let v = 0;
+  for (let j = 0; j < n; j++) v += (x[from + j] - m) ** 2;
+  return [m, 1 / Math.sqrt(v / n + eps)];
+}
+
+const normParams = [...u32Params("offset", "offsetW", "n", "centred"), { name: "eps", type: "f32" as const }];
+
+/** y = x̂·w;  backward: normBackwardOp */
+export const normOp: Op<NormAttrs> = {
+  name: "norm",
+  infer([x, w]) {
+    requireFloat("norm", x);
+    if (!sameShape(w.shape, x.shape.slice(-1))) {
+      throw new ShapeError(
+        `norm: weight has shape ${formatShape(w.shape)}, expected [${x.shape[x.shape.length - 1]}], the last dimension of x ${formatShape(x.shape)}.`,
+      );
+    }
+    return [{ shape: x.shape, dtype: x.dtype }];
+  },
+  cpu([x, w], [y], attrs) {
+    const n = w.shape[0];
+    for (let i = 0; i < y.data.length; i += n) {
+      const [m, r] = hostStatistics(x.data, x.offset + i, n, attrs);
+      for (let j = 0; j < n; j++) y.data[i + j] = (x.data[x.offset + i + j] - m) * r * w.data[w.offset + j];
+    }
+  },
+  webgpu([x, w], [y], attrs) {
+    return [
+      normCall(
+        "norm",
+        [x, w, y],
+        1,
+        x,
+        w,
+        attrs,
+        `for (var j = 0u; j < p.n; j++) { y[i * p.n + j] = (x[x0 + j] - m) * r * w[p.offsetW + j]; }`,
+        ["x", "w", "y"],
+      ),
+    ];
+  },
+  vjp({ inputs: [x, w], attrs, needs }, [dy]) {
+    if (!dy) return [null, null];
+    const [dx, dw] = applyAll(normBackwardOp, [x, w, dy], attrs);
+    return [needs[0] ? dx : null, needs[1] ? dw : null];
+  },
+};
+
+/**
+ * With g = w·dy: dx = r·(g − mean(g·x̂)·x̂ − [centred] mean(g)). The second output is dy·x̂, whose sum over rows is dw.
+ */
+const normBackwardOp: Op<NormAttrs> = {
+  name: "normBackward",
+  infer: ([x]) => [
+    { shape: x.shape, dtype: x.dtype },
+    { shape: x.shape, dtype: x.dtype },
+  ],
+  cpu([x, w, dy], [dx, dwRows], attrs) {
+    const n = w.shape[0];
+    for (let i = 0; i < dx.data.length; i += n) {
+      const [m, r] = hostStatistics(x.data, x.offset + i, n, attrs);
+      let meanG = 0;
+      let meanGX = 0;
+      for (let j = 0; j < n; j++) {
+        const g = w.data[w.offset + j] * dy.data[dy.offset + i + j];
+        meanG += g / n;
+        meanGX += (g * (x.data[x.offset + i + j] - m) * r) / n;
+      }
+      for (let j = 0; j < n; j++) {
+        const xhat = (x.data[x.offset + i + j] - m) * r;
+        const d = dy.data[dy.offset + i + j];
+        dx.data[i + j] = r * (w.data[w.offset + j] * d - meanGX * xhat - (attrs.centred ? meanG : 0));
+        dwRows.data[i + j] = d * xhat;
+      }
+    }
+  },
+  webgpu([x, w, dy], [dx, dwRows], attrs) {
+    return [
+      normCall(
+        "normBackward",
+        [x, w, dy, dx, dwRows],
+        2,
+        x,
+        w,
+        attrs,
+        `var meanG = 0.0;
+var meanGX = 0.0;
+let d0 = p.offsetD + i * p.n;
+for (var j = 0u; j < p.n; j++) {
+  let g = w[p.offsetW + j] * dy[d0 + j];
+  meanG += g;
+  meanGX += g * (x[x0 + j] - m) * r;
+}
+meanG = select(0.0, meanG / f32(p.n), p.centred == 1u);
+meanGX = meanGX / f32(p.n);
+for (var j = 0u; j < p.n; j++) {
+  let xhat = (x[x0 + j] - m) * r;
+  dx[i * p.n + j] = r * (w[p.offsetW + j] * dy[d0 + j] - meanGX * xhat - meanG);
+  dwRows[i * p.n + j] = dy[d0 + j] * xhat;
+}`,
+        ["x", "w", "dy", "dx", "dwRows"],
+        dy.offset,
+      ),
+    ];
+  },
+  vjp({ inputs: [x, w, dy], attrs }, dys) {
+    const composed = (x: Tensor, w: Tensor, dy: Tensor) => {
+      const rows = (w: Tensor) => vjp((x) => [mul(composedNormalize(x, attrs), w)], [x], [dy]).grads[0];
+      return [rows(w), mul(dy, composedNormalize(x, attrs))];
+    };
+    return vjp(composed, [x, w, dy], dys).grads;
+  },
+};
+
+function normCall(
+  key: string,
+  buffers: readonly Tensor[],
+  writes: number,
+  x: Tensor,
+  w: Tensor,
+  attrs: NormAttrs,
+  main: string,
+  names: readonly string[],
+  offsetD?: number,
+): KernelCall {
+  return {
+    key,
+    source: () => ({
+      buffers: names.map((name, k) => ({ name, type: "f32" as const, write: k >= names.length - writes })),
+      params: offsetD === undefined ? normParams : [...normParams, ...u32Params("offsetD")],
+      main: `let x0 = p.offset + i * p.n;\n${statistics}\n${main}`,
+    }),
+    buffers,
+    params: [
+      x.offset,
+      w.offset,
+      w.size,
+      attrs.centred ? 1 : 0,
+      attrs.eps,
+      ...(offsetD === undefined ? [] : [offsetD]),
+    ],
+    count: x.size / w.size,
+  };
+}
+
+/** Settings of the norms. */
+export interface NormOptions {
+  /** Added to the variance or mean square under the root; default 1e-5 (layerNorm), 1e-6 (rmsNorm). */
+  eps?: number;
+}
+
+/** (x − mean)/√(var + eps)·weight + bias over the last axis, var the population variance (arXiv 1607.06450 eq. 3). */
+export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: NormOptions = {}): Tensor {
+  const y = apply(normOp, [x, weight], { eps: options.eps ?? 1e-5, centred: true });
+  return bias ? add(y, bias) : y;
+}
+
+/** x/√(mean x² + eps)·weight over the last axis (arXiv 1910.07467 eq. 4). */
+export function rmsNorm(x: Tensor, weight: Tensor, options: NormOptions = {}): Tensor {
+  return apply(normOp, [x, weight], { eps: options.eps ?? 1e-6, centred: false });
+}

@@ -1,0 +1,204 @@
+/**
+ * Reductions over axes: sum and max are records; mean, min and the rest are composed from them (composed.ts). The
+ * order of additions is fixed by the shape, so results are the same bits from run to run.
+ */
+import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
+import { apply, type Op } from "../op.ts";
+import { coalesce, formatShape, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { div, mul } from "./arithmetic.ts";
+import { walk } from "./elementwise.ts";
+import { cast, equal } from "./logic.ts";
+import { expand, reshape } from "./movement.ts";
+
+/** Axes to reduce (default all) and whether they stay as dimensions of size 1 (default no). */
+export interface ReduceOptions {
+  axes?: number | readonly number[];
+  keepDims?: boolean;
+}
+
+interface ReduceAttrs {
+  /** Sorted, non-negative. */
+  axes: readonly number[];
+}
+
+/** The input's shape with the reduced axes as 1; results are reshaped to drop them. */
+function kept(shape: Shape, axes: readonly number[]): number[] {
+  return shape.map((d, i) => (axes.includes(i) ? 1 : d));
+}
+
+interface Reduction {
+  name: string;
+  start: number;
+  step(total: number, x: number): number;
+  wgslStart: string;
+  wgslStep(total: string, x: string): string;
+}
+
+/** Long reductions to few results are cut into this many parts, so that more than a handful of lanes work. */
+const parts = 64;
+
+function reduction(r: Reduction, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<ReduceAttrs> {
+  return {
+    name: r.name,
+    strided: true,
+    infer: ([x], { axes }) => {
+      if (x.dtype === "bool")
+        throw new DTypeError(`${r.name}: dtype bool is not supported; convert with cast(x, "i32").`);
+      return [{ shape: kept(x.shape, axes), dtype: x.dtype }];
+    },
+    cpu([x], [out]) {
+      // Doubles hold the running totals, so that f32 on this device is the better-rounded reference.
+      const totals = new Float64Array(out.data.length).fill(r.start);
+      const ones = { ...out, data: totals, offset: 0, shape: out.shape };
+      walk(x.shape, [x, ones], (_i, [from, to]) => {
+        totals[to] = r.step(totals[to], x.data[from]);
+      });
+      out.data.set(totals);
+    },
+    webgpu([x], [out], { axes }) {
+      const length = sizeOf(axes.map((a) => x.shape[a]));
+      if (out.size >= 512 || length < 2048) return [reduceCall(r, x, out, axes, 1)];
+      const partial = x.device.empty([parts, out.size], x.dtype);
+      const calls = [reduceCall(r, x, partial, axes, parts), reduceCall(r, partial, out, [0], 1)];
+      partial.dispose();
+      return calls;
+    },
+    vjp,
+  };
+}
+
+/**
+ * One invocation per output and part; it walks its share of the reduced elements in order. With `split` > 1 the
+ * output has shape [split, outputs].
+ */
+function reduceCall(
+  r: Reduction,
+  x: Tensor,
+  out: Tensor,
+  axes: readonly number[],
+  split: number,
+): KernelCall {
+  const keep = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
+  const outer = coalesce(
+    keep.map((i) => x.shape[i]),
+    [keep.map((i) => x.strides[i])],
+  );
+  const inner = coalesce(
+    axes.map((i) => x.shape[i]),
+    [axes.map((i) => x.strides[i])],
+  );
+  const [rank, depth] = [outer.shape.length, inner.shape.length];
+  const length = sizeOf(inner.shape);
+  const type = bufferType(x.dtype);
+  return {
+    key: `${r.name}:${x.dtype}:${rank}:${depth}`,
+    source: () => ({
+      buffers: [
+        { name: "x", type },
+        { name: "out", type, write: true },
+      ],
+      params: u32Params(
+        "offset",
+        "length",
+        "outputs",
+        "chunk",
+        ...outer.shape.flatMap((_, d) => [`d${d}`, `s${d}`]),
+        ...inner.shape.flatMap((_, d) => [`e${d}`, `t${d}`]),
+      ),
+      main: `var rest = i % p.outputs;
+let part = i / p.outputs;
+var base = p.offset;
+${outer.shape
+  .map((_, d) => rank - 1 - d)
+  .map((d) => (d > 0 ? `base += (rest % p.d${d}) * p.s${d}; rest = rest / p.d${d};` : "base += rest * p.s0;"))
+  .join("\n")}
+let stop = min(p.length, (part + 1u) * p.chunk);
+var total: ${type} = ${r.wgslStart};
+for (var j = part * p.chunk; j < stop; j++) {
+  ${depth === 1 ? "let at = base + j * p.t0;" : innerIndex(depth)}
+  total = ${r.wgslStep("total", "x[at]")};
+}
+out[i] = total;`,
+    }),
+    buffers: [x, out],
+    params: [
+      x.offset,
+      length,
+      out.size / split,
+      Math.ceil(length / split),
+      ...outer.shape.flatMap((d, i) => [d, outer.strides[0][i]]),
+      ...inner.shape.flatMap((d, i) => [d, inner.strides[0][i]]),
+    ],
+    count: out.size,
+  };
+}
+
+function innerIndex(depth: number): string {
+  const lines = ["var left = j;", "var at = base;"];
+  for (let d = depth - 1; d > 0; d--)
+    lines.push(`at += (left % p.e${d}) * p.t${d};`, `left = left / p.e${d};`);
+  lines.push("at += left * p.t0;");
+  return lines.join(" ");
+}
+
+/** y = Σ x;  dx = dy spread over the summed elements */
+export const sumOp = reduction(
+  { name: "sum", start: 0, step: (t, x) => t + x, wgslStart: "0", wgslStep: (t, x) => `${t} + ${x}` },
+  ({ inputs: [x] }, [dy]) => [dy && expand(dy, x.shape)],
+);
+
+/** y = max x;  dx = dy at the maximum, shared equally by elements that tie */
+export const maxOp = reduction(
+  {
+    name: "max",
+    start: Number.NEGATIVE_INFINITY,
+    step: (t, x) => (x > t || Number.isNaN(x) ? x : t),
+    wgslStart: "x[base]",
+    wgslStep: (t, x) => `max(${t}, ${x})`,
+  },
+  ({ inputs: [x], outputs: [y], attrs: { axes } }, [dy]) => {
+    if (!dy) return [null];
+    const hits = cast(equal(x, y), x.dtype);
+    return [mul(hits, div(dy, apply(sumOp, [hits], { axes })))];
+  },
+);
+
+function reduce(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
+  const axes = normalizeAxes(op.name, options.axes, x.rank);
+  const y = apply(op, [x], { axes });
+  return options.keepDims
+    ? y
+    : reshape(
+        y,
+        x.shape.filter((_, i) => !axes.includes(i)),
+      );
+}
+
+/** Sum over axes (default all). An empty sum is 0. */
+export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(sumOp, x, options);
+}
+
+/** Largest element over axes (default all); elements that tie share the gradient equally. */
+export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const axes = normalizeAxes("max", options.axes, x.rank);
+  if (axes.some((a) => x.shape[a] === 0)) {
+    throw new ShapeError(
+      `max: ${formatShape(x.shape)} has no elements along axes ${formatShape(axes)}; a maximum needs at least one.`,
+    );
+  }
+  return reduce(maxOp, x, options);
+}
+
+/** `x` summed down to `shape`, the inverse of broadcasting. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const shift = x.rank - shape.length;
+  const axes = x.shape
+    .map((_, i) => i)
+    .filter((i) => i < shift || (shape[i - shift] === 1 && x.shape[i] !== 1));
+  const y = axes.length > 0 ? apply(sumOp, [x], { axes }) : x;
+  return reshape(y, shape);
+}

@@ -1,0 +1,61 @@
+/**
+ * Scopes give back the memory of temporaries: every tensor made inside `scope(f)` is disposed when `f` returns, except
+ * those in the tree it returns, which move to the enclosing scope. While a gradient is being recorded nothing is
+ * disposed early, because the backward pass still needs it: the tensors move outwards instead.
+ *
+ * Scopes are synchronous: JavaScript can not tell which of two interleaved async functions made a tensor. Read back
+ * with `await` outside.
+ */
+import { ValueError } from "./errors.ts";
+import type { Tensor } from "./tensor.ts";
+import { isTensor, leavesOf } from "./tree.ts";
+
+const scopes: Set<Tensor>[] = [];
+let holds = 0;
+
+/** Called by each new tensor. */
+export function register(tensor: Tensor): void {
+  scopes[scopes.length - 1]?.add(tensor);
+}
+
+/** While held (a gradient is recorded), ending a scope disposes nothing. Returns the release function. */
+export function holdScopes(): () => void {
+  holds++;
+  return () => {
+    holds--;
+  };
+}
+
+/**
+ * Runs `f` and disposes every tensor it made except those in its result (a tensor, or arrays and records of them).
+ *
+ * @example
+ * ```ts
+ * const y = scope(() => mul(add(x, 1), 2)); // the sum is given back, y stays
+ * ```
+ */
+export function scope<R>(f: () => R): R {
+  const made = new Set<Tensor>();
+  scopes.push(made);
+  let result: R | undefined;
+  try {
+    result = f();
+    if (result instanceof Promise) {
+      throw new ValueError(
+        "scope: the function returned a promise; scopes are synchronous. Read back after the scope.",
+      );
+    }
+    return result;
+  } finally {
+    scopes.pop();
+    const outer = scopes[scopes.length - 1];
+    if (holds > 0) {
+      for (const t of made) outer?.add(t);
+    } else {
+      for (const t of leavesOf(result)) {
+        if (isTensor(t) && made.delete(t)) outer?.add(t);
+      }
+      for (const t of made) t.dispose();
+    }
+  }
+}

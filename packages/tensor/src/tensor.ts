@@ -1,0 +1,133 @@
+/**
+ * Tensor: a shape, a dtype and a window (strides, offset) onto reference-counted storage of one device. Views share
+ * storage and cost nothing. Values never change except through the few operations documented as in place
+ * (`assignRows`, `adamWStep`), so a tensor can be read at any time after it was made.
+ *
+ * Memory is given back by `dispose()`, by `using`, or by the end of the enclosing `scope` (scope.ts). Garbage
+ * collection alone does not free device buffers; `device.memory()` shows what is alive.
+ */
+import type { Device } from "./device.ts";
+import type { DType, TypedArray } from "./dtype.ts";
+import { DisposedError, ShapeError } from "./errors.ts";
+import { formatShape, isContiguous, type Shape, sizeOf, stridesOf } from "./shape.ts";
+
+/** A block of device memory shared by a tensor and its views. */
+export class Storage {
+  readonly device: Device;
+  readonly dtype: DType;
+  readonly size: number;
+  /** What the device allocated: a host array or a GPU buffer. Only the device's backend looks inside. */
+  readonly handle: TypedArray | GPUBuffer;
+  private references = 0;
+
+  constructor(device: Device, dtype: DType, size: number, handle: TypedArray | GPUBuffer) {
+    this.device = device;
+    this.dtype = dtype;
+    this.size = size;
+    this.handle = handle;
+  }
+
+  retain(): void {
+    this.references++;
+  }
+
+  release(): void {
+    this.references--;
+    if (this.references === 0) this.device.free(this);
+  }
+}
+
+/** An n-dimensional array on one device. Make one with `tensor`, `zeros`, … or with an operation. */
+export class Tensor {
+  readonly shape: Shape;
+  /** Steps in elements between neighbours along each dimension; 0 where a view repeats elements. */
+  readonly strides: Shape;
+  /** First element's place in the storage, in elements. */
+  readonly offset: number;
+  readonly storage: Storage;
+  private alive = true;
+
+  constructor(storage: Storage, shape: Shape, strides: Shape = stridesOf(shape), offset = 0) {
+    this.storage = storage;
+    this.shape = shape;
+    this.strides = strides;
+    this.offset = offset;
+    storage.retain();
+    storage.device.tensorMade(this);
+  }
+
+  get dtype(): DType {
+    return this.storage.dtype;
+  }
+
+  get device(): Device {
+    return this.storage.device;
+  }
+
+  /** Number of dimensions. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get disposed(): boolean {
+    return !this.alive;
+  }
+
+  /** True if the elements lie in row-major order without gaps. */
+  get contiguous(): boolean {
+    return isContiguous(this.shape, this.strides);
+  }
+
+  /** Throws `DisposedError` if the memory was given back; operations call it on each argument. */
+  assertAlive(where: string): void {
+    if (this.alive) return;
+    throw new DisposedError(
+      `${where}: this ${this.toString()} was disposed. Return it from the scope that made it, or dispose it later.`,
+    );
+  }
+
+  /**
+   * The elements in row-major order, copied to the host. Waits for the device.
+   *
+   * @example
+   * ```ts
+   * const x = tensor([1, 2, 3]);
+   * await x.data(); // Float32Array [1, 2, 3]
+   * ```
+   */
+  data(): Promise<TypedArray> {
+    this.assertAlive("data");
+    return this.device.read(this);
+  }
+
+  /** The value of a tensor with one element, as a number. Throws `ShapeError` for any other size. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new ShapeError(
+        `item: expected one element, received shape ${formatShape(this.shape)}. Use data() instead.`,
+      );
+    }
+    return (await this.data())[0];
+  }
+
+  /** Gives the memory back. Disposing twice is allowed and does nothing. */
+  dispose(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.device.tensorGone(this);
+    this.storage.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    return `Tensor ${this.dtype}${formatShape(this.shape)} on ${this.device.kind}`;
+  }
+}
