@@ -12,8 +12,8 @@ export interface GoldenCase {
   name: string;
   kind: string;
   attrs: Record<string, number | string | boolean | null>;
-  inputs: Record<string, never>;
-  outputs: Record<string, never>;
+  inputs: Record<string, unknown>;
+  outputs: Record<string, unknown>;
   grads?: Record<string, GoldenTensor>;
   gradOutput?: GoldenTensor;
 }

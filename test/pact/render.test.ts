@@ -28,7 +28,9 @@ describe("prompt", () => {
   });
 
   it("refuses two tools of one name and survives strange schemas", () => {
-    expect(() => toolList([task.tools[0], task.tools[0]])).toThrowErrorMatchingInlineSnapshot(`[RenderError: toolList: two tools are called "find_mayor". Give each its own name.]`);
+    expect(() => toolList([task.tools[0], task.tools[0]])).toThrowErrorMatchingInlineSnapshot(
+      `[RenderError: toolList: two tools are called "find_mayor". Give each its own name.]`,
+    );
     const odd = {
       type: "function",
       function: { name: "f", description: "", parameters: { properties: { a: 3 } } },
@@ -113,7 +115,9 @@ describe("trace", () => {
 
   it("refuses a turn whose observations do not answer its calls", () => {
     const broken = { ...trace, turns: [{ ...trace.turns[0], observations: [] }] };
-    expect(() => renderTrace(testCodec, broken, { level: 4 })).toThrowErrorMatchingInlineSnapshot(`[RenderError: renderTrace: turn 0 has 2 calls and 0 observations, expected at least one call and one observation for each. Check the trace that the teacher wrote.]`);
+    expect(() => renderTrace(testCodec, broken, { level: 4 })).toThrowErrorMatchingInlineSnapshot(
+      `[RenderError: renderTrace: turn 0 has 2 calls and 0 observations, expected at least one call and one observation for each. Check the trace that the teacher wrote.]`,
+    );
   });
 
   it("delimiters end in the token that opens the assistant's turn, as prompts do", () => {

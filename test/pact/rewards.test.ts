@@ -21,8 +21,8 @@ describe("golden matching", () => {
   it.each(goldenCases("rewards.json", "matching").map((entry) => [entry.name, entry] as const))(
     "%s",
     (_, entry) => {
-      const inputs = entry.inputs as unknown as { predicted: Call[]; reference: Reference[] };
-      const outputs = entry.outputs as unknown as {
+      const inputs = entry.inputs as { predicted: Call[]; reference: Reference[] };
+      const outputs = entry.outputs as {
         similarity: number[][];
         greedyRewards: number[];
         greedyRewardsPenaltyHalf: number[];
@@ -50,12 +50,12 @@ describe("golden turn rewards", () => {
   it.each(goldenCases("rewards.json", "turn_rewards").map((entry) => [entry.name, entry] as const))(
     "%s",
     (_, entry) => {
-      const inputs = entry.inputs as unknown as {
+      const inputs = entry.inputs as {
         turns: RewardTurn[];
         reference: Reference[];
         answer: string;
       };
-      const outputs = entry.outputs as unknown as {
+      const outputs = entry.outputs as {
         turnRewards: number[];
         turnRewardsOptimal: number[];
         trajectoryReward: number;
@@ -67,7 +67,7 @@ describe("golden turn rewards", () => {
       const optimal = turnRewards(inputs.turns, references, inputs.answer);
       // Where several assignments are optimal the golden file gives their value only; all turns of that case have
       // one call, so the total is that value plus the answer's F1.
-      const { optimalUnique, optimalValue } = entry.outputs as unknown as {
+      const { optimalUnique, optimalValue } = entry.outputs as {
         optimalUnique: boolean;
         optimalValue: number;
       };
@@ -81,10 +81,10 @@ describe("golden answer F1", () => {
   it.each(goldenCases("rewards.json", "answer_f1").map((entry) => [entry.name, entry] as const))(
     "%s",
     (_, entry) => {
-      const { response, answer } = entry.inputs as unknown as { response: string; answer: string };
+      const { response, answer } = entry.inputs as { response: string; answer: string };
       const given = extractAnswer(response);
       const f1 = given === null ? 0 : answerF1(given, answer);
-      expect(f1).toBeCloseTo((entry.outputs as unknown as { f1: number }).f1, 12);
+      expect(f1).toBeCloseTo((entry.outputs as { f1: number }).f1, 12);
     },
   );
 });

@@ -54,5 +54,9 @@ export const task: Task = {
   ],
   unsolved: { find_mayor: ["Mira"] },
   answer: "Mira",
+  setup: {
+    kind: "ftrl",
+    calls: [{ name: "find_mayor", arguments: { town: "Bavo" }, output: "Mira" }],
+  },
   trace,
 };

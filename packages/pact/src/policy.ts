@@ -1,0 +1,32 @@
+/** The model as a rollout policy: nn's cached decoding from the live parameters, with counter-based sampling. */
+import { DecodeSession, type Params, type TransformerConfig } from "@pact/nn";
+import { sampleTokens, scope, type Tensor } from "@pact/tensor";
+import type { PolicySession, RolloutPolicy, SampledTokens } from "./rollout.ts";
+
+/**
+ * A policy that samples from `params` as they are when a session starts and while it runs.
+ *
+ * Temperature 0 is greedy. Log-probs are those at the sampling temperature (greedy: at 1); no truncation of the
+ * distribution exists, so the sampler's and the trainer's log-probs mean the same thing.
+ *
+ * @example collectRollouts(prompts, { policy: modelPolicy(config, optimizer.params), … })
+ */
+export function modelPolicy(config: TransformerConfig, params: Params): RolloutPolicy {
+  return {
+    start(prompts, rows, temperature): PolicySession {
+      const session = new DecodeSession(config, params, { prompts, rows });
+      const sample = async (logits: () => Tensor, keys: Uint32Array): Promise<SampledTokens> => {
+        const drawn = scope(() => sampleTokens(logits(), keys, { temperature }));
+        const [ids, logProbs] = await Promise.all([drawn.ids.data(), drawn.logProbs.data()]);
+        drawn.ids.dispose();
+        drawn.logProbs.dispose();
+        return { ids, logProbs };
+      };
+      return {
+        first: (keys) => sample(() => session.prefill(), keys),
+        next: (entries, keys) => sample(() => session.append(entries), keys),
+        dispose: () => session.dispose(),
+      };
+    },
+  };
+}

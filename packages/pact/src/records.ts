@@ -1,0 +1,67 @@
+/** From a rollout to its rewards and to its line of `rollouts.jsonl`. */
+import type { Task } from "@pact/tools-sim";
+import { RewardError } from "./errors.ts";
+import { countSampled } from "./metrics.ts";
+import { type Call, type TurnRewards, turnRewards } from "./rewards.ts";
+import type { Rollout } from "./rollout.ts";
+import type { RolloutRecord } from "./run-sink.ts";
+import { roleSpans, type TokenCodec } from "./tokens.ts";
+
+/**
+ * The reference calls of a task: every call of its expert trace, retries of failed calls included, because an
+ * environment that fails the expert's first attempt fails the policy's too.
+ *
+ * @throws RewardError when the task has no trace
+ */
+export function referenceCalls(task: Task): Call[] {
+  if (!task.trace) {
+    throw new RewardError(
+      `Task ${task.id} has no expert trace to take reference calls from. Generate it with one.`,
+    );
+  }
+  return task.trace.turns.flatMap((turn) => turn.calls.map((call) => call.function));
+}
+
+/**
+ * Turn rewards of a rollout of a task.
+ *
+ * @param unmatchedPenalty λ_pen, 0 in the paper
+ * @throws RewardError when the task has no trace
+ */
+export function rolloutRewards(rollout: Rollout, task: Task, unmatchedPenalty: number): TurnRewards {
+  return turnRewards(rollout.turns, referenceCalls(task), task.answer, { unmatchedPenalty });
+}
+
+/**
+ * The record of a rollout.
+ *
+ * @param advantages per turn; empty in evaluations
+ */
+export function rolloutRecord(
+  codec: TokenCodec,
+  rollout: Rollout,
+  rewards: TurnRewards,
+  { step, phase, decoding }: Pick<RolloutRecord, "step" | "phase" | "decoding">,
+  advantages: readonly number[] = [],
+): RolloutRecord {
+  const { task, tokens } = rollout.prompt;
+  return {
+    step,
+    phase,
+    decoding,
+    taskId: task.id,
+    category: task.category,
+    rollout: rollout.index,
+    stop: rollout.stop,
+    turns: rollout.turns.length,
+    sampledTokens: countSampled(rollout),
+    reward: rewards.total,
+    turnRewards: rewards.perTurn,
+    solveF1: rollout.score.solveF1,
+    advantages,
+    spans: roleSpans(codec, {
+      ids: [...tokens.ids, ...rollout.ids],
+      roles: [...tokens.roles, ...rollout.roles],
+    }),
+  };
+}
