@@ -42,7 +42,7 @@ export const attentionCase: Adapter = (x, { causal }, golden) => {
       ranges.set([0, 0, start, end], 4 * (b * queries + i));
     }
   }
-  const spans = attentionSpans(ranges, batch * keys, x.q.device);
+  const spans = attentionSpans(ranges, batch * keys, { device: x.q.device });
   return unpackHeads(attention(packHeads(x.q), packHeads(x.k), packHeads(x.v), spans), batch);
 };
 

@@ -29,6 +29,8 @@ export type DecodeOptions = {
   readonly prompts: readonly ArrayLike<number>[];
   /** One entry per row: which prompt it continues, and how many tokens it may grow by (observations included). */
   readonly rows: readonly { readonly prompt: number; readonly capacity: number }[];
+  /** Tokens per pass over the model, default 4096: bounds the memory of activations, not what can be appended. */
+  readonly tokensPerPass?: number;
 };
 
 /** Tokens to append to one row. */
@@ -39,9 +41,6 @@ type Stretch = { readonly start: number; readonly capacity: number; length: numb
 
 /** Tokens of one run with where they go and what they see. */
 type Run = { readonly ids: ArrayLike<number>; readonly own: Stretch; readonly prompt: Stretch };
-
-/** Tokens per pass over the model; bounds the memory of activations, not what can be appended. */
-const tokensPerPass = 4096;
 
 const nothing: Stretch = { start: 0, capacity: 0, length: 0 };
 
@@ -182,6 +181,7 @@ export class DecodeSession {
     const slots = new Int32Array(total);
     const ranges = new Int32Array(4 * total);
     const lastTokens: number[] = [];
+    const { tokensPerPass = 4096 } = this.options;
     let token = 0;
     for (const { ids: list, own, prompt } of runs) {
       for (let t = 0; t < list.length; t++, token++) {
@@ -215,7 +215,7 @@ export class DecodeSession {
   }
 
   private pass(ids: Int32Array, positions: Int32Array, slots: Int32Array, ranges: Int32Array): Tensor {
-    const spans = attentionSpans(ranges, this.slots, this.keys[0].device);
+    const spans = attentionSpans(ranges, this.slots, { device: this.keys[0].device, gradients: false });
     return scope(() =>
       runDecoder(this.config, this.params, ids, positions, (query, key, value, layer) => {
         assignRows(this.keys[layer], slots, key);

@@ -115,9 +115,9 @@ export class AdamW {
    * @throws ParameterError if a gradient is missing or has another shape
    */
   step(grads: Params, learningRate: number): Tensor {
-    this.stepsTaken++;
     return scope(() => {
       const flat = this.flatten(grads); // [P]
+      this.stepsTaken++;
       const norm = globalNorm(flat);
       const { beta1, beta2, eps, weightDecay, clipNorm } = this.options;
       const scale = clipScale(norm, clipNorm);

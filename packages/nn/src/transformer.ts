@@ -35,7 +35,7 @@ import { layerNames, outerNames, type Params, param } from "./params.ts";
 export function forwardHidden(config: TransformerConfig, params: Params, packed: Packed): Tensor {
   return scope(() => {
     const device = tokenEmbedding(config, params).device;
-    const spans = attentionSpans(packed.ranges, packed.ids.length, device);
+    const spans = attentionSpans(packed.ranges, packed.ids.length, { device });
     return runDecoder(config, params, packed.ids, packed.positions, (q, k, v) => attention(q, k, v, spans));
   });
 }
