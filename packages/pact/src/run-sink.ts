@@ -60,7 +60,7 @@ export interface RoleSpan {
 
 /** One line of `rollouts.jsonl`. */
 export interface RolloutRecord {
-  /** Step it was sampled in, or −1 for the evaluation before training, `steps` for the one after. */
+  /** 0-based training step it was sampled in; in evaluations, the number of steps done before. */
   readonly step: number;
   readonly phase: "train" | "evaluate";
   /** `sampled` at temperature 1 or `greedy`. */
