@@ -7,7 +7,6 @@ import {
   type Call,
   extractAnswer,
   greedyAssignment,
-  type Json,
   optimalAssignment,
   type RewardTurn,
   similarityMatrix,
@@ -16,7 +15,7 @@ import {
 import { parseAssistant, solveScore } from "@pact/tools-sim";
 import { compare, type Outcome, readJson, relative, runCase, Unsupported } from "./format.ts";
 
-type ReferenceCall = { readonly name: string; readonly parameters: { readonly [key: string]: Json } };
+type ReferenceCall = { readonly name: string; readonly parameters: Call["arguments"] };
 
 /** Inputs of all kinds; each kind has some of them. */
 type Inputs = {
