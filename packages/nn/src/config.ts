@@ -98,6 +98,7 @@ export function configToJson(
  * rotary positions. Returns it unchanged.
  *
  * @throws ConfigError listing everything that is wrong
+ * @example const config = validateConfig({ ...smaller, numLayers: 4 });
  */
 export function validateConfig(config: TransformerConfig): TransformerConfig {
   const problems: string[] = [];

@@ -164,7 +164,11 @@ export class AdamW {
   }
 }
 
-/** Global norm ‖g‖ = √Σg² of a flat gradient [P], a scalar on the device. */
+/**
+ * Global norm ‖g‖ = √Σg² of a flat gradient [P], a scalar on the device.
+ *
+ * @example await globalNorm(flat).item()
+ */
 export function globalNorm(flat: Tensor): Tensor {
   return scope(() => sqrt(sum(square(flat))));
 }

@@ -58,6 +58,7 @@ export function logits(config: TransformerConfig, params: Params, hidden: Tensor
  * @param targets rows of `packed` whose prediction is wanted [M]
  * @returns [M, V]; row m predicts token `targets[m]`
  * @throws InputError if a target is the first token of a sequence, which nothing predicts
+ * @example entropy(targetLogits(config, params, packed, Int32Array.of(2, 3))) // [2]
  */
 export function targetLogits(
   config: TransformerConfig,
