@@ -88,11 +88,6 @@ export class Batch {
     return this.mask.data.map((bit, i) => bit * perRow[Math.floor(i / this.columns)]);
   }
 
-  /** As `perToken`; the name for advantages, which every token of a row shares. */
-  spread(perRow: readonly number[]): number[] {
-    return this.perToken(perRow);
-  }
-
   tensor(name: string): Tensor {
     return toTensor(this.context, this.golden.inputs[name]);
   }

@@ -13,7 +13,6 @@ import {
   klPenalties,
   policyLosses,
   prefixLevel,
-  rolloutTokenWeights,
   type SftNormaliser,
   sftTokenWeights,
   turnAdvantages,
@@ -22,6 +21,7 @@ import { entropy, mul, neg, sum, type Tensor } from "@pact/tensor";
 import { type Attrs, Batch, checkObjective, type LossCase } from "./batch.ts";
 import { type Context, type Outcome, readJson, runCase, Unsupported } from "./format.ts";
 import { checkTotal } from "./objective.ts";
+import { clipOptions, perPrompt, surrogateWeights } from "./surrogate.ts";
 
 type Check = (batch: Batch, attrs: Attrs) => string[] | Promise<string[]>;
 
@@ -47,7 +47,7 @@ const table: Record<string, Check> = {
       normByStd: normByStd !== false,
       epsilon: eps as number | undefined,
     });
-    return batch.expect("advantages", batch.spread(advantages));
+    return batch.expect("advantages", batch.perToken(advantages));
   },
 
   async policy_loss(batch, attrs) {
@@ -90,7 +90,7 @@ const table: Record<string, Check> = {
     const advantages = groupAdvantages(batch.rowSums("tokenRewards"), batch.values("groups"), {
       normByStd: false,
     });
-    const spread = batch.spread(advantages);
+    const spread = batch.perToken(advantages);
     const old = batch.tensor("oldLogProbs");
     const options = clipOptions({ ...attrs, dualClip: null });
     const total = (p: Record<string, Tensor>, scale: number) =>
@@ -192,56 +192,10 @@ const table: Record<string, Check> = {
   },
 };
 
-/** Clipping options of a case. */
-export function clipOptions({ clipLow, clipHigh, dualClip }: Attrs) {
-  return {
-    clipLow: clipLow as number,
-    clipHigh: clipHigh as number,
-    dualClip: typeof dualClip === "number" ? dualClip : null,
-  };
-}
-
 function aggregation(batch: Batch, { agg, lossScaleFactor }: Attrs): number[] {
   return aggregationWeights(
     batch.tokens,
     agg as Aggregation,
     (lossScaleFactor as number | undefined) ?? batch.columns,
   );
-}
-
-/** Weight of each token of a padded batch in the surrogate: token means, rollout means, prompt means. */
-export function surrogateWeights(
-  batch: Batch,
-  prompts: readonly number[],
-  average: "rollout" | "token",
-): number[] {
-  const distinct = [...new Set(prompts)];
-  const perRow = new Array<number>(batch.rows).fill(0);
-  for (const prompt of distinct) {
-    const members = prompts.flatMap((p, row) => (p === prompt ? [row] : []));
-    const weights = rolloutTokenWeights(
-      members.map((row) => batch.tokens[row]),
-      distinct.length,
-      average,
-    );
-    members.forEach((row, i) => {
-      perRow[row] = weights[i];
-    });
-  }
-  return batch.perToken(perRow);
-}
-
-/** Weighted token values summed per prompt and freed of the mean over prompts. */
-export function perPrompt(
-  batch: Batch,
-  prompts: readonly number[],
-  weights: readonly number[],
-  values: ArrayLike<number>,
-): number[] {
-  const count = new Set(prompts).size;
-  const totals = new Array<number>(count).fill(0);
-  weights.forEach((weight, i) => {
-    if (weight !== 0) totals[prompts[Math.floor(i / batch.columns)]] += weight * values[i] * count;
-  });
-  return totals;
 }

@@ -17,47 +17,12 @@ import {
   packTree,
   paramsFromSafetensors,
   readSafetensors,
-  type SafetensorsEntry,
-  type TransformerConfig,
   tokenLogProbs,
 } from "@pact/nn";
-import {
-  mean,
-  mul,
-  neg,
-  reshape,
-  sampleTokens,
-  scope,
-  sum,
-  type Tensor,
-  tensor,
-  valueAndGrad,
-} from "@pact/tensor";
+import { mul, neg, reshape, sampleTokens, scope, sum, type Tensor, tensor, valueAndGrad } from "@pact/tensor";
 import { type Context, compare, type Outcome, readJson, relative, runCase, Unsupported } from "./format.ts";
-import { checkTrajectories, type TrajectoryReference } from "./trajectory.ts";
-
-type Reference = TrajectoryReference & {
-  inputIds: number[][];
-  greedy?: { prompt: number[]; tokens: number[] };
-  packed?: { inputIds: number[][]; segments: number[][] };
-  tree?: {
-    inputIds: number[][];
-    segments: number[][];
-    weights: number[][];
-    logProbs: number[][];
-    loss: number;
-  };
-  lossBf16Weights?: number;
-};
-
-/** A loaded model folder. */
-export type GoldenModel = {
-  readonly context: Context;
-  readonly config: TransformerConfig;
-  readonly params: Params;
-  readonly reference: Reference;
-  readonly arrays: ReadonlyMap<string, SafetensorsEntry>;
-};
+import { batchLoss, type GoldenModel, type Reference } from "./reference.ts";
+import { checkTrajectories } from "./trajectory.ts";
 
 type Check = (model: GoldenModel, folder: string) => Promise<string[]>;
 
@@ -142,13 +107,6 @@ async function checkLogits(model: GoldenModel): Promise<string[]> {
   ];
 }
 
-/** Mean cross-entropy of token t + 1 from tokens ≤ t over all rows of a batch. */
-export function batchLoss(config: TransformerConfig, params: Params, inputIds: number[][]): Tensor {
-  const packed = packSequences(inputIds);
-  const targets = packed.positions.map((position, i) => (position > 0 ? i : -1)).filter((i) => i >= 0);
-  return neg(mean(tokenLogProbs(config, params, packed, targets)));
-}
-
 async function checkLoss(model: GoldenModel): Promise<string[]> {
   const loss = scope(() => batchLoss(model.config, model.params, model.reference.inputIds));
   return compare("loss", [await loss.item()], [model.reference.loss], bounds(model.context, 5e-6));
@@ -181,14 +139,14 @@ async function checkGreedy({ config, params, reference }: GoldenModel): Promise<
   const { prompt, tokens } = reference.greedy!;
   using session = new DecodeSession(config, params, {
     prompts: [prompt],
-    rows: [{ prompt: 0, capacity: tokens.length }],
+    rows: [{ prompt: 0, capacity: tokens.length - 1 }], // the last token is not fed back: it may have no position
   });
   const decoded: number[] = [];
-  let scores = session.prefill();
-  while (decoded.length < tokens.length) {
-    const { ids } = sampleTokens(scores, new Uint32Array(2), { temperature: 0 });
-    decoded.push((await ids.data())[0]);
-    scores = session.append([{ row: 0, ids: decoded.slice(-1) }]);
+  for (const _ of tokens) {
+    const ids = decoded.slice(-1);
+    const scores = ids.length === 0 ? session.prefill() : session.append([{ row: 0, ids }]);
+    const greedy = sampleTokens(scores, new Uint32Array(2), { temperature: 0 });
+    decoded.push((await greedy.ids.data())[0]);
   }
   return compare("token", decoded, tokens, () => 0);
 }

@@ -5,7 +5,7 @@
 import { klPenalties, pactObjective, policyLosses, type SftNormaliser, sftTokenWeights } from "@pact/pact";
 import { concat, reshape, type Tensor, tensor, where } from "@pact/tensor";
 import { type Attrs, type Batch, checkObjective } from "./batch.ts";
-import { clipOptions, perPrompt, surrogateWeights } from "./losses.ts";
+import { clipOptions, perPrompt, surrogateWeights } from "./surrogate.ts";
 
 /** Checks the per-prompt parts, the loss and the gradients of one case. */
 export async function checkTotal(batch: Batch, attrs: Attrs): Promise<string[]> {

@@ -6,26 +6,7 @@
 import { AdamW, type Params } from "@pact/nn";
 import { square, sum, valueAndGrad } from "@pact/tensor";
 import { compare, relative } from "./format.ts";
-import { batchLoss, type GoldenModel } from "./models.ts";
-
-type Course = { float64: { loss: number[]; gradNorm: number[]; finalLoss: number } };
-
-/** The part of reference.json that describes training. */
-export type TrajectoryReference = {
-  loss: number;
-  optimizer: {
-    lr: number;
-    beta1: number;
-    beta2: number;
-    eps: number;
-    weightDecay: number;
-    decayed: string[];
-    clipGlobalNorm: number;
-  };
-  trajectory: Course;
-  trajectoryClipPartlyActive?: Course & { clipGlobalNorm: number };
-  finalParams?: { float64: Record<string, [sum: number, sumOfSquares: number]> };
-};
+import { batchLoss, type Course, type GoldenModel } from "./reference.ts";
 
 /** Runs both trajectories. */
 export async function checkTrajectories(model: GoldenModel): Promise<string[]> {
