@@ -3,6 +3,7 @@
  * Every function broadcasts like NumPy and accepts numbers, which take the dtype of the tensors beside them.
  */
 import { full } from "../create.ts";
+import { type DType, isFloat } from "../dtype.ts";
 import { AutodiffError } from "../errors.ts";
 import { apply } from "../op.ts";
 import { Tensor } from "../tensor.ts";
@@ -11,6 +12,11 @@ import { equal, greaterEqual, lessEqual, where } from "./logic.ts";
 
 const wide = { low: -3, high: 3 };
 const positive = { low: 0.2, high: 3 };
+
+/** a·b; integers wrap at 32 bits, which a product of doubles would round instead. */
+function product(a: number, b: number, dtype: DType): number {
+  return isFloat(dtype) ? a * b : Math.imul(a, b);
+}
 
 /** y = a + b;  da = dy, db = dy */
 export const addOp = elementwise<null>({
@@ -33,7 +39,7 @@ export const subOp = elementwise<null>({
 /** y = a·b;  da = b·dy, db = a·dy */
 export const mulOp = elementwise<null>({
   name: "mul",
-  cpu: ([a, b]) => a * b,
+  cpu: ([a, b], _a, dtype) => product(a, b, dtype),
   wgsl: ([a, b]) => `${a} * ${b}`,
   vjp: ([a, b], _y, dy, _a, needs) => [needs[0] ? mul(dy, b) : null, needs[1] ? mul(dy, a) : null],
   domains: [wide, wide],
@@ -120,7 +126,7 @@ export const floorOp = elementwise<null>({
 /** y = x²;  dx = 2x·dy */
 export const squareOp = elementwise<null>({
   name: "square",
-  cpu: ([x]) => x * x,
+  cpu: ([x], _a, dtype) => product(x, x, dtype),
   wgsl: ([x]) => `${x} * ${x}`,
   vjp: ([x], _y, dy) => [mul(dy, mul(x, 2))],
   domains: [wide],

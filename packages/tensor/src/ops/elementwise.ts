@@ -28,7 +28,7 @@ export interface ElementwiseDefinition<A> {
   output?: DType | ((attrs: A) => DType);
   /** True if the first operand is a condition of dtype bool. */
   condition?: boolean;
-  cpu(values: readonly number[], attrs: A): number;
+  cpu(values: readonly number[], attrs: A, dtype: DType): number;
   /** The same as a WGSL expression over operand names; conditions and bools are WGSL `bool`s. */
   wgsl(operands: readonly string[], attrs: A, dtype: DType): string;
   /** WGSL functions that the expression calls. */
@@ -100,9 +100,10 @@ export function elementwise<A>(definition: ElementwiseDefinition<A>): Elementwis
       const out = outputs[0];
       const { data } = out;
       const values = new Array<number>(inputs.length);
+      const { dtype } = inputs[inputs.length - 1];
       walk(out.shape, inputs, (index, at) => {
         for (let k = 0; k < inputs.length; k++) values[k] = inputs[k].data[at[k]];
-        data[index] = cpu(values, attrs);
+        data[index] = cpu(values, attrs, dtype);
       });
     },
     webgpu(inputs, outputs, attrs) {

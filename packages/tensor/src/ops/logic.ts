@@ -82,8 +82,13 @@ export const castOp = elementwise<{ dtype: DType }>({
   name: "cast",
   dtypes: ["f32", "f64", "i32", "u32", "bool"],
   output: (attrs) => attrs.dtype,
-  cpu: ([x], { dtype }) =>
-    dtype === "bool" ? Number(x !== 0) : dtype === "i32" || dtype === "u32" ? Math.trunc(x) : x,
+  cpu: ([x], { dtype }, from) => {
+    if (dtype === "bool") return Number(x !== 0);
+    // As in WGSL: a float beyond the integer's range becomes its end; between integers the 32 bits stay.
+    if (!isFloat(from) || isFloat(dtype)) return x;
+    const [low, high] = dtype === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
+    return Math.min(Math.max(Math.trunc(x), low), high);
+  },
   wgsl: ([x], { dtype }, from) =>
     dtype === "bool"
       ? from === "bool"
@@ -156,7 +161,7 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   return where(mask, value, x);
 }
 
-/** `x` converted to `dtype`: to integers rounds towards zero, to bool tests for non-zero. Returns `x` itself if it fits. */
+/** `x` converted to `dtype`: floats to integers round towards zero and stop at the ends of the range, to bool tests for non-zero. Returns `x` itself if it fits. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
 }
