@@ -5,7 +5,7 @@
  * leaves out exactly the keys that are masked, so no work is spent on them.
  */
 import { vjp } from "../autodiff.ts";
-import { u32Params } from "../backends/webgpu/kernel.ts";
+import { type BufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import type { Device } from "../device.ts";
 import { AutodiffError, ShapeError, ValueError } from "../errors.ts";
@@ -16,7 +16,7 @@ import { mul } from "./arithmetic.ts";
 import { take } from "./indexing.ts";
 import { where } from "./logic.ts";
 import { matmul } from "./matmul.ts";
-import { permute } from "./movement.ts";
+import { copyOp, permute } from "./movement.ts";
 import { sum } from "./reduce.ts";
 import { requireFloat, softmax } from "./softmax.ts";
 
@@ -207,11 +207,11 @@ export const attentionOp: Op<null> = {
         key: `attention:${size}`,
         source: () => ({
           buffers: [
-            { name: "q", type: "f32" },
-            { name: "k", type: "f32" },
-            { name: "v", type: "f32" },
+            { name: "q", type: vectorType(size) },
+            { name: "k", type: vectorType(size) },
+            { name: "v", type: vectorType(size) },
             { name: "ranges", type: "i32" },
-            { name: "y", type: "f32", write: true },
+            { name: "y", type: vectorType(size), write: true },
             { name: "lse", type: "f32", write: true },
           ],
           params: [
@@ -257,7 +257,7 @@ ${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`,
       );
     }
     const delta = sum(mul(dy, y), { axes: -1 });
-    return [...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, delta, dy], null), null, null];
+    return [...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, delta, aligned(dy)], null), null, null];
   },
 };
 
@@ -302,9 +302,10 @@ const attentionBackwardOp: Op<null> = {
         key: `attentionBackward:q:${size}`,
         source: () => ({
           buffers: [
-            ...["q", "k", "v", "lse", "delta", "dy"].map((name) => ({ name, type: "f32" as const })),
+            ...["q", "k", "v", "dy"].map((name) => ({ name, type: vectorType(size) })),
+            ...["lse", "delta"].map((name) => ({ name, type: "f32" as const })),
             { name: "ranges", type: "i32" as const },
-            { name: "dq", type: "f32" as const, write: true },
+            { name: "dq", type: vectorType(size), write: true },
           ],
           params: [
             ...u32Params(
@@ -341,7 +342,7 @@ for (var part = 0u; part < 2u; part++) {
 }
 ${storeVector("dq", `i * ${size}u`, "sum", size)}`,
         }),
-        buffers: [q, k, v, lse, delta, dy, ranges, dq],
+        buffers: [q, k, v, dy, lse, delta, ranges, dq],
         params: [
           q.offset,
           k.offset,
@@ -360,11 +361,12 @@ ${storeVector("dq", `i * ${size}u`, "sum", size)}`,
         key: `attentionBackward:kv:${size}`,
         source: () => ({
           buffers: [
-            ...["q", "k", "v", "lse", "delta", "dy"].map((name) => ({ name, type: "f32" as const })),
+            ...["q", "k", "v", "dy"].map((name) => ({ name, type: vectorType(size) })),
+            ...["lse", "delta"].map((name) => ({ name, type: "f32" as const })),
             { name: "ranges", type: "i32" as const },
             { name: "keys", type: "i32" as const },
-            { name: "dk", type: "f32" as const, write: true },
-            { name: "dv", type: "f32" as const, write: true },
+            { name: "dk", type: vectorType(size), write: true },
+            { name: "dv", type: vectorType(size), write: true },
           ],
           params: [
             ...u32Params(
@@ -406,7 +408,7 @@ for (var row = u32(keys[p.offsetS + 2u * j]); row < stop; row++) {
 ${storeVector("dk", `i * ${size}u`, "sumK", size)}
 ${storeVector("dv", `i * ${size}u`, "sumV", size)}`,
         }),
-        buffers: [q, k, v, lse, delta, dy, ranges, keys, dk, dv],
+        buffers: [q, k, v, dy, lse, delta, ranges, keys, dk, dv],
         params: [
           q.offset,
           k.offset,
@@ -434,8 +436,11 @@ ${storeVector("dv", `i * ${size}u`, "sumV", size)}`,
   },
 };
 
-// A head's vector of any size lives in registers, as vec4 pieces with zeros past the end.
+// A head's vector of any size lives in registers, as vec4 pieces with zeros past the end. Sizes that are multiples of 4
+// are read and written as vec4; others element by element.
 const pieces = (size: number) => Math.ceil(size / 4);
+const isQuad = (size: number) => size % 4 === 0;
+const vectorType = (size: number): BufferType => (isQuad(size) ? "vec4<f32>" : "f32");
 const eachVector = (size: number, f: (piece: number) => string) =>
   Array.from({ length: pieces(size) }, (_, c) => f(c)).join(" ");
 const lanes = (size: number, c: number) => Math.min(4, size - 4 * c);
@@ -445,7 +450,8 @@ function loadVector(name: string, buffer: string, at: string, size: number, scal
     const values = [0, 1, 2, 3].map((l) =>
       l < lanes(size, c) ? `${buffer}[${name}At + ${4 * c + l}u]` : "0.0",
     );
-    return `let ${name}${c} = vec4<f32>(${values.join(", ")})${scale ? ` * ${scale}` : ""};`;
+    const value = isQuad(size) ? `${buffer}[${name}At / 4u + ${c}u]` : `vec4<f32>(${values.join(", ")})`;
+    return `let ${name}${c} = ${value}${scale ? ` * ${scale}` : ""};`;
   });
   return `let ${name}At = ${at}; ${parts}`;
 }
@@ -459,12 +465,20 @@ function dotVector(a: string, b: string, size: number): string {
 }
 
 function storeVector(buffer: string, at: string, name: string, size: number, scale?: string): string {
+  const factor = scale ? ` * ${scale}` : "";
   return eachVector(size, (c) =>
-    Array.from(
-      { length: lanes(size, c) },
-      (_, l) => `${buffer}[${at} + ${4 * c + l}u] = ${name}${c}.${"xyzw"[l]}${scale ? ` * ${scale}` : ""};`,
-    ).join(" "),
+    isQuad(size)
+      ? `${buffer}[(${at}) / 4u + ${c}u] = ${name}${c}${factor};`
+      : Array.from(
+          { length: lanes(size, c) },
+          (_, l) => `${buffer}[${at} + ${4 * c + l}u] = ${name}${c}.${"xyzw"[l]}${factor};`,
+        ).join(" "),
   );
+}
+
+/** Packed copies of views whose offset is no multiple of 4 elements, so that vec4 reads are aligned. */
+function aligned(x: Tensor): Tensor {
+  return x.contiguous && x.offset % 4 === 0 ? x : apply(copyOp, [x], null);
 }
 
 /**
@@ -479,5 +493,5 @@ function storeVector(buffer: string, at: string, name: string, size: number, sca
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans): Tensor {
-  return applyAll(attentionOp, [q, k, v, spans.queries, spans.keys], null)[0];
+  return applyAll(attentionOp, [aligned(q), aligned(k), aligned(v), spans.queries, spans.keys], null)[0];
 }

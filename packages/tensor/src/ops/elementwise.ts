@@ -3,10 +3,11 @@
  * file turns such a definition into a full record with NumPy broadcasting; the definitions themselves are in
  * arithmetic.ts, math.ts and logic.ts.
  *
- * Two kernels serve every layout. `flat`: each operand is contiguous and its elements repeat with a period (its own
- * size: all of it, a bias row, one scalar). `strided`: anything else, after merging dimensions.
+ * Three kernels serve every layout. `flat`: each operand is contiguous and its elements repeat with a period (its own
+ * size: all of it, a bias row, one scalar); `quad`: the same, four elements at once. `strided`: anything else, after
+ * merging dimensions.
  */
-import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { bufferType, type KernelCall, type KernelSource, u32Params } from "../backends/webgpu/kernel.ts";
 import type { DType } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import type { HostView, Op, Spec } from "../op.ts";
@@ -182,6 +183,8 @@ function elementwiseCall<A>(
   ];
   const count = out.size;
   if (inputs.every((x) => isPeriodic(x, out.shape))) {
+    const quads = quadCall(definition, inputs, out, value, { stem, extra, extraValues });
+    if (quads) return quads;
     return {
       key: `${stem}:flat`,
       source: () => ({
@@ -231,6 +234,55 @@ out[i] = ${result};`,
     buffers: [...inputs, out],
     params: [...merged.shape, ...inputs.flatMap((x, k) => [x.offset, ...merged.strides[k]]), ...extraValues],
     count,
+  };
+}
+
+/** What all variants of one elementwise kernel share. */
+interface KernelParts {
+  stem: string;
+  extra: KernelSource["params"];
+  extraValues: readonly number[];
+}
+
+/**
+ * The flat kernel with four elements per invocation, for f32 operands that are whole rows of 4 or single numbers; null
+ * for others. An invocation costs more than the arithmetic of one element, on software adapters above all.
+ */
+function quadCall<A>(
+  definition: ElementwiseDefinition<A>,
+  inputs: readonly Tensor[],
+  out: Tensor,
+  value: string,
+  { stem, extra, extraValues }: KernelParts,
+): KernelCall | null {
+  const single = inputs.map((x) => x.size === 1);
+  const fits = (x: Tensor, k: number) =>
+    x.dtype === "f32" && (single[k] || (x.size % 4 === 0 && x.offset % 4 === 0));
+  if (out.dtype !== "f32" || out.size % 4 !== 0 || !inputs.every(fits)) return null;
+  const names = inputs.map((_, k) => `v${k}`);
+  return {
+    key: `${stem}:quad${single.map((s) => (s ? "1" : "4")).join("")}`,
+    source: () => ({
+      buffers: [
+        ...single.map((s, k) => ({ name: `x${k}`, type: s ? ("f32" as const) : ("vec4<f32>" as const) })),
+        { name: "out", type: "vec4<f32>", write: true },
+      ],
+      params: [...u32Params(...inputs.flatMap((_, k) => [`offset${k}`, `period${k}`])), ...extra],
+      helpers: `${definition.helpers ?? ""}
+fn wrap(i: u32, period: u32) -> u32 {
+  if (i < period) { return i; }
+  return i % period;
+}
+fn one(${names.map((n) => `${n}: f32`).join(", ")}) -> f32 { return ${value}; }`,
+      main: `${single.map((s, k) => (s ? `let q${k} = vec4<f32>(x${k}[p.offset${k}]);` : `let q${k} = x${k}[p.offset${k} + wrap(i, p.period${k})];`)).join("\n")}
+out[i] = vec4<f32>(${["x", "y", "z", "w"].map((l) => `one(${names.map((_, k) => `q${k}.${l}`).join(", ")})`).join(", ")});`,
+    }),
+    buffers: [...inputs, out],
+    params: [
+      ...inputs.flatMap((x, k) => (single[k] ? [x.offset, 1] : [x.offset / 4, x.size / 4])),
+      ...extraValues,
+    ],
+    count: out.size / 4,
   };
 }
 

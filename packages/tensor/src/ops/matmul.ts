@@ -1,6 +1,6 @@
 /**
  * Batched matrix product. Transposed operands are read through their strides, never copied. Kernels: each invocation
- * computes a 4×4 tile in registers; where both operands allow it (their contiguous dimension a multiple of 4), loads
+ * computes a tile in registers; where both operands allow it (their contiguous dimension a multiple of 4), loads
  * are vec4. No shared memory: software adapters are faster without (docs/performance.md).
  */
 import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
@@ -11,6 +11,7 @@ import { broadcastShapes, broadcastStrides, formatShape, type Shape, sizeOf } fr
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
+import { reduceCall, sumKernel } from "./reduce.ts";
 
 const leading = (shape: Shape) => shape.slice(0, -2);
 
@@ -61,7 +62,7 @@ export const matmulOp: Op<null> = {
     }
   },
   webgpu([a, b], [out]) {
-    return [matmulCall(a, b, out)];
+    return matmulCalls(a, b, out);
   },
   vjp({ inputs: [a, b], needs }, [dy]) {
     if (!dy) return [null, null];
@@ -118,15 +119,51 @@ function batchStride(x: Tensor, batch: Shape): number | null {
   return step ?? 0;
 }
 
-function matmulCall(a: Tensor, b: Tensor, out: Tensor): KernelCall {
-  const rank = out.rank;
+/**
+ * Rows and columns of the tile that one invocation computes, by the layouts of a and b. Larger tiles load less per
+ * multiply-add; past these sizes registers spill (bench/kernels, docs/log.md).
+ */
+const tileSizes: Readonly<Record<string, readonly [number, number]>> = {
+  "inner:inner": [8, 8],
+  "inner:outer": [8, 8],
+  "outer:inner": [4, 4],
+  "outer:outer": [8, 8],
+  "scalar:scalar": [4, 4],
+};
+
+/** Inner products longer than this are cut into parts of it, summed afterwards: cache-sized pieces, more lanes at work. */
+const chunkLength = 256;
+
+function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
+  const k = a.shape[a.rank - 1];
+  const parts = Math.ceil(k / chunkLength);
+  if (parts < 4 || out.size > 2 ** 17 || sizeOf(leading(out.shape)) !== 1)
+    return [matmulCall(a, b, out, k, 1)];
+  const partial = a.device.empty([parts, out.size], out.dtype);
+  const calls = [
+    matmulCall(a, b, partial, chunkLength, parts, out),
+    reduceCall(sumKernel, partial, out, [0], 1),
+  ];
+  partial.dispose();
+  return calls;
+}
+
+/** One product, or with `parts` > 1 one product per chunk of k, stored one after another in `target`. */
+function matmulCall(
+  a: Tensor,
+  b: Tensor,
+  target: Tensor,
+  chunk: number,
+  parts: number,
+  out = target,
+): KernelCall {
   const batch = leading(out.shape);
   const [m, n] = out.shape.slice(-2);
   const k = a.shape[a.rank - 1];
   const [sa, sb] = [batchStride(a, batch), batchStride(b, batch)];
   if (sa === null || sb === null) {
     throw new ShapeError(
-      `matmul: the leading dimensions of ${formatShape(a.shape)} and ${formatShape(b.shape)} (views) can not be walked evenly on ${rank} axes; copy one with reshape first.`,
+      `matmul: the leading dimensions of ${formatShape(a.shape)} and ${formatShape(b.shape)} (views) can not be walked evenly; copy one with reshape first.`,
     );
   }
   let la = layoutOf(a, a.rank - 2, a.rank - 1, [sa]);
@@ -134,9 +171,12 @@ function matmulCall(a: Tensor, b: Tensor, out: Tensor): KernelCall {
   // Vector loads need both sides: tiles advance by 4 along k as soon as one operand is read along k.
   if (la === "scalar" || lb === "scalar" || ((la === "inner" || lb === "inner") && k % 4 !== 0))
     la = lb = "scalar";
-  const vector = la !== "scalar";
-  const type: BufferType = vector ? "vec4<f32>" : "f32";
-  const tiles = [Math.ceil(m / 4), Math.ceil(n / 4)];
+  const type: BufferType = la === "scalar" ? "f32" : "vec4<f32>";
+  const [tileM, tileN] = tileSizes[`${la}:${lb}`];
+  const tiles = [Math.ceil(m / tileM), Math.ceil(n / tileN)];
+  const [am, ak] = a.strides.slice(-2);
+  const [bk, bn] = b.strides.slice(-2);
+  const split = parts > 1;
   return {
     key: `matmul:${la}:${lb}`,
     source: () => ({
@@ -145,107 +185,99 @@ function matmulCall(a: Tensor, b: Tensor, out: Tensor): KernelCall {
         { name: "b", type },
         { name: "out", type: "f32", write: true },
       ],
-      params: u32Params(
-        "m",
-        "n",
-        "k",
-        "tilesN",
-        "tiles",
-        "offsetA",
-        "offsetB",
-        "batchA",
-        "batchB",
-        "am",
-        "ak",
-        "bk",
-        "bn",
-      ),
-      main: `let batch = i / p.tiles;
-let tile = i % p.tiles;
-let row = (tile / p.tilesN) * 4u;
-let col = (tile % p.tilesN) * 4u;
-let baseA = p.offsetA + batch * p.batchA;
-let baseB = p.offsetB + batch * p.batchB;
-var c0 = vec4<f32>(); var c1 = vec4<f32>(); var c2 = vec4<f32>(); var c3 = vec4<f32>();
-// Rows and columns past the edge read the last valid ones and are not stored.
-let r0 = min(row, p.m - 1u); let r1 = min(row + 1u, p.m - 1u); let r2 = min(row + 2u, p.m - 1u); let r3 = min(row + 3u, p.m - 1u);
-let n0 = min(col, p.n - 1u); let n1 = min(col + 1u, p.n - 1u); let n2 = min(col + 2u, p.n - 1u); let n3 = min(col + 3u, p.n - 1u);
-${vector ? vectorLoop(la, lb) : scalarLoop()}
-let base = batch * p.m * p.n;
-${[0, 1, 2, 3]
-  .map(
-    (r) => `if (row + ${r}u < p.m) {
-  let at = base + (row + ${r}u) * p.n + col;
-  out[at] = c${r}.x;
-  if (col + 1u < p.n) { out[at + 1u] = c${r}.y; }
-  if (col + 2u < p.n) { out[at + 2u] = c${r}.z; }
-  if (col + 3u < p.n) { out[at + 3u] = c${r}.w; }
-}`,
-  )
-  .join("\n")}`,
+      params: u32Params(..."m n k chunk tilesN tiles offsetA offsetB batchA batchB am ak bk bn".split(" ")),
+      main: kernelText(la, lb, tileM, tileN),
     }),
-    buffers: [a, b, out],
+    buffers: [a, b, target],
     params: [
-      m,
-      n,
-      k,
-      tiles[1],
-      tiles[0] * tiles[1],
-      a.offset,
-      b.offset,
-      sa,
-      sb,
-      a.strides[a.rank - 2],
-      a.strides[a.rank - 1],
-      b.strides[b.rank - 2],
-      b.strides[b.rank - 1],
+      ...[m, n, k, chunk, tiles[1], tiles[0] * tiles[1], a.offset, b.offset],
+      // A part starts where its chunk of k does; the parts take the place of the batch.
+      ...(split ? [chunk * ak, chunk * bk] : [sa, sb]),
+      ...[am, ak, bk, bn],
     ],
-    count: sizeOf(batch) * tiles[0] * tiles[1],
+    count: (split ? parts : sizeOf(batch)) * tiles[0] * tiles[1],
   };
 }
 
+function kernelText(la: Layout, lb: Layout, tileM: number, tileN: number): string {
+  const rows = Array.from({ length: tileM }, (_, r) => r);
+  const columns = Array.from({ length: tileN }, (_, j) => j);
+  const quads = Array.from({ length: tileN / 4 }, (_, q) => q);
+  return `let batch = i / p.tiles;
+let tile = i % p.tiles;
+let row = (tile / p.tilesN) * ${tileM}u;
+let col = (tile % p.tilesN) * ${tileN}u;
+let baseA = p.offsetA + batch * p.batchA;
+let baseB = p.offsetB + batch * p.batchB;
+let length = select(p.chunk, min(p.chunk, p.k - batch * p.chunk), p.chunk < p.k);
+${rows.flatMap((r) => quads.map((q) => `var c${r}_${q} = vec4<f32>();`)).join(" ")}
+// Rows and columns past the edge read the last valid ones and are not stored.
+${rows.map((r) => `let r${r} = min(row + ${r}u, p.m - 1u);`).join(" ")}
+${columns.map((j) => `let n${j} = min(col + ${j}u, p.n - 1u);`).join(" ")}
+${la === "scalar" ? scalarLoop(rows) : vectorLoop(la, lb, rows, columns)}
+let base = batch * p.m * p.n;
+${rows
+  .map(
+    (r) => `if (row + ${r}u < p.m) {
+  let at = base + (row + ${r}u) * p.n + col;
+  ${columns.map((j) => `if (col + ${j}u < p.n) { out[at + ${j}u] = c${r}_${j >> 2}.${"xyzw"[j & 3]}; }`).join("\n  ")}
+}`,
+  )
+  .join("\n")}`;
+}
+
 /** Any strides: 8 scalar loads for 16 multiply-adds. */
-function scalarLoop(): string {
-  return `for (var l = 0u; l < p.k; l++) {
+function scalarLoop(rows: readonly number[]): string {
+  return `for (var l = 0u; l < length; l++) {
   let atA = baseA + l * p.ak;
   let atB = baseB + l * p.bk;
   let bv = vec4<f32>(b[atB + n0 * p.bn], b[atB + n1 * p.bn], b[atB + n2 * p.bn], b[atB + n3 * p.bn]);
-  ${[0, 1, 2, 3].map((r) => `c${r} = fma(vec4<f32>(a[atA + r${r} * p.am]), bv, c${r});`).join("\n  ")}
+  ${rows.map((r) => `c${r}_0 += a[atA + r${r} * p.am] * bv;`).join("\n  ")}
 }`;
 }
 
 /** vec4 loads. `inner` operands are read 4 along k at once, `outer` ones 4 along m or n at one k. */
-function vectorLoop(la: Layout, lb: Layout): string {
-  const four = [0, 1, 2, 3];
+function vectorLoop(la: Layout, lb: Layout, rows: readonly number[], columns: readonly number[]): string {
+  const quads = columns.filter((j) => j % 4 === 0).map((j) => j / 4);
   const lane = ["x", "y", "z", "w"];
+  // NOTE: a quad past the edge (its size is a multiple of 4) reads the last valid one.
   if (la === "outer" && lb === "outer") {
-    return `for (var l = 0u; l < p.k; l++) {
-  let av = a[(baseA + l * p.ak + row) / 4u];
-  let bv = b[(baseB + l * p.bk + col) / 4u];
-  ${four.map((r) => `c${r} = fma(vec4<f32>(av.${lane[r]}), bv, c${r});`).join("\n  ")}
+    return `for (var l = 0u; l < length; l++) {
+  ${rows
+    .filter((r) => r % 4 === 0)
+    .map((r) => `let a${r / 4} = a[(baseA + l * p.ak + min(row + ${r}u, p.m - 4u)) / 4u];`)
+    .join(" ")}
+  ${quads.map((q) => `let b${q} = b[(baseB + l * p.bk + min(col + ${4 * q}u, p.n - 4u)) / 4u];`).join(" ")}
+  ${rows.flatMap((r) => quads.map((q) => `c${r}_${q} += a${r >> 2}.${lane[r & 3]} * b${q};`)).join("\n  ")}
 }`;
   }
+  const four = [0, 1, 2, 3];
   const loadA =
     la === "inner"
-      ? four.map((r) => `let a${r} = a[(baseA + r${r} * p.am + l) / 4u];`)
+      ? rows.map((r) => `let a${r} = a[(baseA + r${r} * p.am + l) / 4u];`)
       : // One vec4 along m for each of the four k: transposed into rows.
         [
           ...four.map((s) => `let t${s} = a[(baseA + (l + ${s}u) * p.ak + row) / 4u];`),
           ...four.map((r) => `let a${r} = vec4<f32>(${four.map((s) => `t${s}.${lane[r]}`).join(", ")});`),
         ];
-  const loadB =
-    lb === "inner"
-      ? four.map((j) => `let b${j} = b[(baseB + n${j} * p.bn + l) / 4u];`)
-      : four.map((s) => `let b${s} = b[(baseB + (l + ${s}u) * p.bk + col) / 4u];`);
   const update =
     lb === "inner"
-      ? four.map((r) => `c${r} += vec4<f32>(${four.map((j) => `dot(a${r}, b${j})`).join(", ")});`)
-      : four.map(
-          (r) =>
-            `c${r} = ${four.reduce((c, s) => `fma(vec4<f32>(a${r}.${lane[s]}), b${s}, ${c})`, `c${r}`)};`,
-        );
-  return `for (var l = 0u; l < p.k; l += 4u) {
-  ${[...loadA, ...loadB, ...update].join("\n  ")}
+      ? [
+          ...columns.map((j) => `let b${j} = b[(baseB + n${j} * p.bn + l) / 4u];`),
+          ...rows.flatMap((r) =>
+            quads.map(
+              (q) => `c${r}_${q} += vec4<f32>(${four.map((j) => `dot(a${r}, b${4 * q + j})`).join(", ")});`,
+            ),
+          ),
+        ]
+      : four.flatMap((s) => [
+          ...quads.map(
+            (q) => `let b${s}_${q} = b[(baseB + (l + ${s}u) * p.bk + min(col + ${4 * q}u, p.n - 4u)) / 4u];`,
+          ),
+          ...rows.flatMap((r) => quads.map((q) => `c${r}_${q} += a${r}.${lane[s]} * b${s}_${q};`)),
+        ]);
+  return `for (var l = 0u; l < length; l += 4u) {
+  ${[...loadA, ...update].join("\n  ")}
 }`;
 }
 

@@ -73,7 +73,7 @@ function reduction(r: Reduction, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<R
  * One invocation per output and part; it walks its share of the reduced elements in order. With `split` > 1 the
  * output has shape [split, outputs].
  */
-function reduceCall(
+export function reduceCall(
   r: Reduction,
   x: Tensor,
   out: Tensor,
@@ -143,11 +143,17 @@ function innerIndex(depth: number): string {
   return lines.join(" ");
 }
 
+/** The kernel of sums; the matrix product adds its parts with it. */
+export const sumKernel: Reduction = {
+  name: "sum",
+  start: 0,
+  step: (t, x) => t + x,
+  wgslStart: "0",
+  wgslStep: (t, x) => `${t} + ${x}`,
+};
+
 /** y = Σ x;  dx = dy spread over the summed elements */
-export const sumOp = reduction(
-  { name: "sum", start: 0, step: (t, x) => t + x, wgslStart: "0", wgslStep: (t, x) => `${t} + ${x}` },
-  ({ inputs: [x] }, [dy]) => [dy && expand(dy, x.shape)],
-);
+export const sumOp = reduction(sumKernel, ({ inputs: [x] }, [dy]) => [dy && expand(dy, x.shape)]);
 
 /** y = max x;  dx = dy at the maximum, shared equally by elements that tie */
 export const maxOp = reduction(
