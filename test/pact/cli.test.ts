@@ -211,6 +211,7 @@ describe("parseOptions", () => {
       env: "ftrl-like",
       data: undefined,
       method: "pact",
+      base: undefined,
       device: "auto",
       seed: 1,
       steps: 40,
@@ -220,11 +221,12 @@ describe("parseOptions", () => {
       help: false,
     });
     const given =
-      "--env ftrl --data d --method sft --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --json";
+      "--env ftrl --data d --method sft --base b --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --json";
     expect(parseOptions("pact train", trainOptions, given.split(" "))).toEqual({
       env: "ftrl",
       data: "d",
       method: "sft",
+      base: "b",
       device: "cpu",
       seed: 7,
       steps: 3,

@@ -119,11 +119,17 @@ export async function writeFixtureRun(
     trainingTasks: 512,
     heldOutTasks: 200,
   });
-  const record = (step: number, i: number, good: boolean, answer = "Mira"): RolloutRecord => {
+  const record = (
+    step: number,
+    i: number,
+    phase: "train" | "evaluate",
+    good: boolean,
+    answer = "Mira",
+  ): RolloutRecord => {
     const town = ["Bavo", "Tilde", "Orlen", "Sava", "Quill", "Narda"][i % 6];
     return {
       step,
-      phase: step < 0 || step === steps ? "evaluate" : "train",
+      phase,
       decoding: i % 2 === 0 ? "sampled" : "greedy",
       taskId: `ftrl-like-heldout-${i}`,
       category: categories[i % 4],
@@ -145,7 +151,7 @@ export async function writeFixtureRun(
     seconds: 31,
     tokens: 61_000,
   });
-  for (let i = 0; i < 8; i++) await sink.rollout(record(-1, i, i === 3));
+  for (let i = 0; i < 8; i++) await sink.rollout(record(0, i, "evaluate", i === 3));
   for (let step = 0; step < steps; step++) {
     const t = steps > 1 ? step / (steps - 1) : 0;
     const near = (value: number, width: number): number => value + width * (random() - 0.5);
@@ -165,7 +171,9 @@ export async function writeFixtureRun(
       },
     });
     for (let i = 0; i < 4; i++)
-      await sink.rollout(record(step, i, i < 2, i === 0 && step === steps - 1 ? hostileText : "Mira"));
+      await sink.rollout(
+        record(step, i, "train", i < 2, i === 0 && step === steps - 1 ? hostileText : "Mira"),
+      );
   }
   await sink.checkpoint({ step: steps, model: new Uint8Array([1, 2, 3]) });
   if (!interrupted) {
@@ -176,7 +184,7 @@ export async function writeFixtureRun(
       seconds: 30,
       tokens: 58_000,
     });
-    for (let i = 0; i < 8; i++) await sink.rollout(record(steps, i, i !== 6 && i !== 3));
+    for (let i = 0; i < 8; i++) await sink.rollout(record(steps, i, "evaluate", i !== 6 && i !== 3));
   }
   writeWhole(
     join(folder, "summary.json"),

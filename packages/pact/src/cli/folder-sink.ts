@@ -12,6 +12,7 @@ import type {
   RunSink,
   StepMetrics,
 } from "../run-sink.ts";
+import { turnEventLoop } from "./interrupt.ts";
 import { appendLine, writeWhole } from "./run-folder.ts";
 
 /** Files that make a checkpoint loadable by itself, beside its `model.safetensors`. */
@@ -56,8 +57,9 @@ export class FolderSink implements RunSink {
     appendLine(join(this.#folder, "metrics.jsonl"), { ...line, time });
   }
 
-  /** Appends to `rollouts.jsonl`. */
+  /** Appends to `rollouts.jsonl`, and lets signals and the display in: rollouts come often enough for that. */
   async rollout(record: RolloutRecord): Promise<void> {
+    await turnEventLoop();
     appendLine(join(this.#folder, "rollouts.jsonl"), record);
   }
 

@@ -45,7 +45,7 @@ export interface Progress {
   line(text: string): void;
   /** Begins a stage of `total` units. */
   stage(name: string, unit: string, total: number): void;
-  /** `done` units of the stage are finished. */
+  /** `done` units of the stage are finished; the same `done` again only refreshes the numbers. */
   advance(done: number, numbers?: LiveNumbers): void;
   /** Leaves the last state on the screen and gives the terminal back. Idempotent. */
   close(): void;
@@ -173,7 +173,7 @@ export function createProgress(
   return {
     line: (text) => say(printable(text)),
     stage(name, unit, total) {
-      // A finished stage stays on the screen as one line.
+      // A stage that is over stays on the screen as one line.
       if (live && state !== undefined) block.print(` ${paint("good", "✓")} ${progressLine(state)}`);
       began = now();
       state = { stage: name, unit, done: 0, total, seconds: 0, paceSeconds: 0, history: [] };
@@ -182,12 +182,15 @@ export function createProgress(
     },
     advance(done, numbers = {}) {
       if (state === undefined) return;
-      const reward = numbers.reward;
-      const history =
-        reward !== undefined && state.unit === "step" ? [...state.history, reward] : state.history;
+      const further = done > state.done;
+      const { reward } = numbers;
+      const history = reward !== undefined && further ? [...state.history, reward] : state.history;
       const tenth = Math.floor((10 * done) / state.total) > Math.floor((10 * state.done) / state.total);
       const seconds = now() - began;
-      state = { ...state, ...numbers, done, seconds, paceSeconds: seconds, history };
+      state = { ...state, ...numbers, done, seconds, history };
+      // Numbers that change within a unit are drawn by the ticker.
+      if (!further) return;
+      state = { ...state, paceSeconds: seconds };
       if (live) block.update();
       else if (state.unit === "step" || tenth) say(progressLine(state));
     },

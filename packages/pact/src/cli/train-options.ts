@@ -23,6 +23,11 @@ export const trainOptions = {
     default: "pact",
     help: "objective: PACT, its prompt-only part L^x alone, or imitation of the expert episodes alone",
   },
+  base: {
+    kind: "path",
+    defaultText: "the base policy shipped with the package",
+    help: "model folder to start from (config.json, tokenizer.json, model.safetensors), e.g. a run's checkpoint",
+  },
   device: {
     kind: "choice",
     choices: ["auto", "webgpu", "cpu"],

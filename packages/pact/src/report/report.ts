@@ -79,7 +79,13 @@ function subtitle(run: RunData, train: Json): string {
 function warning(run: RunData, train: Json): Html | undefined {
   if (run.summary?.outcome === "done") return undefined;
   const planned = numberOf(train.steps) ?? run.metrics.length;
-  const how = run.summary === undefined ? "This run has not ended" : "This run was stopped before its end";
+  const error = textOf(run.summary?.error);
+  const how =
+    run.summary === undefined
+      ? "This run has not ended"
+      : error === undefined
+        ? "This run was stopped before its end"
+        : `This run failed (${error})`;
   return html`<p class="card warning">${how}: ${run.metrics.length} of ${planned} steps are done. What follows is what was recorded.</p>`;
 }
 

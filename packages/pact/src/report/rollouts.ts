@@ -37,14 +37,15 @@ const legend: readonly (readonly [Role, string])[] = [
  */
 export function chooseExhibits(rows: readonly RolloutRow[], count = 3): Exhibit[] {
   const pairs: { before: RolloutRow; after: RolloutRow; gain: number }[] = [];
-  const before = new Map<string, RolloutRow>();
-  for (const row of rows)
-    if (row.phase === "evaluate" && row.step < 0)
-      before.set(`${row.decoding}\n${row.rollout}\n${row.taskId}`, row);
-  for (const after of rows) {
-    if (after.phase !== "evaluate" || after.step < 0) continue;
-    const first = before.get(`${after.decoding}\n${after.rollout}\n${after.taskId}`);
-    if (first !== undefined) pairs.push({ before: first, after, gain: after.solveF1 - first.solveF1 });
+  const evaluated = rows.filter((row) => row.phase === "evaluate");
+  const steps = evaluated.map((row) => row.step);
+  const first = steps.reduce((a, b) => Math.min(a, b), 0);
+  const last = steps.reduce((a, b) => Math.max(a, b), 0);
+  const episode = (row: RolloutRow): string => JSON.stringify([row.decoding, row.rollout, row.taskId]);
+  const before = new Map(evaluated.filter((row) => row.step === first).map((row) => [episode(row), row]));
+  for (const after of last > first ? evaluated.filter((row) => row.step === last) : []) {
+    const earlier = before.get(episode(after));
+    if (earlier !== undefined) pairs.push({ before: earlier, after, gain: after.solveF1 - earlier.solveF1 });
   }
   pairs.sort((a, b) => b.gain - a.gain);
   const middle = Math.floor(pairs.length / 2);

@@ -1,0 +1,65 @@
+/**
+ * The base policy that is shipped with the package: a small transformer that can use tools a little, where the paper
+ * starts from a pre-trained model. How it was made is written beside it, in packages/pact/base/README.md.
+ */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { configFromJson, Tokenizer, type TransformerConfig } from "@pact/nn";
+import type { ModelFiles } from "./folder-sink.ts";
+
+/** A model folder in memory, not yet on a device. */
+export interface ModelFolder {
+  readonly config: TransformerConfig;
+  readonly tokenizer: Tokenizer;
+  /** Bytes of `model.safetensors`. */
+  readonly weights: Uint8Array;
+  /** `config.json` and `tokenizer.json` as they are, for checkpoints. */
+  readonly files: ModelFiles;
+}
+
+/** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
+const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
+
+/**
+ * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors`.
+ *
+ * @param folder default: the shipped base
+ * @throws Error naming the file that is missing or malformed
+ * @example const base = readModelFolder();
+ */
+export function readModelFolder(folder: string = baseFolder): ModelFolder {
+  const config = readText(folder, "config.json");
+  const tokenizer = readText(folder, "tokenizer.json");
+  return {
+    config: parse(folder, "config.json", () => configFromJson(JSON.parse(config))),
+    tokenizer: parse(folder, "tokenizer.json", () => Tokenizer.fromJson(JSON.parse(tokenizer))),
+    weights: read(folder, "model.safetensors"),
+    files: { config, tokenizer },
+  };
+}
+
+function read(folder: string, name: string): Uint8Array {
+  try {
+    return readFileSync(`${folder}/${name}`);
+  } catch (error) {
+    throw new Error(
+      `the model folder ${folder} has no readable ${name}. Reinstall the package, or check out the file.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function readText(folder: string, name: string): string {
+  return new TextDecoder().decode(read(folder, name));
+}
+
+function parse<T>(folder: string, name: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${name} in ${folder} is not usable: ${reason}`, { cause: error });
+  }
+}

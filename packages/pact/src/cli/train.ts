@@ -1,0 +1,253 @@
+/**
+ * `pact train`, the main job: base policy → evaluation → training → evaluation → checkpoint and report.
+ *
+ * However a run ends (done, Ctrl-C, an error), its folder holds what was done: metrics, checkpoint, summary, report.
+ * Left out: resuming a run.
+ */
+import { rmdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
+import { type Device, init } from "@pact/tensor";
+import { type TrainConfig, trainConfig } from "../config.ts";
+import { type EvaluateOptions, evaluate } from "../evaluate.ts";
+import { runReport } from "../report/report.ts";
+import type { EvaluationResult } from "../run-sink.ts";
+import { Trainer } from "../trainer.ts";
+import { type ModelFolder, readModelFolder } from "./base-policy.ts";
+import { FolderSink } from "./folder-sink.ts";
+import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
+import { parseOptions, UsageError } from "./options.ts";
+import { createProgress, type Progress } from "./progress.ts";
+import { claimRunFolder, defaultRunFolder, writeWhole } from "./run-folder.ts";
+import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
+import { generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
+import { painter } from "./terminal.ts";
+import { type TrainOptions, trainOptions } from "./train-options.ts";
+
+/** Settings that differ for the published FTRL rows: prompts of thousands of tokens, so fewer of them at a time. */
+const publishedSettings = {
+  maxContextTokens: 16_384,
+  promptsPerStep: 4,
+  maxTurns: 10,
+} satisfies Partial<TrainConfig>;
+
+/** What a run knows while it lasts; `before` and `after` appear as they are measured. */
+interface Run {
+  readonly config: TrainConfig;
+  readonly base: ModelFolder;
+  readonly params: Params;
+  readonly tasks: RunTasks;
+  readonly sink: FolderSink;
+  readonly progress: Progress;
+  readonly stop: AbortSignal;
+  before?: EvaluationResult;
+  after?: EvaluationResult;
+  steps: number;
+  /** Tokens sampled and trained on in training. */
+  tokens: number;
+}
+
+/**
+ * Runs `pact train`.
+ *
+ * @param args the arguments after `train`
+ * @returns 0, or 130 if Ctrl-C ended it
+ * @throws UsageError for a wrong command line; typed errors of the packages for what fails
+ * @example process.exitCode = await train(["--steps", "2", "--device", "cpu"]);
+ */
+export async function train(args: readonly string[]): Promise<number> {
+  const options = parseOptions("pact train", trainOptions, args);
+  if (options.env === "ftrl" && options.data === undefined)
+    throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
+  if (options.env === "ftrl-like" && options.data !== undefined)
+    throw new UsageError("pact train: --data belongs to --env ftrl; --env ftrl-like generates its tasks.");
+  const folder = claimRunFolder(options["run-dir"] ?? defaultRunFolder(options.method, options.seed));
+  const stream = options.json ? process.stderr : process.stdout;
+  const progress = createProgress(stream);
+  try {
+    const { result, stopped } = await runIn(folder, options, progress);
+    progress.close();
+    const shown = relative(process.cwd(), folder).startsWith("..") ? folder : relative(process.cwd(), folder);
+    const lines = [...summaryTable(result, painter(stream)), `  report    ${join(shown, "report.html")}`];
+    stream.write(`\n${lines.join("\n")}\n`);
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    return stopped ? interruptedExitCode : 0;
+  } finally {
+    progress.close();
+    removeIfEmpty(folder);
+  }
+}
+
+/** The whole run: sets it up, runs its stages, and whatever happens leaves summary and report behind. */
+async function runIn(
+  folder: string,
+  options: TrainOptions,
+  progress: Progress,
+): Promise<{ result: RunResult; stopped: boolean }> {
+  const began = performance.now();
+  const published = options.env === "ftrl" && options.data !== undefined;
+  const config = trainConfig({
+    ...(published ? publishedSettings : {}),
+    method: options.method,
+    seed: options.seed,
+    steps: options.steps,
+  });
+  const count = options["eval-tasks"];
+  const tasks =
+    options.data === undefined ? generatedTasks(options.seed, count) : publishedTasks(options.data, count);
+  const base = readModelFolder(options.base);
+  if (tasks.heldOut.length < count)
+    progress.line(`evaluating on ${tasks.heldOut.length} tasks: the data has no more with an expert trace`);
+  using interrupt = new Interrupt(() =>
+    progress.line("stopping after this step and saving; press Ctrl-C again to stop at once"),
+  );
+  const device = await init({ device: options.device, log: (line) => progress.line(line) });
+  const params = paramsFromSafetensors(base.config, base.weights);
+  const sink = new FolderSink(folder, base.files);
+  const run: Run = {
+    config,
+    base,
+    params,
+    tasks,
+    sink,
+    progress,
+    stop: interrupt.signal,
+    steps: 0,
+    tokens: 0,
+  };
+  const result = (): RunResult => ({
+    device: device.kind,
+    driver: device.report.driver,
+    seed: config.seed,
+    steps: run.steps,
+    seconds: Math.round(performance.now() - began) / 1000,
+    tokens: run.tokens + (run.before?.tokens ?? 0) + (run.after?.tokens ?? 0),
+    before: scoresOf(run.before),
+    after: scoresOf(run.after),
+    runDir: folder,
+  });
+  const finish = async (outcome: "done" | "stopped" | "failed", error?: string): Promise<void> => {
+    writeWhole(join(folder, "summary.json"), `${JSON.stringify({ outcome, error, ...result() }, null, 2)}\n`);
+    writeWhole(join(folder, "report.html"), await runReport(folder));
+  };
+  try {
+    await describeRun(run, options, device);
+    await stages(run);
+    const stopped = interrupt.signal.aborted;
+    await finish(stopped ? "stopped" : "done");
+    return { result: result(), stopped };
+  } catch (error) {
+    // What went wrong first is what counts, also if the folder can not be written any more.
+    await finish("failed", error instanceof Error ? error.message : String(error)).catch(() => {});
+    throw error;
+  } finally {
+    device.destroy();
+  }
+}
+
+/** `config.json`. */
+async function describeRun(
+  { config, base, params, tasks, sink }: Run,
+  options: TrainOptions,
+  device: Device,
+) {
+  await sink.config({
+    train: config,
+    model: configToJson(base.config),
+    parameters: Object.values(params).reduce((sum, parameter) => sum + parameter.size, 0),
+    device: { kind: device.kind, description: `${device.report.adapterName} (${device.report.driver})` },
+    environment: { id: options.env, options: tasks.options },
+    trainingTasks: tasks.training.length,
+    heldOutTasks: tasks.heldOut.length,
+  });
+}
+
+/** Evaluation, training, evaluation; each stage is left, and the next ones are skipped, once the run is to stop. */
+async function stages(run: Run): Promise<void> {
+  const { config, base, params, tasks, sink } = run;
+  run.before = await evaluation(run, "evaluate before", params);
+  if (run.stop.aborted) return;
+  const trainer = new Trainer({
+    config,
+    model: base.config,
+    params,
+    codec: base.tokenizer,
+    tasks: tasks.training,
+    sink,
+  });
+  try {
+    await training(run, trainer);
+    if (!run.stop.aborted) run.after = await evaluation(run, "evaluate after", trainer.params);
+  } finally {
+    trainer.dispose();
+  }
+}
+
+/** Runs the steps, shows them, and ends after the current one when the run is to stop. */
+async function training(run: Run, trainer: Trainer): Promise<void> {
+  const { config, progress, stop } = run;
+  progress.stage(`train ${config.method}`, "step", config.steps);
+  let last = performance.now();
+  for await (const event of trainer.steps()) {
+    await turnEventLoop();
+    if (event.kind === "step") {
+      const { stepsDone, sampledTokens, trainedTokens } = trainer.result;
+      const tokens = sampledTokens + trainedTokens;
+      const now = performance.now();
+      const value = (name: string): number | undefined => event.metrics.values[name] ?? undefined;
+      progress.advance(stepsDone, {
+        reward: value("reward/mean"),
+        solveF1: value("solve/f1"),
+        loss: value("loss/total"),
+        tokensPerSecond: (1000 * (tokens - run.tokens)) / (now - last),
+      });
+      run.steps = stepsDone;
+      run.tokens = tokens;
+      last = now;
+      if (stop.aborted) break;
+    }
+  }
+}
+
+/** One evaluation with its progress; undefined if Ctrl-C ended it. */
+async function evaluation(run: Run, name: string, params: Params): Promise<EvaluationResult | undefined> {
+  const { config, base, tasks, sink, progress, stop } = run;
+  progress.stage(name, "episode", 2 * tasks.heldOut.length);
+  const began = performance.now();
+  let tokens = 0;
+  let done = 0;
+  const rate = (): number => (1000 * tokens) / (performance.now() - began);
+  const options: EvaluateOptions = {
+    ...config,
+    model: base.config,
+    params,
+    codec: base.tokenizer,
+    tasks: tasks.heldOut,
+    step: run.steps,
+    sink,
+    signal: stop,
+    onTokens: (count) => {
+      tokens += count;
+      progress.advance(done, { tokensPerSecond: rate() });
+    },
+    onProgress: (finished, _total, scores) => {
+      done = finished;
+      progress.advance(done, { solveF1: scores.solveF1, tokensPerSecond: rate() });
+    },
+  };
+  try {
+    return await evaluate(options);
+  } catch (error) {
+    if (stop.aborted && error === stop.reason) return undefined;
+    throw error;
+  }
+}
+
+/** A run that failed before it wrote anything leaves no empty folder. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It holds the run.
+  }
+}
