@@ -1,7 +1,18 @@
-/** A deliberately ambiguous tokenizer for tests: characters, plus ids for some pairs of characters. */
+/** A deliberately ambiguous tokenizer for tests: characters, plus ids for some pairs and for the frame of a call. */
 import { controlTokens, type TokenCodec } from "../../packages/pact/src/tokens.ts";
 
-const PAIRS = ["ab", "bc", '": ', "in", "th", "er", " M", "ll"];
+const PAIRS = [
+  '{"name": "find_mayor", "arguments": {"town": "',
+  '"}}',
+  "ab",
+  "bc",
+  '": ',
+  "in",
+  "th",
+  "er",
+  " M",
+  "ll",
+];
 const FIRST_PAIR = 0x180;
 const FIRST_CONTROL = FIRST_PAIR + PAIRS.length;
 

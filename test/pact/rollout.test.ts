@@ -172,7 +172,9 @@ describe("the trace", () => {
 
   it("is refused by type and at run time", () => {
     // @ts-expect-error a task with a trace is no RolloutTask
-    expect(() => rolloutPrompt(testCodec, task, 0)).toThrowErrorMatchingInlineSnapshot(`[RolloutError: rolloutPrompt: task t1 carries an expert trace, which must not reach the sampler. Pass withoutTrace(task).]`);
+    expect(() => rolloutPrompt(testCodec, task, 0)).toThrowErrorMatchingInlineSnapshot(
+      `[RolloutError: rolloutPrompt: task t1 carries an expert trace, which must not reach the sampler. Pass withoutTrace(task).]`,
+    );
     expect(prompt.tokens.roles.every((role) => role === roleCode.prompt || role === roleCode.template)).toBe(
       true,
     );
@@ -188,7 +190,9 @@ describe("failures", () => {
         first: () => Promise.resolve({ ids: [], logProbs: [] }),
       }),
     };
-    await expect(collectRollouts([prompt], options(silent))).rejects.toThrowErrorMatchingInlineSnapshot(`[RolloutError: The policy returned 0 tokens for 1 rows.]`);
+    await expect(collectRollouts([prompt], options(silent))).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[RolloutError: The policy returned 0 tokens for 1 rows.]`,
+    );
     expect(policy.sessions).toBe(0);
     const signal = AbortSignal.abort(new Error("enough"));
     await expect(collectRollouts([prompt], options(policy, { signal }))).rejects.toThrow("enough");

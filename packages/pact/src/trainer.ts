@@ -27,7 +27,7 @@ import { clipStatistics } from "./losses/policy.ts";
 import { countSampled, type MetricValues, rolloutMetrics, tokenMetrics } from "./metrics.ts";
 import { modelPolicy } from "./policy.ts";
 import { rolloutRecord, rolloutRewards } from "./records.ts";
-import { collectRollouts, type Rollout, rolloutPrompt, withoutTrace } from "./rollout.ts";
+import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
 import { callWeight, isAnchored, learningRate, prefixLevel } from "./schedules.ts";
 import type { TokenCodec } from "./tokens.ts";
@@ -48,6 +48,8 @@ export interface TrainOptions {
   readonly codec: TokenCodec;
   readonly tasks: readonly Task[];
   readonly sink: RunSink;
+  /** What samples the rollouts from the live parameters. Default `modelPolicy`. */
+  readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
   /** Called after every sampled token column with the number of rows, for live token counts. */
   readonly onTokens?: (tokens: number) => void;
   /** Aborting it rejects at the next model call; to stop after the current step, end the iteration instead. */
@@ -201,7 +203,7 @@ export class Trainer {
     const prompts = tasks.map((task, slot) => rolloutPrompt(codec, withoutTrace(task), slot));
     const rollouts = await collectRollouts(prompts, {
       codec,
-      policy: modelPolicy(model, this.params),
+      policy: (this.#options.policy ?? modelPolicy)(model, this.params),
       rolloutsPerPrompt: count,
       temperature: 1,
       maxTurns: config.maxTurns,

@@ -1,0 +1,248 @@
+import type { Params, TransformerConfig } from "@pact/nn";
+import { defaultDevice } from "@pact/tensor";
+import { beforeAll, describe, expect, it } from "vitest";
+import { contextTokens } from "../../packages/pact/src/batch.ts";
+import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
+import { evaluate } from "../../packages/pact/src/evaluate.ts";
+import { metricDescriptions } from "../../packages/pact/src/metrics.ts";
+import {
+  type Checkpoint,
+  nullSink,
+  type RolloutRecord,
+  type StepMetrics,
+} from "../../packages/pact/src/run-sink.ts";
+import { Trainer, type TrainOptions } from "../../packages/pact/src/trainer.ts";
+import { testCodec } from "./codec.ts";
+import { cpuDevice, tinyModel } from "./device.ts";
+import { callText, scriptedPolicy, scriptIds } from "./script.ts";
+import { task, trace } from "./tasks.ts";
+
+const shortTrace = { ...trace, turns: [trace.turns[1]] };
+const tasks = ["Bavo", "Kelm", "Rosta"].map((town, index) => ({
+  ...task,
+  id: `t${index}`,
+  question: `Mayor of "${town}"?`,
+  trace: shortTrace,
+}));
+const scripts = [
+  `${callText("Bavo")}<|end|>${callText("Bavo")}<|end|><answer>Mira</answer><|end|>`,
+  `<think>a</think>${callText("Kelm")}${callText("Z")}<|end|><answer>x</answer><|end|>`,
+  "<answer>Mira</answer><|end|>",
+].map(scriptIds);
+const scripted = () => scriptedPolicy((row) => scripts[row % scripts.length]);
+
+const small: Partial<TrainConfig> = {
+  steps: 2,
+  promptsPerStep: 2,
+  rolloutsPerPrompt: 2,
+  maxTurnTokens: 60,
+  maxRolloutTokens: 120,
+  tokenBudget: 250,
+};
+
+let model: TransformerConfig;
+let params: Params;
+beforeAll(async () => {
+  await cpuDevice();
+  const made = await tinyModel(3);
+  model = made.config;
+  params = made.params;
+});
+
+/** Runs a training run to its end (or for `steps` steps); its records, and the trained parameters as numbers. */
+async function train(
+  given: Partial<TrainConfig> = {},
+  options: Partial<TrainOptions> = {},
+  steps = Number.MAX_VALUE,
+) {
+  const lines: StepMetrics[] = [];
+  const records: RolloutRecord[] = [];
+  const checkpoints: Checkpoint[] = [];
+  const trainer = new Trainer({
+    config: trainConfig({ ...small, ...given }),
+    model,
+    params,
+    codec: testCodec,
+    tasks,
+    policy: scripted,
+    sink: {
+      ...nullSink,
+      metrics: async (line) => void lines.push(line),
+      rollout: async (record) => void records.push(record),
+      checkpoint: async (checkpoint) => void checkpoints.push(checkpoint),
+    },
+    ...options,
+  });
+  for await (const event of trainer.steps()) if (event.kind === "step" && event.step + 1 >= steps) break;
+  const trained: number[] = [];
+  for (const value of Object.values(trainer.params)) trained.push(...Array.from(await value.data(), Number));
+  const { result } = trainer;
+  trainer.dispose();
+  return { lines, records, checkpoints, trained, result };
+}
+
+describe("a training run", () => {
+  it("is the same run twice: parameters, metrics and records, bit for bit", async () => {
+    const first = await train();
+    const second = await train();
+    expect(second).toEqual(first);
+    expect(first.lines.length).toBe(2);
+    expect(first.records.length).toBe(8);
+    expect((await train({ seed: 2 })).trained).not.toEqual(first.trained);
+  });
+
+  it("with q = 1 equals MatchTIR bit for bit, and the traces do not matter", async () => {
+    const matchtir = await train({ method: "matchtir" });
+    const pact = await train({ anchorProbability: 1 });
+    expect(pact.trained).toEqual(matchtir.trained);
+    expect(pact.lines).toEqual(matchtir.lines);
+    // The reference calls of the reward stay the same; only the reasoning of the trace differs.
+    const reworded = { ...shortTrace.turns[0], chunks: [{ type: "other" as const, text: "Zzz." }] };
+    const others = tasks.map((entry) => ({ ...entry, trace: { ...shortTrace, turns: [reworded] } }));
+    expect((await train({ method: "matchtir" }, { tasks: others })).trained).toEqual(matchtir.trained);
+    expect((await train({}, { tasks: others })).trained).not.toEqual((await train()).trained);
+  });
+
+  it("with one update per batch has no clipping and sampled tokens differ from the scripted log-probs only in logs", async () => {
+    const { lines } = await train();
+    for (const { values } of lines) {
+      expect(values["policy/clip_fraction"]).toBe(0);
+      expect(values["policy/approximate_kl"]).toBe(0);
+    }
+  });
+
+  it("logs only documented, finite metrics", async () => {
+    const { lines } = await train({ gradientNormsEvery: 1 });
+    for (const { values } of lines) {
+      for (const [name, value] of Object.entries(values)) {
+        expect(Object.keys(metricDescriptions), name).toContain(name);
+        if (value !== null) expect(Number.isFinite(value), name).toBe(true);
+      }
+    }
+    const mixed = lines.find(({ values }) => values["loss/h"] !== null && values["loss/x"] !== null);
+    const { values } = mixed ?? lines[0];
+    const total = (values["loss/x"] ?? 0) + (values["loss/h"] ?? 0) + 20 * (values["loss/sft"] ?? 0);
+    expect(values["loss/total"]).toBeCloseTo(total, 9);
+  });
+
+  it("trains plain SFT without a rollout, and its loss falls", async () => {
+    const { lines, records, result } = await train({ method: "sft", steps: 6, learningRate: 0.02 });
+    expect(records).toEqual([]);
+    expect(result.sampledTokens).toBe(0);
+    expect(lines.at(-1)?.values["loss/total"]).toBeLessThan(lines[0].values["loss/total"]!);
+  });
+
+  it("raises the reward's share of what is rewarded: L^x lifts the log-prob of the better rollouts", async () => {
+    const { lines } = await train({ method: "matchtir", steps: 4, learningRate: 0.02, innerUpdates: 2 });
+    // With a second update the surrogate has moved away from its value at ratio 1.
+    expect(lines.some(({ values }) => values["policy/approximate_kl"] !== 0)).toBe(true);
+  });
+
+  it("saves what was done when the iteration is broken off", async () => {
+    const { checkpoints, result } = await train({ steps: 5 }, {}, 2);
+    expect(result.stepsDone).toBe(2);
+    expect(checkpoints.map((checkpoint) => checkpoint.step)).toEqual([2]);
+    expect(checkpoints[0].model.length).toBeGreaterThan(1000);
+  });
+
+  it("skips and counts tasks whose context is too long, and refuses when none is left", async () => {
+    const long = { ...tasks[0], id: "long", question: "x".repeat(99) };
+    const config = trainConfig(small);
+    const maxContextTokens = Math.max(...tasks.map((entry) => contextTokens(testCodec, entry, config)));
+    const { lines } = await train({ maxContextTokens }, { tasks: [...tasks, long] });
+    expect(lines[0].values["tasks/skipped"]).toBe(1);
+    await expect(train({ maxContextTokens: 100 })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ContextLengthError: None of the 3 training tasks fits into a context of 100 tokens together with its trace and a rollout. Raise maxContextTokens (and the model's maxPositions), or lower maxRolloutTokens.]`,
+    );
+  });
+
+  it("stops at an abort and gives all memory back", async () => {
+    const before = defaultDevice().memory().liveTensors;
+    await expect(
+      train({}, { signal: AbortSignal.abort(new Error("stop")), policy: undefined }),
+    ).rejects.toThrow("stop");
+    const live = defaultDevice().memory().liveTensors;
+    await train({ klCoefficient: 0.1, innerUpdates: 2, gradientNormsEvery: 1 });
+    expect(defaultDevice().memory().liveTensors).toBe(live);
+    expect(live - before).toBeGreaterThan(0); // the aborted trainer was not disposed; nothing else is left
+  });
+});
+
+describe("every option changes the training it belongs to", () => {
+  const changes: Partial<TrainConfig>[] = [
+    { promptsPerStep: 3 },
+    { rolloutsPerPrompt: 2 },
+    { maxTurns: 1 },
+    { maxTurnTokens: 7 },
+    { maxRolloutTokens: 12 },
+    { gamma: 0.5 },
+    { advantageEpsilon: 0.5 },
+    { soloTurn: "zero" },
+    { unmatchedCallPenalty: 0 },
+    { anchorProbability: 0 },
+    { sftWeight: 1 },
+    { sftNormaliser: "count" },
+    { reasoningSchedule: "none" },
+    { callSchedule: "none" },
+    { callWeightStart: 0.3 },
+    { callWeightEnd: 0.7 },
+    { reasoningTags: "exclude" },
+    { traceDelimiter: "question" },
+    { clipLow: 0.001, innerUpdates: 3 },
+    { clipHigh: 0.001, innerUpdates: 3 },
+    { dualClip: 1.001, innerUpdates: 3 },
+    { klCoefficient: 5 },
+    { innerUpdates: 3 },
+    { learningRate: 1e-2 },
+    { warmupSteps: 1 },
+    { finalLearningRate: 1 },
+    { beta1: 0.5 },
+    { beta2: 0.5 },
+    { weightDecay: 0.5 },
+    { clipNorm: 1e-3 },
+  ];
+
+  // Large steps, so that ratios leave the clip range; the seed's gate opens both ways within two steps.
+  const base: Partial<TrainConfig> = {
+    steps: 2,
+    rolloutsPerPrompt: 3,
+    seed: 7,
+    learningRate: 5e-2,
+    warmupSteps: 0,
+    clipNorm: 10,
+    sftWeight: 5,
+  };
+  const plainRuns = new Map<number, Promise<number[]>>();
+  const plain = (innerUpdates: number) => {
+    const run =
+      plainRuns.get(innerUpdates) ?? train({ ...base, innerUpdates }).then(({ trained }) => trained);
+    plainRuns.set(innerUpdates, run);
+    return run;
+  };
+
+  it.each(changes.map((change) => [JSON.stringify(change), change] as const))("%s", async (_, change) => {
+    // Clipping needs several updates: its options are compared with as many of them.
+    const several = Object.keys(change).length > 1 ? (change.innerUpdates ?? 1) : 1;
+    expect((await train({ ...base, ...change })).trained).not.toEqual(await plain(several));
+  });
+});
+
+describe("evaluation", () => {
+  it("scores held-out tasks by category, sampled and greedy, from a live model", async () => {
+    const written: string[] = [];
+    const result = await evaluate({
+      ...trainConfig({ ...small, maxTurnTokens: 6, maxRolloutTokens: 12 }),
+      model,
+      params,
+      codec: testCodec,
+      tasks: [...tasks, { ...tasks[0], id: "m", category: "multi_hop" }],
+      step: 0,
+      batchSize: 3,
+      sink: { ...nullSink, rollout: async (record) => void written.push(record.decoding) },
+    });
+    expect(Object.keys(result.sampled.categories)).toEqual(["single_hop", "multi_hop"]);
+    expect(result.greedy.tasks).toBe(4);
+    expect(Object.values(result.sampled.stops).reduce((a, b) => a + b, 0)).toBe(4);
+    expect(written.length).toBe(8);
+  });
+});
