@@ -9,7 +9,7 @@ import { ones, zeros } from "./create.ts";
 import { AutodiffError } from "./errors.ts";
 import { differentiable, type Op, popRecorder, pushRecorder, type Recorder } from "./op.ts";
 import { add } from "./ops/arithmetic.ts";
-import { reshape } from "./ops/movement.ts";
+import { expand, reshape } from "./ops/movement.ts";
 import { sumTo } from "./ops/reduce.ts";
 import { holdScopes, scope } from "./scope.ts";
 import { formatShape } from "./shape.ts";
@@ -85,7 +85,20 @@ function backward(
       if (g && tape.depends(t)) accumulate(t, g);
     });
   }
-  return roots.map((r) => gradients.get(r) ?? zeros(r.shape, { dtype: r.dtype, device: r.device }));
+  const taken = new Set<Tensor>(seeds.filter((s) => s !== null));
+  return roots.map((r) => {
+    const g = gradients.get(r);
+    if (!g) return zeros(r.shape, { dtype: r.dtype, device: r.device });
+    // One tensor can be the gradient of several roots, or the seed; each root gets its own, to dispose of as it likes.
+    const own = taken.has(g) ? alias(g) : g;
+    taken.add(own);
+    return own;
+  });
+}
+
+/** Another tensor on the same elements. */
+function alias(t: Tensor): Tensor {
+  return t.contiguous ? reshape(t, t.shape) : expand(t, t.shape);
 }
 
 /** Records `f` and returns its result with the tape; the caller must keep scopes held meanwhile. */
@@ -162,7 +175,11 @@ export function valueAndGrad<P, R extends readonly unknown[], X>(
       const seed = ones(value.shape, { dtype: value.dtype, device: value.device });
       const list = backward(run.tape, [value], [seed], roots);
       let i = 0;
-      return { value, aux, grads: mapTree(params, () => list[i++]) };
+      return {
+        value: roots.includes(value) ? alias(value) : value,
+        aux,
+        grads: mapTree(params, () => list[i++]),
+      };
     });
 }
 
@@ -176,11 +193,8 @@ export function grad<P, R extends readonly unknown[]>(
 ): (params: P, ...rest: R) => MapTree<P, Tensor> {
   const both = valueAndGrad(f);
   return (params, ...rest) =>
-    scope(() => {
-      const { value, grads } = both(params, ...rest);
-      value.dispose();
-      return grads;
-    });
+    // NOTE: an enclosing gradient may still need the value; the scope disposes it when nothing does.
+    scope(() => both(params, ...rest).grads);
 }
 
 /**
@@ -194,7 +208,7 @@ export function vjp(
 ): { outputs: readonly Tensor[]; grads: Tensor[] } {
   return scope(() => {
     // NOTE: one tensor may be passed twice (attention of x with itself); aliases keep its two gradients apart.
-    const roots = inputs.map((t) => reshape(t, t.shape));
+    const roots = inputs.map(alias);
     const release = holdScopes();
     let run: { result: readonly Tensor[]; tape: Tape };
     try {

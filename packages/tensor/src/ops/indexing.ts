@@ -18,6 +18,15 @@ function checkIndex(name: string, index: Spec): void {
     );
 }
 
+/** Sums need numbers of one type. */
+function checkSummed(name: string, x: Spec, source: Spec): void {
+  if (x.dtype === "bool" || source.dtype !== x.dtype) {
+    throw new DTypeError(
+      `${name}: x has dtype ${x.dtype} and source ${source.dtype}, expected numbers of one type. Convert with cast(source, "f32").`,
+    );
+  }
+}
+
 /** Reads index `i`; the reference rejects what the GPU can not check. */
 function indexAt(name: string, index: HostView, i: number, size: number): number {
   const v = index.data[index.offset + i];
@@ -70,7 +79,11 @@ export const takeRowsOp: Op<null> = {
  */
 export const addRowsOp: Op<{ rows: number }> = {
   name: "addRows",
-  infer: ([x], { rows }) => [{ shape: [rows, x.shape[1]], dtype: x.dtype }],
+  infer([x, index], { rows }) {
+    checkIndex("indexAdd", index);
+    checkSummed("indexAdd", x, x);
+    return [{ shape: [rows, x.shape[1]], dtype: x.dtype }];
+  },
   cpu([x, index], [y], { rows }) {
     const width = x.shape[1];
     for (let i = 0; i < index.shape[0]; i++) {
@@ -107,18 +120,18 @@ if (i < p.rows) {
         count: rows + 1,
       },
       {
-        key: "addRows:sum",
+        key: `addRows:sum:${x.dtype}`,
         source: () => ({
           buffers: [
-            { name: "x", type: "f32" as const },
+            { name: "x", type: bufferType(x.dtype) },
             { name: "bounds", type: "u32" as const },
             { name: "order", type: "u32" as const },
-            { name: "y", type: "f32" as const, write: true },
+            { name: "y", type: bufferType(x.dtype), write: true },
           ],
           params: u32Params("offset", "width"),
           main: `let row = i / p.width;
 let c = i % p.width;
-var total = 0.0;
+var total = ${bufferType(x.dtype)}(0);
 for (var j = bounds[row]; j < bounds[row + 1u]; j++) { total += x[p.offset + order[j] * p.width + c]; }
 y[i] = total;`,
         }),
@@ -183,8 +196,9 @@ export const gatherLastOp: Op<null> = {
 /** y = x; y[r, index[r, j]] += source[r, j];  dx = dy, dsource = gather(dy, index) */
 export const scatterLastOp: Op<null> = {
   name: "scatterLast",
-  infer([x, index]) {
+  infer([x, index, source]) {
     checkIndex("scatterAdd", index);
+    checkSummed("scatterAdd", x, source);
     return [{ shape: x.shape, dtype: x.dtype }];
   },
   cpu([x, index, source], [y]) {
@@ -203,13 +217,13 @@ export const scatterLastOp: Op<null> = {
     return [
       {
         // One invocation per row, so that repeated indices add up in order.
-        key: "scatterLast",
+        key: `scatterLast:${x.dtype}`,
         source: () => ({
           buffers: [
-            { name: "x", type: "f32" },
+            { name: "x", type: bufferType(x.dtype) },
             { name: "index", type: "i32" },
-            { name: "source", type: "f32" },
-            { name: "y", type: "f32", write: true },
+            { name: "source", type: bufferType(x.dtype) },
+            { name: "y", type: bufferType(x.dtype), write: true },
           ],
           params: u32Params("offset", "offsetI", "offsetS", "n", "width"),
           main: `for (var j = 0u; j < p.n; j++) { y[i * p.n + j] = x[p.offset + i * p.n + j]; }

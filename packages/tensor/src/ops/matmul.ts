@@ -66,10 +66,7 @@ export const matmulOp: Op<null> = {
   },
   vjp({ inputs: [a, b], needs }, [dy]) {
     if (!dy) return [null, null];
-    return [
-      needs[0] ? apply(matmulOp, [dy, transpose(b)], null) : null,
-      needs[1] ? apply(matmulOp, [transpose(a), dy], null) : null,
-    ];
+    return [needs[0] ? batched(dy, transpose(b)) : null, needs[1] ? batched(transpose(a), dy) : null];
   },
 };
 
@@ -303,23 +300,26 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       `matmul: expected vectors or matrices, received ${formatShape(a.shape)} and ${formatShape(b.shape)}. Use mul for scalars.`,
     );
   }
-  let left = a.rank === 1 ? unsqueeze(a, 0) : options.transposeA ? transpose(a) : a;
-  let right = b.rank === 1 ? unsqueeze(b, 1) : options.transposeB ? transpose(b) : b;
+  const left = a.rank === 1 ? unsqueeze(a, 0) : options.transposeA ? transpose(a) : a;
+  const right = b.rank === 1 ? unsqueeze(b, 1) : options.transposeB ? transpose(b) : b;
   // Many rows times one matrix is one product: fold the leading dimensions into the rows.
   if (right.rank === 2 && left.rank > 2 && left.contiguous) {
-    const y = apply(matmulOp, [reshape(left, [-1, left.shape[left.rank - 1]]), right], null);
+    const rows = sizeOf(left.shape.slice(0, -1));
+    const y = apply(matmulOp, [reshape(left, [rows, left.shape[left.rank - 1]]), right], null);
     const shaped = reshape(y, [...left.shape.slice(0, -1), right.shape[1]]);
     return b.rank === 1 ? squeeze(shaped, -1) : shaped;
   }
-  const batch = broadcastShapes("matmul", [leading(left.shape), leading(right.shape)]);
-  if (leading(left.shape).length > 1 || leading(right.shape).length > 1) {
-    // Uneven broadcasting over several leading dimensions is made explicit, then copied to walk evenly.
-    left = evenly(left, batch);
-    right = evenly(right, batch);
-  }
-  const y = apply(matmulOp, [left, right], null);
+  const y = batched(left, right);
   const rows = a.rank === 1 ? squeeze(y, -2) : y;
   return b.rank === 1 ? squeeze(rows, -1) : rows;
+}
+
+/** The product of two operands of at least two dimensions. */
+function batched(a: Tensor, b: Tensor): Tensor {
+  if (a.rank <= 3 && b.rank <= 3) return apply(matmulOp, [a, b], null);
+  // Uneven broadcasting over several leading dimensions is made explicit, then copied to walk evenly.
+  const batch = broadcastShapes("matmul", [leading(a.shape), leading(b.shape)]);
+  return apply(matmulOp, [evenly(a, batch), evenly(b, batch)], null);
 }
 
 function evenly(x: Tensor, batch: Shape): Tensor {
