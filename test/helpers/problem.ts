@@ -1,0 +1,156 @@
+/**
+ * A problem is one call of an operation on drawn inputs. The functions below compute it, or its gradient, on any device
+ * in any layout; the property tests compare the results.
+ */
+import {
+  type Device,
+  type DType,
+  mul,
+  scope,
+  sum,
+  type Tensor,
+  type TypedArray,
+  tensor,
+  valueAndGrad,
+} from "@pact/tensor";
+import type { Draw } from "./draw.ts";
+import { holdable, type Layout, place } from "./layouts.ts";
+
+/** An input: `float` becomes f32 or f64 as the device asks. Only floats that are not `constant` are differentiated. */
+export interface Operand {
+  shape: readonly number[];
+  values: Float64Array;
+  dtype: "float" | "i32" | "u32" | "bool";
+  layout: Layout;
+  constant?: boolean;
+}
+
+export interface Problem {
+  operands: Operand[];
+  run(inputs: Tensor[]): Tensor;
+}
+
+/** An operation with a way to draw inputs for it. */
+export interface OpCase {
+  /** Unique, for test titles. */
+  name: string;
+  /** Row of the tolerance table; default the name. */
+  tolerance?: string;
+  /** True if the result is differentiable in its float inputs. */
+  gradient: boolean;
+  /** False if the derivative can not be seen in small differences. */
+  differences?: boolean;
+  draw(draw: Draw): Problem;
+}
+
+/** A float operand of random layout and values. */
+export function floats(
+  draw: Draw,
+  shape: readonly number[],
+  options: { low?: number; high?: number; kinks?: readonly number[]; layout?: Layout } = {},
+): Operand {
+  const {
+    low = -2,
+    high = 2,
+    kinks,
+    layout = draw.pick(["plain", "permuted", "sliced", "reversed"]),
+  } = options;
+  const count = shape.reduce((a, b) => a * b, 1);
+  const values = holdable(draw.floats(count, low, high, kinks), shape, layout);
+  return { shape, values, dtype: "float", layout };
+}
+
+/** An i32 operand with values in [low, high]. */
+export function ints(draw: Draw, shape: readonly number[], low: number, high: number): Operand {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const layout = draw.pick(["plain", "permuted", "sliced"] as const);
+  return { shape, values: draw.ints(count, low, high), dtype: "i32", layout };
+}
+
+/** A bool operand. */
+export function bools(draw: Draw, shape: readonly number[]): Operand {
+  return { ...ints(draw, shape, 0, 1), dtype: "bool" };
+}
+
+/** Where to compute a problem. */
+export interface Place {
+  device: Device;
+  /** Dtype of float operands. */
+  dtype: "f32" | "f64";
+  /** Ignore the drawn layouts and store everything contiguously. */
+  plain?: boolean;
+}
+
+export interface Result {
+  shape: readonly number[];
+  dtype: DType;
+  data: TypedArray;
+}
+
+function inputsOf({ operands }: Problem, { device, dtype, plain }: Place): Tensor[] {
+  return operands.map((o) =>
+    place(o.values, o.shape, plain ? "plain" : o.layout, {
+      device,
+      dtype: o.dtype === "float" ? dtype : o.dtype,
+    }),
+  );
+}
+
+async function read(t: Tensor): Promise<Result> {
+  const data = await t.data();
+  t.dispose();
+  return { shape: t.shape, dtype: t.dtype, data };
+}
+
+/** Computes the problem. */
+export function evaluate(problem: Problem, where: Place): Promise<Result> {
+  return read(scope(() => problem.run(inputsOf(problem, where))));
+}
+
+/** Fixed upstream gradients of varied size and sign, so that no two outputs are weighed alike by accident. */
+export function upstream(count: number): Float64Array {
+  return Float64Array.from({ length: count }, (_, i) => Math.fround((((i * 7) % 11) - 4.5) / 6));
+}
+
+/** Σ output·upstream: what the gradients below are gradients of. */
+function weighed(y: Tensor): Tensor {
+  return sum(mul(y, tensor(upstream(y.size), { shape: y.shape, dtype: y.dtype, device: y.device })));
+}
+
+export const isVariable = (o: Operand) => o.dtype === "float" && !o.constant;
+
+/** The gradient of Σ output·upstream with respect to each variable operand. */
+export async function gradients(problem: Problem, where: Place): Promise<Result[]> {
+  const { operands } = problem;
+  const grads = scope(() => {
+    const inputs = inputsOf(problem, where);
+    const variables = inputs.filter((_, i) => isVariable(operands[i]));
+    return valueAndGrad((params: Tensor[]) => weighed(problem.run(restore(operands, inputs, params))))(
+      variables,
+    ).grads;
+  });
+  return Promise.all(grads.map(read));
+}
+
+/** The loss as a function of the variable operands, for finite differences; the others come from the problem. */
+export function lossOf(problem: Problem): (params: Tensor[]) => Tensor {
+  return (params) => {
+    const { device } = params[0];
+    const inputs = inputsOf(problem, { device, dtype: "f64", plain: true });
+    return weighed(problem.run(restore(problem.operands, inputs, params)));
+  };
+}
+
+/** The points of `gradcheck`. */
+export function pointsOf({ operands }: Problem): { shape: readonly number[]; data: Float64Array }[] {
+  return operands.filter(isVariable).map((o) => ({ shape: o.shape, data: o.values }));
+}
+
+function restore(
+  operands: readonly Operand[],
+  inputs: readonly Tensor[],
+  params: readonly Tensor[],
+): Tensor[] {
+  let next = 0;
+  return operands.map((o, i) => (isVariable(o) ? params[next++] : inputs[i]));
+}

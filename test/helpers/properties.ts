@@ -1,0 +1,84 @@
+/**
+ * The properties that every operation is held to. Each draws `runs` problems of a case from seeds; fast-check prints the
+ * seed of a failure.
+ */
+import { createDevice, type Device, type DType, gradcheck } from "@pact/tensor";
+import fc from "fast-check";
+import { expectClose } from "./compare.ts";
+import { Draw } from "./draw.ts";
+import { evaluate, gradients, isVariable, lossOf, type OpCase, type Problem, pointsOf } from "./problem.ts";
+import { toleranceOf } from "./tolerances.ts";
+
+/** The cpu device of the references. */
+export const reference: Device = await createDevice({ device: "cpu" });
+
+const exact = { absolute: 0, relative: 0 };
+
+async function check(runs: number, property: (draw: Draw) => Promise<void>): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.noBias(fc.noShrink(fc.nat())), (seed) => property(new Draw(seed))),
+    { numRuns: runs },
+  );
+}
+
+function sameShape(what: string, actual: readonly number[], expected: readonly number[]): void {
+  if (actual.join() !== expected.join()) {
+    throw new Error(`${what}: shape [${actual}], expected [${expected}]`);
+  }
+}
+
+const isFloat = (dtype: DType) => dtype === "f32" || dtype === "f64";
+
+/** The result on `device` (in f32, any layout) is the f64 reference's, within the case's tolerance. */
+export function matchesReference(testCase: OpCase, device: Device, runs: number): Promise<void> {
+  return check(runs, (draw) => matchOnce(testCase, testCase.draw(draw), device));
+}
+
+/** The same for one given problem. */
+export async function matchOnce(testCase: OpCase, problem: Problem, device: Device): Promise<void> {
+  const expected = await evaluate(problem, { device: reference, dtype: "f64", plain: true });
+  const actual = await evaluate(problem, { device, dtype: "f32" });
+  sameShape(testCase.name, actual.shape, expected.shape);
+  const precision = device.kind === "cpu" ? "cpu f32" : "webgpu";
+  const tolerance = isFloat(actual.dtype)
+    ? toleranceOf(testCase.tolerance ?? testCase.name, precision, false)
+    : exact;
+  expectClose(testCase.name, actual.data, expected.data, tolerance);
+}
+
+/** In f64, whatever the layout of the inputs, the result is bit for bit that of contiguous inputs. */
+export function ignoresLayout(testCase: OpCase, runs: number): Promise<void> {
+  return check(runs, async (draw) => {
+    const problem = testCase.draw(draw);
+    const expected = await evaluate(problem, { device: reference, dtype: "f64", plain: true });
+    const actual = await evaluate(problem, { device: reference, dtype: "f64" });
+    sameShape(testCase.name, actual.shape, expected.shape);
+    expectClose(testCase.name, actual.data, expected.data, exact);
+  });
+}
+
+/** The derivative agrees with central differences in f64. */
+export function matchesDifferences(testCase: OpCase, runs: number): Promise<void> {
+  return check(runs, async (draw) => {
+    const problem = testCase.draw(draw);
+    if (problem.operands.some(isVariable)) await gradcheck(lossOf(problem), pointsOf(problem));
+  });
+}
+
+/** The gradient on `device` (in f32, any layout) is the f64 reference's, within the case's tolerance. */
+export function gradientMatches(testCase: OpCase, device: Device, runs: number): Promise<void> {
+  return check(runs, (draw) => gradientOnce(testCase, testCase.draw(draw), device));
+}
+
+/** The same for one given problem. */
+export async function gradientOnce(testCase: OpCase, problem: Problem, device: Device): Promise<void> {
+  const expected = await gradients(problem, { device: reference, dtype: "f64", plain: true });
+  const actual = await gradients(problem, { device, dtype: "f32" });
+  const precision = device.kind === "cpu" ? "cpu f32" : "webgpu";
+  const tolerance = toleranceOf(testCase.tolerance ?? testCase.name, precision, true);
+  expected.forEach((e, k) => {
+    const what = `gradient ${k} of ${testCase.name}`;
+    sameShape(what, actual[k].shape, e.shape);
+    expectClose(what, actual[k].data, e.data, tolerance);
+  });
+}
