@@ -14,6 +14,7 @@ import type { Tensor } from "@pact/tensor";
 import {
   adamWStep,
   add,
+  assignRows,
   concat,
   div,
   minimum,
@@ -128,6 +129,22 @@ export class AdamW {
       );
       return norm;
     });
+  }
+
+  /**
+   * Continues from saved state: copies arena and moments in place, so that `params` stay the same views.
+   *
+   * @param state what another `AdamW` over the same parameters held, on the same device
+   * @throws ShapeError if the sizes differ
+   * @example optimizer.restore({ arena, m, v, steps: 200 });
+   */
+  restore(state: { arena: Tensor; m: Tensor; v: Tensor; steps: number }): void {
+    const whole = (t: Tensor) => reshape(t, [1, t.size]);
+    scope(() => {
+      for (const name of ["arena", "m", "v"] as const)
+        assignRows(whole(this[name]), Int32Array.of(0), whole(state[name]));
+    });
+    this.stepsTaken = state.steps;
   }
 
   /** Frees arena, moments and the views. */
