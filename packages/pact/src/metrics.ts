@@ -3,8 +3,8 @@
  *
  * A metric that does not apply to a step (no rollouts under `sft`, no z = 0 prompt this step) is null.
  */
-import type { MicroBatch } from "./batch.ts";
-import { lossTerm } from "./batch.ts";
+import { lossTerm, type MicroBatch } from "./batch.ts";
+import { type ClipOptions, clipStatistics } from "./losses/policy.ts";
 import type { Rollout } from "./rollout.ts";
 import { type RolloutStop, rolloutStops } from "./run-sink.ts";
 
@@ -145,6 +145,31 @@ export function tokenMetrics(
     "loss/sft": reasoning.length + calls.length === 0 ? null : losses.sft,
     "sft/reasoning_nll": mean(reasoning),
     "sft/call_nll": mean(calls),
+  };
+}
+
+/** What clipping did to the rollout tokens of a batch: `old` from its first forward, `fresh` from its last. */
+export function clipMetrics(
+  batches: readonly MicroBatch[],
+  oldLogProbs: readonly Float64Array[],
+  newLogProbs: readonly Float64Array[],
+  options: ClipOptions,
+): MetricValues {
+  const columns = { fresh: [] as number[], old: [] as number[], advantages: [] as number[] };
+  batches.forEach((batch, index) => {
+    batch.terms.forEach((term, token) => {
+      if (term !== lossTerm.anchored && term !== lossTerm.traced) return;
+      columns.fresh.push(newLogProbs[index][token]);
+      columns.old.push(oldLogProbs[index][token]);
+      columns.advantages.push(batch.advantages[token]);
+    });
+  });
+  if (columns.old.length === 0) return {};
+  const statistics = clipStatistics(columns.fresh, columns.old, columns.advantages, options);
+  return {
+    "policy/approximate_kl": statistics.approximateKl,
+    "policy/clip_fraction": statistics.clipFraction,
+    "policy/dual_clip_fraction": statistics.dualClipFraction,
   };
 }
 

@@ -23,8 +23,7 @@ import {
 import type { TrainConfig } from "./config.ts";
 import { ContextLengthError } from "./errors.ts";
 import type { ObjectiveOptions } from "./losses/objective.ts";
-import { clipStatistics } from "./losses/policy.ts";
-import { countSampled, type MetricValues, rolloutMetrics, tokenMetrics } from "./metrics.ts";
+import { clipMetrics, countSampled, type MetricValues, rolloutMetrics, tokenMetrics } from "./metrics.ts";
 import { modelPolicy } from "./policy.ts";
 import { rolloutRecord, rolloutRewards } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
@@ -331,28 +330,4 @@ interface Explored {
   readonly trees: readonly PromptTree[];
   readonly rollouts: readonly Rollout[];
   readonly metrics: MetricValues;
-}
-
-function clipMetrics(
-  batches: readonly MicroBatch[],
-  oldLogProbs: readonly Float64Array[],
-  newLogProbs: readonly Float64Array[],
-  options: ObjectiveOptions,
-): MetricValues {
-  const columns = { fresh: [] as number[], old: [] as number[], advantages: [] as number[] };
-  batches.forEach((batch, index) => {
-    batch.terms.forEach((term, token) => {
-      if (term !== lossTerm.anchored && term !== lossTerm.traced) return;
-      columns.fresh.push(newLogProbs[index][token]);
-      columns.old.push(oldLogProbs[index][token]);
-      columns.advantages.push(batch.advantages[token]);
-    });
-  });
-  if (columns.old.length === 0) return {};
-  const statistics = clipStatistics(columns.fresh, columns.old, columns.advantages, options);
-  return {
-    "policy/approximate_kl": statistics.approximateKl,
-    "policy/clip_fraction": statistics.clipFraction,
-    "policy/dual_clip_fraction": statistics.dualClipFraction,
-  };
 }
