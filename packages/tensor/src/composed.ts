@@ -8,18 +8,19 @@ import { cast, notEqual, where } from "./ops/logic.ts";
 import { logProbGather } from "./ops/logprob.ts";
 import { reshape } from "./ops/movement.ts";
 import { max, type ReduceOptions, sum } from "./ops/reduce.ts";
+import { scope } from "./scope.ts";
 import { normalizeAxes, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Arithmetic mean over axes (default all). */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeAxes("mean", options.axes, x.rank);
-  return div(sum(x, options), sizeOf(axes.map((a) => x.shape[a])));
+  return scope(() => div(sum(x, options), sizeOf(axes.map((a) => x.shape[a]))));
 }
 
 /** Smallest element over axes (default all); elements that tie share the gradient equally. */
 export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return neg(max(neg(x), options));
+  return scope(() => neg(max(neg(x), options)));
 }
 
 /** The same values as a constant: no gradient flows into `x`. A view. */
@@ -45,10 +46,12 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   if (!["mean", "sum", "none"].includes(reduction)) {
     throw new ValueError(`crossEntropy: reduction "${reduction}" is not known; use "mean", "sum" or "none".`);
   }
-  const counted = notEqual(targets, options.ignoreIndex ?? -100);
-  const safe = where(counted, targets, 0);
-  const weight = cast(counted, logits.dtype);
-  const losses = neg(mul(logProbGather(logits, safe), weight));
-  if (reduction === "none") return losses;
-  return reduction === "sum" ? sum(losses) : div(sum(losses), sum(weight));
+  return scope(() => {
+    const counted = notEqual(targets, options.ignoreIndex ?? -100);
+    const safe = where(counted, targets, 0);
+    const weight = cast(counted, logits.dtype);
+    const losses = neg(mul(logProbGather(logits, safe), weight));
+    if (reduction === "none") return losses;
+    return reduction === "sum" ? sum(losses) : div(sum(losses), sum(weight));
+  });
 }

@@ -4,6 +4,7 @@
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { permute } from "./movement.ts";
@@ -51,5 +52,5 @@ export function argmax(x: Tensor, axis = -1): Tensor {
       `argmax: axis ${a} of ${formatShape(x.shape)} is empty; a maximum needs at least one element.`,
     );
   const order = [...x.shape.map((_, i) => i).filter((i) => i !== a), a];
-  return apply(argmaxLastOp, [permute(x, order)], null);
+  return scope(() => apply(argmaxLastOp, [permute(x, order)], null));
 }

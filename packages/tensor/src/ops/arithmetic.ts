@@ -6,8 +6,9 @@ import { full } from "../create.ts";
 import { type DType, isFloat } from "../dtype.ts";
 import { AutodiffError } from "../errors.ts";
 import { apply } from "../op.ts";
+import { scope } from "../scope.ts";
 import { Tensor } from "../tensor.ts";
-import { elementwise, type Operand } from "./elementwise.ts";
+import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
 import { equal, greaterEqual, lessEqual, where } from "./logic.ts";
 
 const wide = { low: -3, high: 3 };
@@ -133,7 +134,7 @@ export const squareOp = elementwise<null>({
 });
 
 /** Turns numbers into scalars of the dtype and device of the first tensor among the operands. */
-export function lift(name: string, operands: readonly Operand[]): Tensor[] {
+function lift(name: string, operands: readonly Operand[]): Tensor[] {
   const model = operands.find((o): o is Tensor => o instanceof Tensor);
   if (!model) {
     throw new AutodiffError(
@@ -145,34 +146,40 @@ export function lift(name: string, operands: readonly Operand[]): Tensor[] {
   );
 }
 
+/** Runs a record on operands that may be numbers. */
+export function applyLifted(op: ElementwiseOp<null>, ...operands: Operand[]): Tensor {
+  if (operands.every((o): o is Tensor => o instanceof Tensor)) return apply(op, operands, null);
+  return scope(() => apply(op, lift(op.name, operands), null));
+}
+
 /** a + b. */
 export function add(a: Operand, b: Operand): Tensor {
-  return apply(addOp, lift("add", [a, b]), null);
+  return applyLifted(addOp, a, b);
 }
 
 /** a − b. */
 export function sub(a: Operand, b: Operand): Tensor {
-  return apply(subOp, lift("sub", [a, b]), null);
+  return applyLifted(subOp, a, b);
 }
 
 /** a·b, element by element. */
 export function mul(a: Operand, b: Operand): Tensor {
-  return apply(mulOp, lift("mul", [a, b]), null);
+  return applyLifted(mulOp, a, b);
 }
 
 /** a/b for floats. */
 export function div(a: Operand, b: Operand): Tensor {
-  return apply(divOp, lift("div", [a, b]), null);
+  return applyLifted(divOp, a, b);
 }
 
 /** The larger of a and b; gradients are shared half and half where they are equal. */
 export function maximum(a: Operand, b: Operand): Tensor {
-  return apply(maximumOp, lift("maximum", [a, b]), null);
+  return applyLifted(maximumOp, a, b);
 }
 
 /** The smaller of a and b; gradients are shared half and half where they are equal. */
 export function minimum(a: Operand, b: Operand): Tensor {
-  return apply(minimumOp, lift("minimum", [a, b]), null);
+  return applyLifted(minimumOp, a, b);
 }
 
 /** −x. */

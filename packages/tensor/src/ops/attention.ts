@@ -10,6 +10,7 @@ import { tensor } from "../create.ts";
 import type { Device } from "../device.ts";
 import { AutodiffError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type HostView, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { mul } from "./arithmetic.ts";
@@ -257,7 +258,11 @@ ${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`,
       );
     }
     const delta = sum(mul(dy, y), { axes: -1 });
-    return [...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, delta, aligned(dy)], null), null, null];
+    return [
+      ...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, delta, aligned(dy)], null),
+      null,
+      null,
+    ];
   },
 };
 
@@ -493,5 +498,6 @@ function aligned(x: Tensor): Tensor {
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans): Tensor {
-  return applyAll(attentionOp, [aligned(q), aligned(k), aligned(v), spans.queries, spans.keys], null)[0];
+  const { queries, keys } = spans;
+  return scope(() => applyAll(attentionOp, [aligned(q), aligned(k), aligned(v), queries, keys], null)[0]);
 }

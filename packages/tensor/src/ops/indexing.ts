@@ -6,7 +6,8 @@ import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { zeros } from "../create.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type HostView, type Op, type Spec } from "../op.ts";
-import { formatShape, normalizeAxis, sizeOf } from "../shape.ts";
+import { scope } from "../scope.ts";
+import { formatShape, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { permute, reshape } from "./movement.ts";
@@ -260,7 +261,7 @@ function checkAlong(name: string, x: Tensor, axis: number, index: Tensor): numbe
 /** y[…, j, …] = x[…, index[…, j, …], …] along `axis`; index is i32 and matches x in every other dimension. */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
   const swap = exchange(x.rank, checkAlong("gather", x, axis, index), x.rank - 1);
-  return permute(apply(gatherLastOp, [permute(x, swap), permute(index, swap)], null), swap);
+  return scope(() => permute(apply(gatherLastOp, [permute(x, swap), permute(index, swap)], null), swap));
 }
 
 /** A copy of x with source[…, j, …] added at index[…, j, …] along `axis`; repeated indices add up in order. */
@@ -271,9 +272,11 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
       `scatterAdd: source ${formatShape(source.shape)} and index ${formatShape(index.shape)} must have one shape.`,
     );
   }
-  return permute(
-    apply(scatterLastOp, [permute(x, swap), permute(index, swap), permute(source, swap)], null),
-    swap,
+  return scope(() =>
+    permute(
+      apply(scatterLastOp, [permute(x, swap), permute(index, swap), permute(source, swap)], null),
+      swap,
+    ),
   );
 }
 
@@ -289,26 +292,32 @@ export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
     );
   const a = normalizeAxis("take", axis, x.rank);
   const swap = exchange(x.rank, a, 0);
-  const moved = a === 0 ? x : permute(x, swap);
-  const y = reshape(apply(takeRowsOp, [asRows(moved), index], null), [index.size, ...moved.shape.slice(1)]);
-  return a === 0 ? y : permute(y, swap);
+  return scope(() => {
+    const moved = a === 0 ? x : permute(x, swap);
+    const y = reshape(apply(takeRowsOp, [asRows(moved), index], null), [index.size, ...moved.shape.slice(1)]);
+    return a === 0 ? y : permute(y, swap);
+  });
 }
 
 /** Rows of weight [V, C] at ids of any shape: [...ids.shape, C]. */
 export function embedding(weight: Tensor, ids: Tensor): Tensor {
-  return reshape(take(weight, reshape(ids, [ids.size])), [...ids.shape, ...weight.shape.slice(1)]);
+  return scope(() =>
+    reshape(take(weight, reshape(ids, [ids.size])), [...ids.shape, ...weight.shape.slice(1)]),
+  );
 }
 
 /** A copy of x with the slices of source added at `index` [n] along `axis`: PyTorch's index_add. */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   const a = normalizeAxis("indexAdd", axis, x.rank);
-  const swap = exchange(x.rank, a, 0);
-  const [to, from] = a === 0 ? [x, source] : [permute(x, swap), permute(source, swap)];
-  if (from.shape[0] !== index.size || sizeOf(from.shape.slice(1)) !== sizeOf(to.shape.slice(1))) {
+  if (index.rank !== 1 || !sameShape(source.shape, x.shape.with(a, index.size))) {
     throw new ShapeError(
-      `indexAdd: source ${formatShape(source.shape)} must match x ${formatShape(x.shape)} except for ${index.size} entries along axis ${a}.`,
+      `indexAdd: source ${formatShape(source.shape)} must match x ${formatShape(x.shape)} except for the entries of index ${formatShape(index.shape)} along axis ${a}.`,
     );
   }
-  const sums = reshape(apply(addRowsOp, [asRows(from), index], { rows: to.shape[0] }), to.shape);
-  return add(x, a === 0 ? sums : permute(sums, swap));
+  return scope(() => {
+    const swap = exchange(x.rank, a, 0);
+    const [to, from] = [permute(x, swap), permute(source, swap)];
+    const sums = reshape(apply(addRowsOp, [asRows(from), index], { rows: to.shape[0] }), to.shape);
+    return add(x, permute(sums, swap));
+  });
 }

@@ -6,6 +6,7 @@ import { full } from "../create.ts";
 import { type DType, isFloat } from "../dtype.ts";
 import { DTypeError, ValueError } from "../errors.ts";
 import { apply } from "../op.ts";
+import { scope } from "../scope.ts";
 import { Tensor } from "../tensor.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
 
@@ -116,26 +117,30 @@ export const clampOp = elementwise<{ min: number; max: number }>({
   domains: [{ ...wide, kinks: [-0.5, 0.8] }],
 });
 
-function pair(name: string, a: Operand, b: Operand, dtype?: DType): [Tensor, Tensor] {
+/** Turns numbers into scalars of the other operand's dtype and device. */
+function pair(name: string, a: Operand, b: Operand): [Tensor, Tensor] {
   const model = a instanceof Tensor ? a : b instanceof Tensor ? b : undefined;
   if (!model)
     throw new ValueError(
       `${name}: expected at least one tensor, received only numbers. Wrap one with tensor().`,
     );
   const up = (o: Operand) =>
-    o instanceof Tensor ? o : full([], o, { dtype: dtype ?? model.dtype, device: model.device });
+    o instanceof Tensor ? o : full([], o, { dtype: model.dtype, device: model.device });
   return [up(a), up(b)];
 }
 
+function compare(op: ElementwiseOp<null>, a: Operand, b: Operand): Tensor {
+  return scope(() => apply(op, pair(op.name, a, b), null));
+}
+
 /** a = b, as bool. */
-export const equal = (a: Operand, b: Operand): Tensor => apply(equalOp, pair("equal", a, b), null);
+export const equal = (a: Operand, b: Operand): Tensor => compare(equalOp, a, b);
 /** a ≠ b, as bool. */
-export const notEqual = (a: Operand, b: Operand): Tensor => apply(notEqualOp, pair("notEqual", a, b), null);
+export const notEqual = (a: Operand, b: Operand): Tensor => compare(notEqualOp, a, b);
 /** a < b, as bool. */
-export const less = (a: Operand, b: Operand): Tensor => apply(lessOp, pair("less", a, b), null);
+export const less = (a: Operand, b: Operand): Tensor => compare(lessOp, a, b);
 /** a ≤ b, as bool. */
-export const lessEqual = (a: Operand, b: Operand): Tensor =>
-  apply(lessEqualOp, pair("lessEqual", a, b), null);
+export const lessEqual = (a: Operand, b: Operand): Tensor => compare(lessEqualOp, a, b);
 /** a > b, as bool. */
 export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
 /** a ≥ b, as bool. */
@@ -149,11 +154,13 @@ export const logicalNot = (a: Tensor): Tensor => apply(logicalNotOp, [a], null);
 
 /** `a` where the bool `condition` holds, `b` elsewhere; all three broadcast. A number takes the other operand's dtype. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
-  const [x, y] =
-    a instanceof Tensor || b instanceof Tensor
-      ? pair("where", a, b)
-      : [a, b].map((v) => full([], Number(v), { device: condition.device }));
-  return apply(whereOp, [condition, x, y], null);
+  return scope(() => {
+    const [x, y] =
+      a instanceof Tensor || b instanceof Tensor
+        ? pair("where", a, b)
+        : [a, b].map((v) => full([], v, { device: condition.device }));
+    return apply(whereOp, [condition, x, y], null);
+  });
 }
 
 /** `x` with the elements under a true `mask` replaced by `value`; no gradient flows there. */

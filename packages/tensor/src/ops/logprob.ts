@@ -6,6 +6,7 @@ import { vjp } from "../autodiff.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { mul, neg } from "./arithmetic.ts";
@@ -154,11 +155,13 @@ export function logProbGather(
 ): Tensor {
   if (!(options.temperature > 0))
     throw new ValueError(`logProbGather: temperature ${options.temperature} must be above 0.`);
-  return applyAll(logProbOp, [logits, ids], options)[0];
+  return scope(() => applyAll(logProbOp, [logits, ids], options)[0]);
 }
 
 /** Entropy −Σ p ln p of softmax(logits) over the last axis: [..., V] → [...], in nats. */
 export function entropy(logits: Tensor): Tensor {
-  const logs = logSoftmax(logits);
-  return neg(sum(mul(exp(logs), logs), { axes: -1 }));
+  return scope(() => {
+    const logs = logSoftmax(logits);
+    return neg(sum(mul(exp(logs), logs), { axes: -1 }));
+  });
 }

@@ -7,6 +7,7 @@ import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/
 import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
@@ -300,6 +301,10 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       `matmul: expected vectors or matrices, received ${formatShape(a.shape)} and ${formatShape(b.shape)}. Use mul for scalars.`,
     );
   }
+  return scope(() => product(a, b, options));
+}
+
+function product(a: Tensor, b: Tensor, options: MatmulOptions): Tensor {
   const left = a.rank === 1 ? unsqueeze(a, 0) : options.transposeA ? transpose(a) : a;
   const right = b.rank === 1 ? unsqueeze(b, 1) : options.transposeB ? transpose(b) : b;
   // Many rows times one matrix is one product: fold the leading dimensions into the rows.
@@ -329,6 +334,8 @@ function evenly(x: Tensor, batch: Shape): Tensor {
 
 /** y = x·wᵀ + b with w [out, in] and b [out], the layout of PyTorch's Linear. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  const y = matmul(x, weight, { transposeB: true });
-  return bias ? add(y, bias) : y;
+  return scope(() => {
+    const y = matmul(x, weight, { transposeB: true });
+    return bias ? add(y, bias) : y;
+  });
 }

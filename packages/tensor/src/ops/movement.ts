@@ -5,6 +5,7 @@
 import { full } from "../create.ts";
 import { ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op, unrecorded } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -150,7 +151,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
         "The products must be equal; at most one dimension may be -1.",
     );
   }
-  return apply(reshapeOp, [x.contiguous ? x : apply(copyOp, [x], null)], { shape: target });
+  if (x.contiguous) return apply(reshapeOp, [x], { shape: target });
+  return scope(() => apply(reshapeOp, [apply(copyOp, [x], null)], { shape: target }));
 }
 
 /** `x` with its axes in the given order, as a view. */
@@ -252,9 +254,11 @@ export function concat(xs: readonly Tensor[], axis = 0): Tensor {
 
 /** The tensors, of one shape, along a new axis. */
 export function stack(xs: readonly Tensor[], axis = 0): Tensor {
-  return concat(
-    xs.map((x) => unsqueeze(x, axis)),
-    axis < 0 && xs[0] ? axis + xs[0].rank + 1 : axis,
+  return scope(() =>
+    concat(
+      xs.map((x) => unsqueeze(x, axis)),
+      axis < 0 && xs[0] ? axis + xs[0].rank + 1 : axis,
+    ),
   );
 }
 
@@ -265,19 +269,16 @@ export function pad(x: Tensor, pads: readonly (readonly [number, number])[], val
       `pad: expected ${x.rank} pairs of whole numbers of at least 0, received ${JSON.stringify(pads)}.`,
     );
   }
-  return pads.reduce((y, [before, after], axis) => {
-    const side = (n: number) =>
-      full(
-        y.shape.map((d, i) => (i === axis ? n : d)),
-        value,
-        { dtype: x.dtype, device: x.device },
-      );
-    const parts = [before > 0 ? side(before) : null, y, after > 0 ? side(after) : null];
-    return before + after > 0
-      ? concat(
-          parts.filter((p): p is Tensor => p !== null),
-          axis,
-        )
-      : y;
-  }, x);
+  return scope(() => pads.reduce((y, pair, axis) => padAxis(y, axis, pair, value), x));
+}
+
+function padAxis(x: Tensor, axis: number, [before, after]: readonly [number, number], value: number): Tensor {
+  if (before + after === 0) return x;
+  const side = (n: number) =>
+    full(
+      x.shape.map((d, i) => (i === axis ? n : d)),
+      value,
+      { dtype: x.dtype, device: x.device },
+    );
+  return concat([side(before), x, side(after)], axis);
 }

@@ -6,6 +6,7 @@ import { vjp } from "../autodiff.ts";
 import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { ShapeError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { formatShape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, div, mul, square, sub } from "./arithmetic.ts";
@@ -200,8 +201,10 @@ export interface NormOptions {
 
 /** (x − mean)/√(var + eps)·weight + bias over the last axis, var the population variance (arXiv 1607.06450 eq. 3). */
 export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: NormOptions = {}): Tensor {
-  const y = apply(normOp, [x, weight], { eps: options.eps ?? 1e-5, centred: true });
-  return bias ? add(y, bias) : y;
+  return scope(() => {
+    const y = apply(normOp, [x, weight], { eps: options.eps ?? 1e-5, centred: true });
+    return bias ? add(y, bias) : y;
+  });
 }
 
 /** x/√(mean x² + eps)·weight over the last axis (arXiv 1910.07467 eq. 4). */

@@ -5,6 +5,7 @@
 import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
+import { scope } from "../scope.ts";
 import { coalesce, formatShape, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { div, mul } from "./arithmetic.ts";
@@ -173,13 +174,15 @@ export const maxOp = reduction(
 
 function reduce(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
   const axes = normalizeAxes(op.name, options.axes, x.rank);
-  const y = apply(op, [x], { axes });
-  return options.keepDims
-    ? y
-    : reshape(
-        y,
-        x.shape.filter((_, i) => !axes.includes(i)),
-      );
+  return scope(() => {
+    const y = apply(op, [x], { axes });
+    return options.keepDims ? y : reshape(y, dropped(x.shape, axes));
+  });
+}
+
+/** `shape` without the dimensions in `axes`. */
+export function dropped(shape: Shape, axes: readonly number[]): Shape {
+  return shape.filter((_, i) => !axes.includes(i));
 }
 
 /** Sum over axes (default all). An empty sum is 0. */
@@ -205,6 +208,5 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const axes = x.shape
     .map((_, i) => i)
     .filter((i) => i < shift || (shape[i - shift] === 1 && x.shape[i] !== 1));
-  const y = axes.length > 0 ? apply(sumOp, [x], { axes }) : x;
-  return reshape(y, shape);
+  return scope(() => reshape(axes.length > 0 ? apply(sumOp, [x], { axes }) : x, shape));
 }

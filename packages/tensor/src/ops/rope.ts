@@ -7,6 +7,7 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { formatShape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { sinCosWgsl } from "./math.ts";
 import { requireFloat } from "./softmax.ts";
 
 interface RopeAttrs {
@@ -63,12 +64,14 @@ export const ropeOp: Op<RopeAttrs> = {
             { name: "logTheta", type: "f32" },
             { name: "sign", type: "f32" },
           ],
+          helpers: sinCosWgsl,
           main: `let d = i % p.half;
 let row = i / p.half;
 let at = row * 2u * p.half + d;
 let angle = f32(positions[p.offsetP + row / p.heads]) * exp2(-f32(d) / f32(p.half) * p.logTheta);
-let c = cos(angle);
-let s = p.sign * sin(angle);
+let turn = sinCos(angle);
+let c = turn.y;
+let s = p.sign * turn.x;
 let a = x[p.offset + at];
 let b = x[p.offset + at + p.half];
 y[at] = a * c - b * s;

@@ -6,12 +6,13 @@ import { u32Params } from "../backends/webgpu/kernel.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import { apply, type Op, type Spec } from "../op.ts";
+import { scope } from "../scope.ts";
 import { normalizeAxes, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { exp, log } from "./math.ts";
 import { permute, reshape } from "./movement.ts";
-import { max, type ReduceOptions, sum } from "./reduce.ts";
+import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
 
 export function requireFloat(name: string, x: Spec): void {
   if (!isFloat(x.dtype))
@@ -112,7 +113,7 @@ function along(op: Op<null>, x: Tensor, axis: number): Tensor {
   const a = normalizeAxis(op.name, axis, x.rank);
   if (a === x.rank - 1) return apply(op, [x], null);
   const swap = x.shape.map((_, i) => (i === a ? x.rank - 1 : i === x.rank - 1 ? a : i));
-  return permute(apply(op, [permute(x, swap)], null), swap);
+  return scope(() => permute(apply(op, [permute(x, swap)], null), swap));
 }
 
 /** eˣ normalised to sum 1 along `axis` (default the last). */
@@ -128,12 +129,9 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 /** ln Σ eˣ over axes (default all), shifted by the maximum. */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeAxes("logSumExp", options.axes, x.rank);
-  const top = max(x, { axes, keepDims: true });
-  const y = add(log(sum(exp(sub(x, top)), { axes, keepDims: true })), top);
-  return options.keepDims
-    ? y
-    : reshape(
-        y,
-        x.shape.filter((_, i) => !axes.includes(i)),
-      );
+  return scope(() => {
+    const top = max(x, { axes, keepDims: true });
+    const y = add(log(sum(exp(sub(x, top)), { axes, keepDims: true })), top);
+    return options.keepDims ? y : reshape(y, dropped(x.shape, axes));
+  });
 }
