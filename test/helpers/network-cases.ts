@@ -129,7 +129,9 @@ export function attentionProblem(draw: Draw, pattern: string, size: number): Pro
   return {
     operands,
     run: ([q, k, v]) =>
-      t.attention(q, k, v, t.attentionSpans(Int32Array.from(ranges), keys, { device: q.device })),
+      t.scope(() =>
+        t.attention(q, k, v, t.attentionSpans(Int32Array.from(ranges), keys, { device: q.device })),
+      ),
   };
 }
 

@@ -109,7 +109,7 @@ export const productCases: OpCase[] = [
     draw(draw) {
       const [b, c, m, k, n] = [2, 3, draw.size(), draw.size(), draw.size()];
       const operands = [floats(draw, [b, c, m, k]), floats(draw, [b, c, k, n])];
-      return { operands, run: ([x, y]) => t.sum(t.matmul(x, y), { axes: 1 }) };
+      return { operands, run: ([x, y]) => t.scope(() => t.sum(t.matmul(x, y), { axes: 1 })) };
     },
   },
   {
@@ -162,7 +162,7 @@ export const movementCases: OpCase[] = [
   movementCase("squeeze and unsqueeze", (draw) => {
     const x = floats(draw, draw.shape(0, 2));
     const axis = draw.int(-x.shape.length - 1, x.shape.length);
-    return { operands: [x], run: ([x]) => t.squeeze(t.unsqueeze(x, axis), axis) };
+    return { operands: [x], run: ([x]) => t.scope(() => t.squeeze(t.unsqueeze(x, axis), axis)) };
   }),
   movementCase("concat", (draw) => {
     const shape = draw.shape(1, 3);

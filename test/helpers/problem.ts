@@ -3,8 +3,10 @@
  * in any layout; the property tests compare the results.
  */
 import {
+  add,
   type Device,
   type DType,
+  grad,
   mul,
   scope,
   sum,
@@ -87,7 +89,8 @@ export interface Result {
   data: TypedArray;
 }
 
-function inputsOf({ operands }: Problem, { device, dtype, plain }: Place): Tensor[] {
+/** The inputs as tensors. */
+export function inputsOf({ operands }: Problem, { device, dtype, plain }: Place): Tensor[] {
   return operands.map((o) =>
     place(o.values, o.shape, plain ? "plain" : o.layout, {
       device,
@@ -119,15 +122,11 @@ function weighed(y: Tensor): Tensor {
 
 export const isVariable = (o: Operand) => o.dtype === "float" && !o.constant;
 
-/** The gradient of Σ output·upstream with respect to each variable operand. */
-export async function gradients(problem: Problem, where: Place): Promise<Result[]> {
-  const { operands } = problem;
+/** The gradient of Σ output·upstream (or of another loss) with respect to each variable operand. */
+export function gradients(problem: Problem, where: Place, loss = lossOf): Promise<Result[]> {
   const grads = scope(() => {
-    const inputs = inputsOf(problem, where);
-    const variables = inputs.filter((_, i) => isVariable(operands[i]));
-    return valueAndGrad((params: Tensor[]) => weighed(problem.run(restore(operands, inputs, params))))(
-      variables,
-    ).grads;
+    const variables = inputsOf(problem, where).filter((_, i) => isVariable(problem.operands[i]));
+    return valueAndGrad(loss(problem))(variables).grads;
   });
   return Promise.all(grads.map(read));
 }
@@ -135,10 +134,19 @@ export async function gradients(problem: Problem, where: Place): Promise<Result[
 /** The loss as a function of the variable operands, for finite differences; the others come from the problem. */
 export function lossOf(problem: Problem): (params: Tensor[]) => Tensor {
   return (params) => {
-    const { device } = params[0];
-    const inputs = inputsOf(problem, { device, dtype: "f64", plain: true });
+    const { device, dtype } = params[0];
+    const inputs = inputsOf(problem, { device, dtype: dtype === "f64" ? "f64" : "f32", plain: true });
     return weighed(problem.run(restore(problem.operands, inputs, params)));
   };
+}
+
+/** A loss made of the gradient of `lossOf`, whose own gradient is made of second derivatives. */
+export function slopeLossOf(problem: Problem): (params: Tensor[]) => Tensor {
+  const slopes = grad(lossOf(problem));
+  return (params) =>
+    slopes(params)
+      .map(weighed)
+      .reduce((a, b) => add(a, b));
 }
 
 /** The points of `gradcheck`. */

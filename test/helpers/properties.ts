@@ -2,11 +2,22 @@
  * The properties that every operation is held to. Each draws `runs` problems of a case from seeds; fast-check prints the
  * seed of a failure.
  */
-import { createDevice, type Device, type DType, gradcheck } from "@pact/tensor";
+import { createDevice, type Device, type DType, gradcheck, scope } from "@pact/tensor";
 import fc from "fast-check";
+import { expect } from "vitest";
 import { expectClose } from "./compare.ts";
 import { Draw } from "./draw.ts";
-import { evaluate, gradients, isVariable, lossOf, type OpCase, type Problem, pointsOf } from "./problem.ts";
+import {
+  evaluate,
+  gradients,
+  inputsOf,
+  isVariable,
+  lossOf,
+  type OpCase,
+  type Problem,
+  pointsOf,
+  slopeLossOf,
+} from "./problem.ts";
 import { toleranceOf } from "./tolerances.ts";
 
 /** The cpu device of the references. */
@@ -65,15 +76,49 @@ export function matchesDifferences(testCase: OpCase, runs: number): Promise<void
   });
 }
 
+/** The derivative of the derivative agrees with central differences of the derivative. */
+export function secondMatchesDifferences(testCase: OpCase, runs: number): Promise<void> {
+  return check(runs, async (draw) => {
+    const problem = testCase.draw(draw);
+    if (problem.operands.some(isVariable)) await gradcheck(slopeLossOf(problem), pointsOf(problem));
+  });
+}
+
+/** Run on its own, outside any scope, an operation leaves its result behind and nothing else. */
+export function leavesNothing(testCase: OpCase, device: Device, runs: number): Promise<void> {
+  const dtype = device.kind === "cpu" ? "f64" : "f32";
+  return check(runs, async (draw) => {
+    const problem = testCase.draw(draw);
+    const before = device.memory();
+    const inputs = scope(() => inputsOf(problem, { device, dtype }));
+    problem.run(inputs).dispose();
+    for (const input of inputs) input.dispose();
+    expect(device.memory()).toMatchObject({
+      liveTensors: before.liveTensors,
+      liveBytes: before.liveBytes,
+    });
+  });
+}
+
 /** The gradient on `device` (in f32, any layout) is the f64 reference's, within the case's tolerance. */
 export function gradientMatches(testCase: OpCase, device: Device, runs: number): Promise<void> {
   return check(runs, (draw) => gradientOnce(testCase, testCase.draw(draw), device));
 }
 
-/** The same for one given problem. */
-export async function gradientOnce(testCase: OpCase, problem: Problem, device: Device): Promise<void> {
-  const expected = await gradients(problem, { device: reference, dtype: "f64", plain: true });
-  const actual = await gradients(problem, { device, dtype: "f32" });
+/** The second derivative on `device` is the f64 reference's, within the case's tolerance. */
+export function secondGradientMatches(testCase: OpCase, device: Device, runs: number): Promise<void> {
+  return check(runs, (draw) => gradientOnce(testCase, testCase.draw(draw), device, slopeLossOf));
+}
+
+/** The same for one given problem, or for another loss. */
+export async function gradientOnce(
+  testCase: OpCase,
+  problem: Problem,
+  device: Device,
+  loss = lossOf,
+): Promise<void> {
+  const expected = await gradients(problem, { device: reference, dtype: "f64", plain: true }, loss);
+  const actual = await gradients(problem, { device, dtype: "f32" }, loss);
   const precision = device.kind === "cpu" ? "cpu f32" : "webgpu";
   const tolerance = toleranceOf(testCase.tolerance ?? testCase.name, precision, true);
   expected.forEach((e, k) => {
