@@ -73,6 +73,10 @@ describe("help", () => {
         --method <pact|matchtir|sft>
             Objective: PACT, its prompt-only part L^x alone, or imitation of the
             expert episodes alone. Default: pact.
+        --base <path>
+            Model folder to start from (config.json, tokenizer.json,
+            model.safetensors), e.g. a run's checkpoint. Default: the base policy
+            shipped with the package.
         --device <auto|webgpu|cpu>
             Where tensors live; auto takes the best WebGPU adapter and falls back to
             cpu. Default: auto.

@@ -167,6 +167,12 @@ export async function writeFixtureRun(
         "policy/entropy": near(0.35 - 0.2 * t, 0.04),
         "trace/gap": step % 7 === 3 ? null : near(-0.28 + 0.1 * t, 0.04),
         "gradient/norm": near(1.6 - 0.5 * t, 0.5),
+        "rollout/calls": near(2.3 + 0.3 * t, 0.3),
+        "rollout/malformed": near(0.2 - 0.1 * t, 0.05),
+        "rollout/think": near(0.7 + 0.2 * t, 0.05),
+        "reward/zero_variance": near(0.1, 0.1),
+        "sft/call_nll": near(0.12 + 0.4 * Math.exp(-4 * t), 0.04),
+        "sft/reasoning_nll": t < 0.8 ? near(0.2 + 0.5 * Math.exp(-4 * t), 0.05) : null,
         "rollout/tokens": near(130 - 25 * t, 20),
       },
     });

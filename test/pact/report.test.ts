@@ -50,7 +50,7 @@ describe("the report of a finished run", () => {
     const names = elements(page);
     for (const heading of ["Before and after", "Training", "Why rollouts ended", "Rollouts", "Settings"])
       expect(page).toContain(`<h2>${heading}`);
-    expect(names.filter((name) => name === "svg").length).toBeGreaterThanOrEqual(8);
+    expect(names.filter((name) => name === "svg")).toHaveLength(12);
     expect(names.filter((name) => name === "table")).toHaveLength(2);
     for (const role of ["prompt", "reasoning", "call", "answer", "observation", "template"])
       expect(page).toContain(`<span class="t-${role}" title="${role}">`);

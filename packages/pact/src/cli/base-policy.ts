@@ -24,18 +24,19 @@ const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
  * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors`.
  *
  * @param folder default: the shipped base
- * @throws Error naming the file that is missing or malformed
+ * @throws Error naming the file that is missing or malformed, or files that do not belong together
  * @example const base = readModelFolder();
  */
 export function readModelFolder(folder: string = baseFolder): ModelFolder {
-  const config = readText(folder, "config.json");
-  const tokenizer = readText(folder, "tokenizer.json");
-  return {
-    config: parse(folder, "config.json", () => configFromJson(JSON.parse(config))),
-    tokenizer: parse(folder, "tokenizer.json", () => Tokenizer.fromJson(JSON.parse(tokenizer))),
-    weights: read(folder, "model.safetensors"),
-    files: { config, tokenizer },
-  };
+  const files = { config: readText(folder, "config.json"), tokenizer: readText(folder, "tokenizer.json") };
+  const config = parse(folder, "config.json", () => configFromJson(JSON.parse(files.config)));
+  const tokenizer = parse(folder, "tokenizer.json", () => Tokenizer.fromJson(JSON.parse(files.tokenizer)));
+  if (config.vocabSize !== tokenizer.vocabSize)
+    throw new Error(
+      `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: ` +
+        "config.json and tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
+    );
+  return { config, tokenizer, weights: read(folder, "model.safetensors"), files };
 }
 
 function read(folder: string, name: string): Uint8Array {

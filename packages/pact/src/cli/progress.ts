@@ -109,7 +109,11 @@ export function progressLines(state: StageState, columns: number, paint: Paint):
   const count = `${state.unit} ${state.done}/${state.total}`;
   const left = timeLeft(state);
   const time =
-    state.done >= state.total ? duration(state.seconds) : left === undefined ? "" : `${duration(left)} left`;
+    state.done >= state.total
+      ? `in ${duration(state.seconds)}`
+      : left === undefined
+        ? ""
+        : `${duration(left)} left`;
   const fixed = state.stage.length + count.length + time.length + 8;
   const width = Math.max(0, Math.min(40, columns - fixed));
   const { full, empty } = bar(state.total > 0 ? state.done / state.total : 0, width);

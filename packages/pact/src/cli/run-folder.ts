@@ -15,7 +15,6 @@ import {
   readdirSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -94,9 +93,4 @@ export function appendLine(path: string, value: unknown): void {
   } finally {
     closeSync(file);
   }
-}
-
-/** Size of a file in bytes, or undefined if there is none. */
-export function fileSize(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.size;
 }

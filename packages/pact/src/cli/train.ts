@@ -126,19 +126,20 @@ async function runIn(
     after: scoresOf(run.after),
     runDir: folder,
   });
-  const finish = async (outcome: "done" | "stopped" | "failed", error?: string): Promise<void> => {
-    writeWhole(join(folder, "summary.json"), `${JSON.stringify({ outcome, error, ...result() }, null, 2)}\n`);
+  const finish = async (outcome: "done" | "stopped" | "failed", error?: string): Promise<RunResult> => {
+    const last = result();
+    writeWhole(join(folder, "summary.json"), `${JSON.stringify({ outcome, error, ...last }, null, 2)}\n`);
     writeWhole(join(folder, "report.html"), await runReport(folder));
+    return last;
   };
   try {
     await describeRun(run, options, device);
     await stages(run);
     const stopped = interrupt.signal.aborted;
-    await finish(stopped ? "stopped" : "done");
-    return { result: result(), stopped };
+    return { result: await finish(stopped ? "stopped" : "done"), stopped };
   } catch (error) {
     // What went wrong first is what counts, also if the folder can not be written any more.
-    await finish("failed", error instanceof Error ? error.message : String(error)).catch(() => {});
+    await finish("failed", error instanceof Error ? error.message : String(error)).catch(() => undefined);
     throw error;
   } finally {
     device.destroy();
@@ -150,12 +151,16 @@ async function describeRun(
   { config, base, params, tasks, sink }: Run,
   options: TrainOptions,
   device: Device,
-) {
+): Promise<void> {
+  const { adapterName, driver } = device.report;
   await sink.config({
     train: config,
     model: configToJson(base.config),
     parameters: Object.values(params).reduce((sum, parameter) => sum + parameter.size, 0),
-    device: { kind: device.kind, description: `${device.report.adapterName} (${device.report.driver})` },
+    device: {
+      kind: device.kind,
+      description: driver === "none" ? adapterName : `${adapterName} (${driver})`,
+    },
     environment: { id: options.env, options: tasks.options },
     trainingTasks: tasks.training.length,
     heldOutTasks: tasks.heldOut.length,

@@ -24,7 +24,7 @@ export interface ChartOptions {
 }
 
 /** Plot geometry in SVG units; the drawing scales with the page. */
-const box = { width: 340, height: 170, left: 40, right: 8, top: 8, bottom: 24 };
+const box = { width: 340, height: 170, left: 44, right: 8, top: 8, bottom: 24 };
 /** Steps averaged by the thick line of a single series. */
 const meanWindow = 5;
 
@@ -65,7 +65,7 @@ function isDrawable(value: number | undefined): value is number {
 export function shortNumber(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(1);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(1).replace(".0e", "e");
   if (size >= 1000) return Math.round(value).toLocaleString("en-US");
   return String(Number(value.toPrecision(4)));
 }

@@ -1,59 +1,55 @@
-/** Which metrics become charts, and the sentence that says how to read each; names as in `metrics.ts`. */
+/** Which metrics become charts. How to read one is what `metrics.ts` says about it, or a note for several together. */
+import { metricDescriptions } from "../metrics.ts";
 import { lineChart } from "./chart.ts";
 import type { Html } from "./html.ts";
 import type { MetricsRow } from "./read-run.ts";
 
 interface Curve {
   readonly title: string;
-  readonly note: string;
   /** [legend label, metric name]; `time.` reads the line's timings. */
   readonly series: readonly (readonly [label: string, metric: string])[];
+  /** Default: the metric's description. */
+  readonly note?: string;
 }
 
 const curves: readonly Curve[] = [
+  { title: "Reward", series: [["mean", "reward/mean"]] },
+  { title: "Solve-F1 of rollouts", series: [["F1", "solve/f1"]] },
   {
-    title: "Reward",
-    note: "Mean sum of turn rewards of the rollouts sampled in the step.",
-    series: [["mean reward", "reward/mean"]],
-  },
-  {
-    title: "Solve-F1 of rollouts",
-    note: "On the training tasks of the step, sampled at temperature 1.",
-    series: [["Solve-F1", "solve/f1"]],
+    title: "Calls per rollout",
+    series: [
+      ["calls", "rollout/calls"],
+      ["malformed", "rollout/malformed"],
+    ],
+    note: "Mean numbers. Calls that rise without Solve-F1 are call spam.",
   },
   {
     title: "Losses by component",
-    note: "Each over its own tokens. A policy loss of 0 with a gradient is normal: the ratio is 1.",
     series: [
-      ["Lˣ prompt only", "loss/x"],
-      ["Lʰ with trace", "loss/h"],
+      ["Lˣ", "loss/x"],
+      ["Lʰ", "loss/h"],
       ["SFT", "loss/sft"],
     ],
+    note: "Prompt only, with trace, and SFT before its weight. A policy loss near 0 with a gradient is normal: ratios are 1.",
   },
   {
-    title: "Entropy",
-    note: "Mean entropy of the policy at sampled tokens, in nats. A fall to 0 means it no longer explores.",
-    series: [["entropy", "policy/entropy"]],
+    title: "Expert tokens",
+    series: [
+      ["reasoning", "sft/reasoning_nll"],
+      ["calls", "sft/call_nll"],
+    ],
+    note: "Mean −log π of the expert tokens that SFT trains. The curve of reasoning ends with its last prefix level.",
   },
-  {
-    title: "Context gap",
-    note: "Mean log π(τ|x,h*) − log π(τ|x): strongly negative means rollouts look foreign under the trace.",
-    series: [["gap", "trace/gap"]],
-  },
-  {
-    title: "Gradient norm",
-    note: "Global norm before clipping.",
-    series: [["norm", "gradient/norm"]],
-  },
-  {
-    title: "Tokens per rollout",
-    note: "Mean number of tokens the policy sampled in a rollout.",
-    series: [["tokens", "rollout/tokens"]],
-  },
+  { title: "Gradient norm", series: [["norm", "gradient/norm"]] },
+  { title: "Entropy", series: [["nats", "policy/entropy"]] },
+  { title: "Context gap", series: [["gap", "trace/gap"]] },
+  { title: "Reasoning", series: [["share", "rollout/think"]] },
+  { title: "Tokens per rollout", series: [["tokens", "rollout/tokens"]] },
+  { title: "Groups without variance", series: [["share", "reward/zero_variance"]] },
   {
     title: "Seconds per step",
-    note: "Wall clock, rollouts and update together.",
     series: [["seconds", "time.seconds"]],
+    note: "Wall clock, rollouts and update together.",
   },
 ];
 
@@ -61,15 +57,19 @@ const curves: readonly Curve[] = [
 export function curveCharts(rows: readonly MetricsRow[]): Html[] {
   // The x axis counts finished steps from 1, as the command line does.
   const x = rows.map((row) => row.step + 1);
-  return curves.flatMap(({ title, note, series }) => {
-    const values = (name: string): (number | undefined)[] =>
-      rows.map((row) => (name.startsWith("time.") ? row.time.get(name.slice(5)) : row.values.get(name)));
+  const values = (name: string): (number | undefined)[] =>
+    rows.map((row) => (name.startsWith("time.") ? row.time.get(name.slice(5)) : row.values.get(name)));
+  return curves.flatMap(({ title, series, note }) => {
     const chart = lineChart({
       title,
-      note,
+      note: note ?? sentence(metricDescriptions[series[0][1]]),
       x,
       series: series.map(([label, name]) => ({ label, values: values(name) })),
     });
     return chart === undefined ? [] : [chart];
   });
+}
+
+function sentence(text: string): string {
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }

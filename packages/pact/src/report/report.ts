@@ -30,7 +30,7 @@ export async function runReport(folder: string): Promise<string> {
 }
 
 /** The report of run data already read. */
-export function reportHtml(run: RunData): string {
+function reportHtml(run: RunData): string {
   const train = objectOf(run.config.train) ?? {};
   const environment = textOf(objectOf(run.config.environment)?.id) ?? "unknown tasks";
   const method = textOf(train.method) ?? "training";

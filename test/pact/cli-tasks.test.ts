@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { categories } from "@pact/tools-sim";
+import { describe, expect, it } from "vitest";
+import { generatedTasks, publishedTasks } from "../../packages/pact/src/cli/tasks.ts";
+import { requireData } from "../helpers/require.ts";
+
+describe("generatedTasks", () => {
+  it("evaluates every seed on the same tasks, in equal parts of the four categories", () => {
+    const one = generatedTasks(1, 200);
+    const two = generatedTasks(2, 200);
+    expect(one.heldOut).toEqual(two.heldOut);
+    expect(one.training).not.toEqual(two.training);
+    for (const category of categories)
+      expect(one.heldOut.filter((task) => task.category === category)).toHaveLength(50);
+  });
+  it("asks about nobody in a held-out task whom training has met", () => {
+    const { training, heldOut } = generatedTasks(1, 40);
+    const names = (question: string): string[] =>
+      [...question.matchAll(/"([^"]+)"/g)].map(([, name]) => name);
+    const met = new Set(training.flatMap((task) => names(task.question)));
+    const asked = heldOut.flatMap((task) => names(task.question));
+    expect(asked.length).toBeGreaterThanOrEqual(40);
+    expect(asked.filter((name) => met.has(name))).toEqual([]);
+  });
+});
+
+describe("publishedTasks", () => {
+  const folder = requireData("benchmarks/ftrl");
+  it.skipIf(!folder)("splits the rows with a trace, held-out ones spread over the categories", () => {
+    const { training, heldOut } = publishedTasks(folder!, 8);
+    expect([...training, ...heldOut].every((task) => task.trace !== undefined)).toBe(true);
+    expect(new Set([...training, ...heldOut].map((task) => task.id)).size).toBe(training.length + 8);
+    expect(heldOut.map((task) => task.category)).toEqual([...categories, ...categories]);
+    const all = publishedTasks(folder!, 1000);
+    expect(all.training).toEqual(training);
+    expect(all.heldOut.length).toBeGreaterThan(50);
+  });
+  it("names a folder whose rows have no trace", () => {
+    const empty = mkdtempSync(join(tmpdir(), "pact-ftrl-"));
+    try {
+      for (const name of ["test.no_code.jsonl", "derived_calls.jsonl"]) writeFileSync(join(empty, name), "");
+      expect(() => publishedTasks(empty, 4)).toThrow(`${empty}: 0 FTRL rows have an expert trace`);
+    } finally {
+      rmSync(empty, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,168 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { configFromJson, configToJson, initParams, paramsToSafetensors, trainBpe } from "@pact/nn";
+import { createDevice, key } from "@pact/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { trainOptions } from "../../packages/pact/src/cli/train-options.ts";
+import { defaultConfig } from "../../packages/pact/src/config.ts";
+import { controlTokens } from "../../packages/pact/src/tokens.ts";
+
+const root = mkdtempSync(join(tmpdir(), "pact-train-"));
+const base = join(root, "base");
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** A base folder with random weights: enough to run every stage in seconds. */
+beforeAll(async () => {
+  const tokenizer = trainBpe(["find (town: string)"], { vocabSize: 280, controlTokens });
+  const config = configFromJson({
+    model_type: "qwen3",
+    vocab_size: tokenizer.vocabSize,
+    hidden_size: 16,
+    intermediate_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 1,
+    num_key_value_heads: 1,
+    head_dim: 16,
+    max_position_embeddings: 8192,
+    rms_norm_eps: 1e-6,
+    rope_theta: 10000,
+    tie_word_embeddings: true,
+  });
+  const device = await createDevice({ device: "cpu" });
+  const params = initParams(config, key(1), { device });
+  mkdirSync(base);
+  writeFileSync(join(base, "config.json"), JSON.stringify(configToJson(config)));
+  writeFileSync(join(base, "tokenizer.json"), JSON.stringify(tokenizer.toJson()));
+  writeFileSync(join(base, "model.safetensors"), await paramsToSafetensors(params));
+  device.destroy();
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly error: string;
+}
+
+/** Runs the installed command; `until` and what follows interrupt it once that text has been printed. */
+function pact(args: readonly string[], until?: string): Promise<Ended> {
+  const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.meta.url));
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let error = "";
+  let interrupted = false;
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    error += chunk;
+    if (until === undefined || interrupted || !error.includes(until)) return;
+    interrupted = true;
+    child.kill("SIGINT");
+  });
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, error })));
+}
+
+const quick = ["train", "--base", base, "--device", "cpu", "--method", "sft", "--eval-tasks", "4", "--json"];
+const scores = { solveP: expect.any(Number), solveR: expect.any(Number), solveF1: expect.any(Number) };
+
+describe("pact train", () => {
+  it("runs every stage and ends with one line of JSON on stdout", async () => {
+    const folder = join(root, "whole");
+    const { code, out, error } = await pact([...quick, "--steps", "1", "--seed", "3", "--run-dir", folder]);
+    expect(error).toContain("train sft step 1/1");
+    expect(code).toBe(0);
+    expect(out.endsWith("\n")).toBe(true);
+    expect(out.trimEnd()).not.toContain("\n");
+    const result = JSON.parse(out);
+    expect(Object.keys(result)).toEqual([
+      "device",
+      "driver",
+      "seed",
+      "steps",
+      "seconds",
+      "tokens",
+      "before",
+      "after",
+      "runDir",
+    ]);
+    expect(result).toEqual({
+      device: "cpu",
+      driver: "none",
+      seed: 3,
+      steps: 1,
+      seconds: expect.any(Number),
+      tokens: expect.any(Number),
+      before: { sampled: scores, greedy: scores },
+      after: { sampled: scores, greedy: scores },
+      runDir: folder,
+    });
+    expect(readdirSync(folder).sort()).toEqual([
+      "checkpoints",
+      "config.json",
+      "evaluations.jsonl",
+      "metrics.jsonl",
+      "report.html",
+      "rollouts.jsonl",
+      "summary.json",
+    ]);
+    expect(JSON.parse(readFileSync(join(folder, "config.json"), "utf8"))).toMatchObject({
+      train: { method: "sft", seed: 3, steps: 1 },
+      environment: { id: "ftrl-like" },
+      heldOutTasks: 4,
+    });
+    expect(JSON.parse(readFileSync(join(folder, "summary.json"), "utf8"))).toEqual({
+      outcome: "done",
+      ...result,
+    });
+    expect(readdirSync(join(folder, "checkpoints"))).toEqual(["step-000001"]);
+    expect(readFileSync(join(folder, "report.html"), "utf8")).toContain("<h1>SFT on ftrl-like</h1>");
+  });
+
+  it("started from that run's checkpoint, Ctrl-C finishes the step, saves what was done and ends with 130", async () => {
+    const checkpoint = join(root, "whole", "checkpoints", "step-000001");
+    const folder = join(root, "stopped");
+    const { code, out, error } = await pact(
+      [...quick, "--base", checkpoint, "--steps", "5000", "--seed", "3", "--run-dir", folder],
+      "train sft step 1/5000",
+    );
+    expect(error).toContain("stopping after this step");
+    expect(code).toBe(130);
+    const result = JSON.parse(out);
+    expect(result.before).toEqual(
+      JSON.parse(readFileSync(join(root, "whole", "summary.json"), "utf8")).after,
+    );
+    expect(result.after).toBeNull();
+    expect(result.steps).toBeGreaterThanOrEqual(1);
+    const metrics = readFileSync(join(folder, "metrics.jsonl"), "utf8").trim().split("\n");
+    expect(metrics).toHaveLength(result.steps);
+    expect(readdirSync(join(folder, "checkpoints"))).toEqual([
+      `step-${String(result.steps).padStart(6, "0")}`,
+    ]);
+    expect(JSON.parse(readFileSync(join(folder, "summary.json"), "utf8")).outcome).toBe("stopped");
+    expect(readFileSync(join(folder, "report.html"), "utf8")).toContain("was stopped before its end");
+  });
+
+  it("names the file that is missing from --base, in one line, and leaves no folder behind", async () => {
+    const { code, out, error } = await pact([
+      "train",
+      "--base",
+      join(root, "no"),
+      "--run-dir",
+      join(root, "never"),
+    ]);
+    expect([code, out]).toEqual([1, ""]);
+    expect(error).toBe(
+      `pact: the model folder ${join(root, "no")} has no readable config.json. Reinstall the package, or check out the file.\n`,
+    );
+    expect(readdirSync(root)).not.toContain("never");
+  });
+});
+
+it("the default number of steps is the trainer's", () => {
+  expect(trainOptions.steps.default).toBe(defaultConfig.steps);
+  expect(trainOptions.method.default).toBe(defaultConfig.method);
+  expect(trainOptions.seed.default).toBe(defaultConfig.seed);
+});
