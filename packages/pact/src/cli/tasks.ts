@@ -16,15 +16,18 @@ export interface RunTasks {
 
 /** Generated training tasks; a run of 40 steps of 16 prompts passes over them 1.25 times. */
 const trainingCount = 512;
+/** Task seeds from here on belong to runs; the base policy was pre-trained and chosen on lower ones. */
+const firstSeed = 1000;
 /** Seed of the held-out tasks, whatever the seed of the run. */
-const heldOutSeed = 1;
+const heldOutSeed = firstSeed;
 
 /** Generated tasks. */
 export function generatedTasks(seed: number, heldOut: number): RunTasks {
+  const trainingSeed = firstSeed + seed;
   return {
-    training: ftrlLike.generate({ seed, split: "train", count: trainingCount }),
+    training: ftrlLike.generate({ seed: trainingSeed, split: "train", count: trainingCount }),
     heldOut: ftrlLike.generate({ seed: heldOutSeed, split: "heldout", count: heldOut }),
-    options: { trainingSeed: seed, heldOutSeed },
+    options: { trainingSeed, heldOutSeed },
   };
 }
 
