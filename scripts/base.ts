@@ -77,8 +77,8 @@ const model = configFromJson({ ...modelSizes, vocab_size: tokenizer.vocabSize })
 function initialParams(): Params {
   const params = initParams(model, key(seed));
   const name = "model.embed_tokens.weight";
-  // NOTE: tied embeddings of deviation 0.02 learn to copy names many times more slowly than of 0.4 (docs/log.md).
-  return { ...params, [name]: scope(() => mul(params[name], 0.4 / 0.02)) };
+  // NOTE: tied embeddings of deviation 0.02 learn to copy names many times more slowly than of 0.2 (docs/log.md).
+  return { ...params, [name]: scope(() => mul(params[name], 0.2 / 0.02)) };
 }
 
 /** Documents of one optimiser step, drawn from the step's own random stream until the token budget is full. */

@@ -7,12 +7,12 @@ import type { DocumentOptions } from "@pact/tools-sim";
 /** Sizes of the model in the fields of a Qwen3 config.json; the tokenizer adds `vocab_size`. */
 export const modelSizes = {
   model_type: "qwen3",
-  hidden_size: 96,
+  hidden_size: 64,
   num_hidden_layers: 2,
   num_attention_heads: 4,
   num_key_value_heads: 4,
-  head_dim: 24,
-  intermediate_size: 192,
+  head_dim: 16,
+  intermediate_size: 160,
   max_position_embeddings: 8192,
   rms_norm_eps: 1e-6,
   rope_theta: 10000,
@@ -22,7 +22,7 @@ export const modelSizes = {
 };
 
 /** Token ids, control tokens and the 256 bytes included. */
-export const vocabSize = 448;
+export const vocabSize = 512;
 
 /** Tasks whose text the tokenizer learns its merges from. */
 export const tokenizerTasks = 2000;
@@ -43,20 +43,20 @@ export interface Phase extends Partial<DocumentOptions> {
 export const phases: readonly Phase[] = [
   {
     name: "clean",
-    tokens: 1.2e6,
+    tokens: 1.6e6,
     batchTokens: 2048,
-    learningRate: [3e-3, 2e-3],
-    contextWeight: 0.1,
+    learningRate: [3e-3, 1.5e-3],
+    contextWeight: 0,
     cleanShare: 1,
     contextShare: 0.1,
   },
   {
     name: "sloppy",
-    tokens: 1.2e6,
+    tokens: 1e6,
     batchTokens: 2048,
-    learningRate: [2e-3, 3e-4],
-    contextWeight: 0.1,
+    learningRate: [1.5e-3, 3e-4],
+    contextWeight: 0,
     cleanShare: 0.2,
-    contextShare: 0.15,
+    contextShare: 0.3,
   },
 ];

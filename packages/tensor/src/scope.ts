@@ -55,7 +55,9 @@ export function scope<R>(f: () => R): R {
       for (const t of leavesOf(result)) {
         if (isTensor(t) && made.delete(t)) outer?.add(t);
       }
-      for (const t of made) t.dispose();
+      // NOTE: last made, first freed: the pool then hands a repeated computation the same buffers in the same order,
+      // and the bind groups made for them are found again.
+      for (const t of [...made].reverse()) t.dispose();
     }
   }
 }
