@@ -6,9 +6,9 @@
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { type CreateOptions, checkShape, tensor } from "../create.ts";
 import { defaultDevice } from "../device.ts";
-import { ValueError } from "../errors.ts";
+import { ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type HostView, type Op, unrecorded } from "../op.ts";
-import { type Shape, sizeOf } from "../shape.ts";
+import { formatShape, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { requireFloat } from "./softmax.ts";
 
@@ -143,6 +143,11 @@ export const sampleTokensOp: Op<SampleAttrs> = {
   name: "sampleTokens",
   infer([x]) {
     requireFloat("sampleTokens", x);
+    if (x.shape.length !== 2 || x.shape[1] === 0) {
+      throw new ShapeError(
+        `sampleTokens: expected logits [rows, vocabulary], received ${formatShape(x.shape)}. Bring them there with reshape.`,
+      );
+    }
     return [
       { shape: [x.shape[0]], dtype: "i32" },
       { shape: [x.shape[0]], dtype: x.dtype },
@@ -227,7 +232,7 @@ export function sampleTokens(
       `sampleTokens: expected ${2 * logits.shape[0]} key words for ${logits.shape[0]} rows, received ${keys.length}.`,
     );
   }
-  using onDevice = tensor(keys, { shape: [logits.shape[0], 2], device: logits.device });
+  using onDevice = tensor(keys, { shape: [keys.length / 2, 2], device: logits.device });
   const [ids, logProbs] = unrecorded(() => applyAll(sampleTokensOp, [logits, onDevice], options));
   return { ids, logProbs };
 }

@@ -1,0 +1,289 @@
+/** What valueAndGrad, grad, vjp, stopGradient and gradcheck promise beyond right numbers. */
+import {
+  abs,
+  adamWStep,
+  add,
+  argmax,
+  assignRows,
+  cast,
+  clamp,
+  createDevice,
+  equal,
+  exp,
+  expand,
+  grad,
+  gradcheck,
+  max,
+  maximum,
+  mean,
+  minimum,
+  mul,
+  ones,
+  relu,
+  reshape,
+  scope,
+  sigmoid,
+  stopGradient,
+  sum,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+  vjp,
+} from "@pact/tensor";
+import { describe, expect, test } from "vitest";
+import { apply, type Op } from "../../packages/tensor/src/op.ts";
+
+const device = await createDevice({ device: "cpu" });
+const f64 = (data: number | number[] | number[][]) => tensor(data, { dtype: "f64", device });
+const list = async (t: Tensor) => [...(await t.data())];
+
+describe("valueAndGrad", () => {
+  test("returns gradients in the parameters' structure", async () => {
+    const params = {
+      layers: [
+        { w: f64([2, 3]), b: f64(1) },
+        { w: f64([4, 5]), b: f64(2) },
+      ],
+      scale: f64(10),
+    };
+    const loss = (p: typeof params) =>
+      mul(p.scale, sum(add(mul(p.layers[0].w, p.layers[1].w), add(p.layers[0].b, p.layers[1].b))));
+    const { value, grads } = valueAndGrad(loss)(params);
+    expect(await value.item()).toBe(10 * (8 + 15 + 6));
+    expect(Object.keys(grads)).toEqual(["layers", "scale"]);
+    expect(await list(grads.layers[0].w)).toEqual([40, 50]);
+    expect(await list(grads.layers[1].w)).toEqual([20, 30]);
+    expect(await list(grads.layers[0].b)).toEqual([20]);
+    expect(grads.layers[0].b.shape).toEqual([]);
+    expect(await list(grads.scale)).toEqual([29]);
+  });
+
+  test("hands aux through and passes further arguments on", async () => {
+    const f = (x: Tensor, factor: number, note: string) =>
+      [sum(mul(x, factor)), { note, twice: mul(x, 2), x }] as const;
+    const x = f64([1, 2]);
+    const { value, aux, grads } = valueAndGrad(f, { aux: true })(x, 3, "kept");
+    expect(await value.item()).toBe(9);
+    expect(aux.note).toBe("kept");
+    expect(aux.x).toBe(x);
+    expect(await list(aux.twice)).toEqual([2, 4]);
+    expect(await list(grads)).toEqual([3, 3]);
+  });
+
+  test("gives zeros to a parameter that the value does not depend on", async () => {
+    const { grads } = valueAndGrad((p: { used: Tensor; unused: Tensor }) => sum(p.used))({
+      used: f64([1]),
+      unused: f64([[1, 2, 3]]),
+    });
+    expect(grads.unused.shape).toEqual([1, 3]);
+    expect(grads.unused.dtype).toBe("f64");
+    expect(await list(grads.unused)).toEqual([0, 0, 0]);
+  });
+
+  test("gives zeros when the value is a constant", async () => {
+    const { value, grads } = valueAndGrad((_x: Tensor) => f64(5))(f64([1, 2]));
+    expect(await value.item()).toBe(5);
+    expect(await list(grads)).toEqual([0, 0]);
+  });
+
+  test("adds up over every use of a tensor", async () => {
+    const f = (x: Tensor) => sum(add(mul(x, x), mul(x, 5)));
+    expect(await list(grad(f)(f64([1, 2])))).toEqual([7, 9]);
+  });
+
+  test("gives one tensor in two places the same full gradient twice", async () => {
+    const x = f64([3]);
+    const grads = grad((p: { a: Tensor; b: Tensor }) => sum(mul(p.a, p.b)))({ a: x, b: x });
+    expect(await list(grads.a)).toEqual([6]);
+    expect(await list(grads.b)).toEqual([6]);
+  });
+
+  test("every gradient and the value can be disposed without harm to the others", async () => {
+    const params = [f64([1, 2]), f64([3, 4])];
+    const { grads } = valueAndGrad(([a, b]: Tensor[]) => sum(add(a, b)))(params);
+    grads[0].dispose();
+    expect(await list(grads[1])).toEqual([1, 1]);
+    const x = f64(7);
+    const own = valueAndGrad((x: Tensor) => x)(x);
+    own.value.dispose();
+    expect(await x.item()).toBe(7);
+    expect(await own.grads.item()).toBe(1);
+  });
+
+  test("leaves nothing behind but its result", () => {
+    const before = device.memory().liveTensors;
+    const x = f64([1, 2]);
+    const { value, grads } = valueAndGrad((x: Tensor) => mean(exp(mul(sigmoid(x), x))))(x);
+    expect(device.memory().liveTensors).toBe(before + 3);
+    for (const t of [x, value, grads]) t.dispose();
+    expect(device.memory().liveTensors).toBe(before);
+  });
+
+  test("after an error in the function, nothing is recorded and nothing stays alive", () => {
+    const before = device.memory().liveTensors;
+    const x = f64([1, 2]);
+    const fails = valueAndGrad((x: Tensor): Tensor => {
+      exp(x);
+      throw new Error("in the function");
+    });
+    expect(() => fails(x)).toThrow("in the function");
+    expect(device.memory().liveTensors).toBe(before + 1);
+    const table = f64([[1], [2]]);
+    assignRows(table, Int32Array.of(0), f64([[9]])); // refused while recording
+  });
+
+  test("a scope inside the function does not throw away what the backward pass needs", async () => {
+    const f = (x: Tensor) => scope(() => sum(exp(scope(() => mul(exp(x), 2)))));
+    const x = 0.1;
+    const expected = Math.exp(2 * Math.exp(x)) * 2 * Math.exp(x);
+    expect(await grad(f)(f64(x)).item()).toBeCloseTo(expected, 12);
+  });
+
+  test("works on views, and through integers as constants", async () => {
+    const wide = f64([
+      [1, 2],
+      [3, 4],
+    ]);
+    const view = expand(reshape(wide, [2, 1, 2]), [2, 3, 2]);
+    const f = (x: Tensor) => sum(mul(x, cast(argmax(wide, 1), "f64")));
+    expect(await list(grad(f)(view))).toEqual(new Array(12).fill(1));
+  });
+});
+
+describe("stopGradient", () => {
+  test("keeps the value and stops the gradient", async () => {
+    const f = (x: Tensor) => sum(mul(x, stopGradient(mul(x, x))));
+    const { value, grads } = valueAndGrad(f)(f64([2, 3]));
+    expect(await value.item()).toBe(35);
+    expect(await list(grads)).toEqual([4, 9]);
+  });
+
+  test("stops outer gradients too", async () => {
+    const inner = (x: Tensor) => sum(mul(stopGradient(x), mul(x, x)));
+    expect(await list(grad((x: Tensor) => sum(grad(inner)(x)))(f64([3])))).toEqual([6]); // 2·sg(x)·x → 2·sg(x)
+  });
+});
+
+describe("ties and kinks", () => {
+  const at = async (f: (x: Tensor) => Tensor, x: number[]) => list(grad((x: Tensor) => sum(f(x)))(f64(x)));
+
+  test("maximum and minimum share equally", async () => {
+    expect(await at((x) => maximum(x, f64([1, 1, 1])), [0, 1, 2])).toEqual([0, 0.5, 1]);
+    expect(await at((x) => minimum(x, f64([1, 1, 1])), [0, 1, 2])).toEqual([1, 0.5, 0]);
+  });
+
+  test("max shares equally among the elements that tie", async () => {
+    expect(await at((x) => max(x), [2, 1, 2, 2])).toEqual([1 / 3, 0, 1 / 3, 1 / 3]);
+  });
+
+  test("relu and abs have slope 0 at 0, clamp 1 on its bounds", async () => {
+    expect(await at(relu, [-1, 0, 1])).toEqual([0, 0, 1]);
+    expect(await at(abs, [-1, 0, 1])).toEqual([-1, 0, 1]);
+    expect(await at((x) => clamp(x, { min: -1, max: 1 }), [-2, -1, 0, 1, 2])).toEqual([0, 1, 1, 1, 0]);
+    expect(await at((x) => clamp(x, { min: 0 }), [-1, 1])).toEqual([0, 1]);
+  });
+});
+
+describe("vjp", () => {
+  test("contracts several outputs with their upstream gradients", async () => {
+    const [a, b] = [f64([1, 2]), f64([3, 4])];
+    const f = (a: Tensor, b: Tensor) => [mul(a, b), add(a, b), equal(a, b)];
+    const { outputs, grads } = vjp(f, [a, b], [f64([10, 20]), f64([1, 1]), null]);
+    expect(await list(outputs[0])).toEqual([3, 8]);
+    expect(await list(grads[0])).toEqual([31, 81]);
+    expect(await list(grads[1])).toEqual([11, 41]);
+  });
+
+  test("keeps the gradients of one tensor passed twice apart", async () => {
+    const x = f64([2]);
+    const { grads } = vjp((a, b) => [mul(a, mul(a, b))], [x, x], [f64([1])]);
+    expect(await list(grads[0])).toEqual([8]);
+    expect(await list(grads[1])).toEqual([4]);
+  });
+});
+
+describe("errors", () => {
+  const x = f64([1, 2]);
+
+  test("a value that is no scalar", () => {
+    expect(() => grad(exp)(x)).toThrowErrorMatchingInlineSnapshot(
+      `[AutodiffError: valueAndGrad: the function must return one number, received shape [2]. Reduce it with sum or mean, or use vjp for other outputs.]`,
+    );
+  });
+
+  test("a parameter that is no float", () => {
+    const index = tensor(Int32Array.of(1, 2), { device });
+    expect(() => grad(sum)(index)).toThrowErrorMatchingInlineSnapshot(
+      `[AutodiffError: valueAndGrad: a parameter has dtype i32; only f32 and f64 tensors have gradients. Pass it as a further argument instead.]`,
+    );
+  });
+
+  test("a parameter tree with something else inside", () => {
+    const f = (p: { w: Tensor; rate: number }) => sum(p.w);
+    expect(() => grad(f)({ w: x, rate: 0.1 })).toThrowErrorMatchingInlineSnapshot(
+      `[AutodiffError: parameters at rate: expected a tensor, an array or a plain record, received number. Keep settings out of the parameter tree; pass them as further arguments.]`,
+    );
+  });
+
+  test("an operation without a derivative", () => {
+    const opaque: Op<null> = {
+      name: "opaque",
+      infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+      cpu: ([x], [y]) => y.data.set(x.data),
+    };
+    expect(() => grad((x: Tensor) => sum(apply(opaque, [x], null)))(x)).toThrowErrorMatchingInlineSnapshot(
+      `[AutodiffError: opaque has no derivative. Wrap its result in stopGradient, or keep it out of the differentiated function.]`,
+    );
+  });
+
+  test("changing a tensor in place while recording", () => {
+    const table = f64([[1], [2]]);
+    const f = (x: Tensor) => {
+      assignRows(table, Int32Array.of(0), f64([[9]]));
+      return sum(x);
+    };
+    expect(() => grad(f)(x)).toThrowErrorMatchingInlineSnapshot(
+      `[AutodiffError: assignRows changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.]`,
+    );
+    const flat = () => f64([1, 1]);
+    const step = (x: Tensor) => {
+      const state = { params: flat(), grads: flat(), m: flat(), v: flat(), decayMask: flat() };
+      adamWStep(
+        { ...state, clipScale: ones([], { dtype: "f64", device }) },
+        { lr: 1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, step: 1 },
+      );
+      return sum(x);
+    };
+    expect(() => grad(step)(x)).toThrowErrorMatchingInlineSnapshot(
+      `[AutodiffError: adamW changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.]`,
+    );
+  });
+});
+
+describe("gradcheck", () => {
+  /** y = x² whose derivative is `factor`·x·dy. */
+  const square = (factor: number): Op<null> => ({
+    name: "square",
+    infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+    cpu: ([x], [y]) => y.data.set(Float64Array.from(x.data, (v) => v * v)),
+    vjp: ({ inputs: [x] }, [dy]) => [dy && mul(dy, mul(x, factor))],
+  });
+  const points = [{ shape: [2], data: [0.5, -1.5] }];
+
+  test("resolves with the largest error of a right derivative", async () => {
+    const worst = await gradcheck(([x]) => sum(apply(square(2), [x], null)), points);
+    expect(worst).toBeLessThan(1e-8);
+  });
+
+  test.each([-2, 1, 2.001, 0])("rejects a derivative that is wrong by its factor: %s", async (factor) => {
+    await expect(gradcheck(([x]) => sum(apply(square(factor), [x], null)), points)).rejects.toThrow(
+      /parameter 0, element 0: the derivative is .*, central differences give (1|0\.99)/,
+    );
+  });
+
+  test("rejects a derivative that is not a number", async () => {
+    await expect(gradcheck(([x]) => sum(apply(square(Number.NaN), [x], null)), points)).rejects.toThrow(
+      /the derivative is NaN/,
+    );
+  });
+});
