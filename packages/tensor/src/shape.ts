@@ -78,6 +78,7 @@ export function broadcastStrides(shape: Shape, strides: Shape, target: Shape): n
 /** A non-negative axis; negative ones count from the end. */
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   const a = axis < 0 ? axis + rank : axis;
+  if (rank === 0) throw new AxisError(`${op}: a scalar has no axis ${axis}; reshape it to [1] first.`);
   if (!Number.isInteger(axis) || a < 0 || a >= rank) {
     throw new AxisError(
       `${op}: axis ${axis} is outside a tensor of rank ${rank}; pass an integer from ${-rank} to ${rank - 1}.`,

@@ -8,7 +8,7 @@ import { vjp } from "../autodiff.ts";
 import { type BufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import type { Device } from "../device.ts";
-import { AutodiffError, ShapeError, ValueError } from "../errors.ts";
+import { AutodiffError, DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type HostView, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape } from "../shape.ts";
@@ -27,6 +27,8 @@ export interface AttentionSpans {
   queries: Tensor;
   /** [Nk, 2] i32: only queries in [s0, s1) can see key j, so that the backward pass skips the others; [0, 2] without gradients. */
   keys: Tensor;
+  /** Nk, the number of keys that the ranges are about. */
+  keyCount: number;
 }
 
 /** Where spans live and whether a gradient will be asked for. */
@@ -51,6 +53,11 @@ export function attentionSpans(
 ): AttentionSpans {
   const { device, gradients = true } = options;
   const queryCount = ranges.length / 4;
+  if (!Number.isInteger(queryCount)) {
+    throw new ValueError(
+      `attentionSpans: expected four numbers per query, received ${ranges.length} in all. Pass (r0, r1, r2, r3) for each.`,
+    );
+  }
   const seen = new Int32Array(gradients ? keyCount * 2 : 0);
   for (let j = 0; j < seen.length / 2; j++) seen[2 * j] = queryCount;
   for (let i = 0; i < queryCount; i++) {
@@ -77,6 +84,7 @@ export function attentionSpans(
   return {
     queries: tensor(ranges, { shape: [queryCount, 4], device }),
     keys: tensor(seen, { shape: [seen.length / 2, 2], device }),
+    keyCount,
   };
 }
 
@@ -146,9 +154,9 @@ mask[i] = select(0u, 1u, (j >= ranges[r] && j < ranges[r + 1u]) || (j >= ranges[
   },
 };
 
-/** The mask [Nq, Nk] of spans, as bools. */
-export function spanMask(spans: AttentionSpans): Tensor {
-  return apply(spanMaskOp, [spans.queries], { keys: spans.keys.shape[0] });
+/** The mask [Nq, Nk] of spans' query ranges, as bools. */
+export function spanMask(queries: Tensor, keyCount: number): Tensor {
+  return apply(spanMaskOp, [queries], { keys: keyCount });
 }
 
 /** y_i = Σⱼ softmaxⱼ(q_i·k_j/√D)·v_j over the visible j, and ln Σ e^score per query and head;  backward: attentionBackwardOp */
@@ -156,6 +164,11 @@ export const attentionOp: Op<null> = {
   name: "attention",
   infer([q, k, v, queries]) {
     requireFloat("attention", q);
+    if (k.dtype !== q.dtype || v.dtype !== q.dtype) {
+      throw new DTypeError(
+        `attention: q, k and v have dtypes ${q.dtype}, ${k.dtype} and ${v.dtype}, expected one. Convert with cast(k, "${q.dtype}").`,
+      );
+    }
     const { heads, size, kvHeads, group } = dimensions(q, k);
     const fits =
       q.shape.length === 3 &&
@@ -432,8 +445,8 @@ ${storeVector("dv", `i * ${size}u`, "sumV", size)}`,
     ];
   },
   // NOTE: y, lse and δ depend on q, k, v; the composed definition carries those paths, so the saved ones get none.
-  vjp({ inputs: [q, k, v, queries, keys, , , dy] }, dys) {
-    const mask = spanMask({ queries, keys });
+  vjp({ inputs: [q, k, v, queries, , , , dy] }, dys) {
+    const mask = spanMask(queries, k.shape[0]);
     const backward = (q: Tensor, k: Tensor, v: Tensor, dy: Tensor) =>
       vjp((q, k, v) => [composedAttention(q, k, v, mask)], [q, k, v], [dy]).grads;
     const [gq, gk, gv, gdy] = vjp(backward, [q, k, v, dy], dys).grads;
@@ -498,6 +511,11 @@ function aligned(x: Tensor): Tensor {
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans): Tensor {
-  const { queries, keys } = spans;
+  const { queries, keys, keyCount } = spans;
+  if (keyCount !== k.shape[0]) {
+    throw new ShapeError(
+      `attention: the spans are for ${keyCount} keys, k has shape ${formatShape(k.shape)}. Call attentionSpans(ranges, ${k.shape[0]}).`,
+    );
+  }
   return scope(() => applyAll(attentionOp, [aligned(q), aligned(k), aligned(v), queries, keys], null)[0]);
 }

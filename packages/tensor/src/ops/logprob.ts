@@ -42,6 +42,10 @@ export const logProbOp: Op<LogProbAttrs> = {
         `logProbGather: ids have shape ${formatShape(ids.shape)}, expected ${formatShape(x.shape.slice(0, -1))}, the logits' shape without V.`,
       );
     }
+    if (x.shape[x.shape.length - 1] === 0)
+      throw new ShapeError(
+        `logProbGather: logits ${formatShape(x.shape)} have no vocabulary to choose from.`,
+      );
     return [
       { shape: ids.shape, dtype: x.dtype },
       { shape: ids.shape, dtype: x.dtype },

@@ -4,7 +4,7 @@
  */
 import { vjp } from "../autodiff.ts";
 import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
-import { ShapeError } from "../errors.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape, sameShape } from "../shape.ts";
@@ -59,11 +59,19 @@ const normParams = [...u32Params("offset", "offsetW", "n", "centred"), { name: "
 /** y = x̂·w;  backward: normBackwardOp */
 export const normOp: Op<NormAttrs> = {
   name: "norm",
-  infer([x, w]) {
-    requireFloat("norm", x);
+  infer([x, w], { centred }) {
+    const name = centred ? "layerNorm" : "rmsNorm";
+    requireFloat(name, x);
+    if (w.dtype !== x.dtype) {
+      throw new DTypeError(
+        `${name}: x has dtype ${x.dtype} and the weight ${w.dtype}, expected one. Convert with cast(weight, "${x.dtype}").`,
+      );
+    }
+    if (x.shape.length === 0)
+      throw new ShapeError(`${name}: x is a scalar, expected a last dimension to normalise over.`);
     if (!sameShape(w.shape, x.shape.slice(-1))) {
       throw new ShapeError(
-        `norm: weight has shape ${formatShape(w.shape)}, expected [${x.shape[x.shape.length - 1]}], the last dimension of x ${formatShape(x.shape)}.`,
+        `${name}: weight has shape ${formatShape(w.shape)}, expected [${x.shape[x.shape.length - 1]}], the last dimension of x ${formatShape(x.shape)}.`,
       );
     }
     return [{ shape: x.shape, dtype: x.dtype }];
