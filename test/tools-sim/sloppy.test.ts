@@ -13,7 +13,13 @@ import { describe, expect, it } from "vitest";
 import { replay } from "./helpers.ts";
 
 const tasks = ftrlLike.generate({ seed: 6, split: "train", count: 1200 });
-const noSlips: Partial<SloppyHabits> = { wrongTool: 0, wrongArgument: 0, stopsEarly: 0, givesUp: 0 };
+const noSlips: Partial<SloppyHabits> = {
+  wrongTool: 0,
+  wrongArgument: 0,
+  stopsAtOnce: 0,
+  leavesRest: 0,
+  givesUp: 0,
+};
 
 async function meanF1(habits: Partial<SloppyHabits>): Promise<number> {
   const scores = [];
@@ -81,7 +87,7 @@ describe("pretrainingDocument", () => {
       pretrainingDocument(task, new Random("documents", task.id), {
         contextShare: 0.4,
         cleanShare: 0.6,
-        habits: { stopsEarly: 1 },
+        habits: { stopsAtOnce: 1 },
       }),
     );
     const withContext = documents.filter((document) => document.context !== undefined);

@@ -1,7 +1,8 @@
 /**
  * A sloppy scripted policy, imitated in pre-training so that the base policy uses tools, badly: it picks wrong
- * tools and arguments, forgets parts, stops early and gives up. Each slip is less likely than the right choice, so
- * the most likely behaviour is better than a sampled one; with full reasoning slips are rarer.
+ * tools and arguments, answers without looking, gives up, and more often than not leaves out later parts and steps.
+ * The other slips are each less likely than the right choice, so the most likely behaviour is better than a sampled
+ * one, but it still does only the first part of a job; with full reasoning slips are rarer.
  *
  * Also builds pre-training documents in which an expert attempt stands before a fresh episode of the task.
  */
@@ -15,12 +16,14 @@ import { drawName, type Relation, relationOf } from "./world.ts";
 
 /** Rates of the sloppy policy, with their defaults. */
 export interface SloppyHabits {
-  /** Per call: a listed tool that is not the right one (0.35). */
+  /** Per call: a listed tool that is not the right one (0.3). */
   wrongTool: number;
-  /** Per call: another name than the right one (0.35). */
+  /** Per call: another name than the right one (0.3). */
   wrongArgument: number;
-  /** Per turn with something left to look up, the first included: answers instead (0.35). Also drops a parallel part. */
-  stopsEarly: number;
+  /** Before the first call: answers instead (0.35). */
+  stopsAtOnce: number;
+  /** Before each later step, and for each further part of a parallel question: leaves it out (0.7). */
+  leavesRest: number;
   /** After a failed call: ends without it (0.5) instead of trying the right call. */
   givesUp: number;
   /** Shares of turns with full and with short reasoning; the rest has none (0.25, 0.35). */
@@ -32,9 +35,10 @@ export interface SloppyHabits {
 
 /** Defaults of `SloppyHabits`. */
 export const defaultHabits: SloppyHabits = {
-  wrongTool: 0.35,
-  wrongArgument: 0.35,
-  stopsEarly: 0.35,
+  wrongTool: 0.3,
+  wrongArgument: 0.3,
+  stopsAtOnce: 0.35,
+  leavesRest: 0.7,
   givesUp: 0.5,
   fullReasoning: 0.25,
   shortReasoning: 0.35,
@@ -56,7 +60,7 @@ function checkedHabits(given: Partial<SloppyHabits>): SloppyHabits {
  * what a policy sees, executed by the task's tools; its answer is whatever it ended up with.
  *
  * @throws OptionError for a rate outside [0, 1]
- * @example const episode = sloppyEpisode(task, new Random("pretrain", 5), { stopsEarly: 0.1 });
+ * @example const episode = sloppyEpisode(task, new Random("pretrain", 5), { stopsAtOnce: 0.1 });
  */
 export function sloppyEpisode(task: Task, random: Random, habits: Partial<SloppyHabits> = {}): Episode {
   const rates = checkedHabits(habits);
@@ -65,18 +69,18 @@ export function sloppyEpisode(task: Task, random: Random, habits: Partial<Sloppy
   const turns: TraceTurn[] = [];
   const hops = setup.chains[0].relations.length;
   let active = setup.chains.map((chain) => ({ chain, at: chain.entity as string | number }));
-  if (active.length > 1 && random.chance(rates.stopsEarly)) active = active.slice(0, 1);
+  if (active.length > 1 && random.chance(rates.leavesRest)) active = active.slice(0, 1);
   let seen: (string | number)[] = [];
 
   for (let h = 0; h < hops; h++) {
-    if (random.chance(rates.stopsEarly)) return finish(seen);
+    if (random.chance(h === 0 ? rates.stopsAtOnce : rates.leavesRest)) return finish(seen);
     const right = active.map(({ chain, at }) => lookupCall(setup, chain.relations[h], at));
     const values = attempt(right, h < hops - 1);
     if (values === undefined) return finish([]);
     seen = values;
     active = active.map(({ chain }, i) => ({ chain, at: values[i] }));
   }
-  if (setup.sum && active.length === 2 && !random.chance(rates.stopsEarly)) {
+  if (setup.sum && active.length === 2 && !random.chance(rates.leavesRest)) {
     const [a, b] = seen;
     if (typeof a !== "number" || typeof b !== "number") return finish(seen);
     const values = attempt([makeCall(calculatorName, { a, b })], false);
