@@ -39,6 +39,11 @@ const webgpu: Record<string, Tolerance> = {
   take: exact,
   gather: exact,
   argmax: exact,
+  // Up to 100,003 terms of size 2, added in another order: the error grows with their number, not with the sum.
+  "long sum": { absolute: 2e-3, relative: 1e-6 },
+  "long max": exact,
+  // 1,499 products of size up to 4.
+  "long matmul": { absolute: 2e-4, relative: 1e-6 },
   // An error of tanh counts x·u′ ≤ 4 times over.
   geluTanhSlope: { absolute: 3e-6, relative: 3e-6 },
   // The angle position·frequency is rounded to f32: positions up to 40 here.
