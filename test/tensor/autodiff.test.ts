@@ -19,6 +19,7 @@ import {
   minimum,
   mul,
   ones,
+  pow,
   relu,
   reshape,
   scope,
@@ -182,6 +183,13 @@ describe("ties and kinks", () => {
     expect(await at((x) => clamp(x, { min: -1, max: 1 }), [-2, -1, 0, 1, 2])).toEqual([0, 1, 1, 1, 0]);
     expect(await at((x) => clamp(x, { min: 0 }), [-1, 1])).toEqual([0, 1]);
   });
+});
+
+test("powers of 0 and to 0 have finite gradients", async () => {
+  const both = grad((p: { a: Tensor; b: Tensor }) => sum(pow(p.a, p.b)));
+  const { a, b } = both({ a: f64([0, 0, 2, -2]), b: f64([0, 2, 0, 3]) });
+  expect(await list(a)).toEqual([0, 0, 0, 12]);
+  expect((await list(b)).slice(0, 3)).toEqual([0, 0, Math.log(2)]);
 });
 
 describe("vjp", () => {

@@ -13,6 +13,7 @@ import {
   slice,
   sum,
   type Tensor,
+  take,
   tensor,
   zeros,
 } from "@pact/tensor";
@@ -149,6 +150,9 @@ test("a failed operation leaves nothing behind", () => {
   const before = live();
   expect(() => add(x, y)).toThrow();
   expect(() => matmul(x, y)).toThrow();
+  const outside = tensor(Int32Array.of(7), { device });
+  expect(() => take(x, outside)).toThrow();
+  outside.dispose();
   expect(live()).toBe(before);
 });
 

@@ -118,11 +118,17 @@ export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Ten
     outputs = specs.map((s) => device.empty(s.shape, s.dtype));
     if (outputs.some((o) => sizeOf(o.shape) > 0)) {
       const ready = op.strided || op.assemble ? inputs : inputs.map(packed);
-      if (op.assemble) op.assemble(ready, outputs[0], attrs);
-      else device.backend.run(op, ready, outputs, attrs);
-      ready.forEach((t, i) => {
-        if (t !== inputs[i]) t.dispose();
-      });
+      try {
+        if (op.assemble) op.assemble(ready, outputs[0], attrs);
+        else device.backend.run(op, ready, outputs, attrs);
+      } catch (error) {
+        for (const o of outputs) o.dispose();
+        throw error;
+      } finally {
+        ready.forEach((t, i) => {
+          if (t !== inputs[i]) t.dispose();
+        });
+      }
     }
   }
   for (const r of [...recorders]) r.record(op, inputs, outputs, attrs);

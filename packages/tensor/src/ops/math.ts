@@ -7,7 +7,7 @@ import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, applyLifted, div, mul, neg, square, sub } from "./arithmetic.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
-import { cast, greater } from "./logic.ts";
+import { cast, equal, greater, where } from "./logic.ts";
 
 const floats: readonly DType[] = ["f32", "f64"];
 const wide = { low: -4, high: 4 };
@@ -36,7 +36,7 @@ function unary(d: UnaryDefinition): ElementwiseOp<null> {
   });
 }
 
-/** y = aᵇ for a > 0;  da = b·aᵇ⁻¹·dy, db = ln(a)·y·dy. NOTE: WGSL defines pow for a ≥ 0 only; the sign is ours. */
+/** y = aᵇ;  da = b·aᵇ⁻¹·dy (0 for b = 0), db = ln(a)·y·dy (0 for a = 0). NOTE: WGSL defines pow for a ≥ 0 only; the sign is ours. */
 export const powOp = elementwise<null>({
   name: "pow",
   dtypes: ["f32", "f64"],
@@ -44,14 +44,15 @@ export const powOp = elementwise<null>({
   wgsl: ([a, b]) => `power(${a}, ${b})`,
   helpers: `fn power(a: f32, b: f32) -> f32 {
   if (b == 0.0) { return 1.0; }
+  if (a < 0.0 && floor(b) != b) { return sqrt(a); } // not a number
   let magnitude = pow(abs(a), b);
   // A negative base has a real power only for whole exponents: odd ones keep the sign.
   let odd = abs(b) - 2.0 * floor(abs(b) * 0.5) == 1.0;
   return select(magnitude, -magnitude, a < 0.0 && odd);
 }`,
   vjp: ([a, b], y, dy, _a, needs) => [
-    needs[0] ? mul(dy, mul(b, pow(a, sub(b, 1)))) : null,
-    needs[1] ? mul(dy, mul(y, log(a))) : null,
+    needs[0] ? mul(dy, where(equal(b, 0), 0, mul(b, pow(a, sub(b, 1))))) : null,
+    needs[1] ? mul(dy, where(equal(a, 0), 0, mul(y, log(a)))) : null,
   ],
   domains: [
     { low: 0.2, high: 3 },
