@@ -263,7 +263,7 @@ describe("errors", () => {
       return sum(x);
     };
     expect(() => grad(step)(x)).toThrowErrorMatchingInlineSnapshot(
-      `[AutodiffError: adamW changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.]`,
+      `[AutodiffError: adamWStep changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.]`,
     );
   });
 });

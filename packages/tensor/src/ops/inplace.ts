@@ -4,7 +4,7 @@
  */
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
-import { AutodiffError, ShapeError, ValueError } from "../errors.ts";
+import { AutodiffError, DeviceError, ShapeError, ValueError } from "../errors.ts";
 import { isRecording, type Op } from "../op.ts";
 import { formatShape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -17,6 +17,8 @@ function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[]
   }
   for (const t of [...inputs, ...targets]) {
     t.assertAlive(op.name);
+    if (t.device !== targets[0].device)
+      throw new DeviceError(`${op.name}: ${t} is on another device than ${targets[0]}. Make both on one.`);
     if (!t.contiguous)
       throw new ShapeError(
         `${op.name}: ${t} is a view with gaps, expected contiguous tensors. Copy it with reshape first.`,
@@ -98,7 +100,7 @@ export interface AdamWSettings {
 }
 
 const adamWOp: Op<AdamWSettings> = {
-  name: "adamW",
+  name: "adamWStep",
   infer: () => [],
   cpu([grads, mask, scale], [params, m, v], { lr, beta1, beta2, eps, weightDecay, step }) {
     const c = scale.data[scale.offset];
@@ -181,6 +183,9 @@ export function adamWStep(state: AdamWState, settings: AdamWSettings): void {
         `adamWStep: ${name} is ${t}, expected ${params.dtype}${formatShape(params.shape)}, one flat arena like params.`,
       );
     }
+  }
+  if (clipScale.size !== 1 || clipScale.dtype !== params.dtype) {
+    throw new ShapeError(`adamWStep: clipScale is ${clipScale}, expected one ${params.dtype} number.`);
   }
   if (!(settings.step >= 1))
     throw new ValueError(`adamWStep: step ${settings.step} must be at least 1; count the step being taken.`);

@@ -1,0 +1,19 @@
+/** The operations that change a tensor in place, on webgpu. */
+import { describe, expect, test } from "vitest";
+import { expectClose } from "../helpers/compare.ts";
+import { adamWPair, writtenCache } from "../helpers/inplace-checks.ts";
+import { requireGpu } from "../helpers/require.ts";
+
+const device = (await requireGpu())!;
+
+describe.skipIf(!device)("in place on webgpu", () => {
+  test("adamWStep follows its formulas, and windows of the arena see it", async () => {
+    const { actual, expected, window } = await adamWPair(device, "f32");
+    expectClose("parameters", actual, expected, { absolute: 1e-6, relative: 1e-6 });
+    expect([...window]).toEqual([...actual.slice(10, 16)]);
+  });
+
+  test("assignRows writes the named rows and no others", async () => {
+    expect(await writtenCache(device)).toEqual([3, 4, 0, 0, 7, 7, 1, 2, 3, 4]);
+  });
+});
