@@ -3,7 +3,7 @@
  * 1, 2, 3", SC 2011) turns (key, counter) into bits. The bits are the same on every device; equal keys give equal
  * numbers, so use a new key (`foldIn`) for each use.
  */
-import { u32Params } from "../backends/webgpu/kernel.ts";
+import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { type CreateOptions, checkShape, tensor } from "../create.ts";
 import { defaultDevice } from "../device.ts";
 import { ShapeError, ValueError } from "../errors.ts";
@@ -35,22 +35,18 @@ export function threefry([k0, k1]: Key, c0: number, c1: number): [number, number
   return [x, y];
 }
 
-/** The same in WGSL. */
+/** The same in WGSL, unrolled: indexing small arrays at run time costs more than the cipher itself on software adapters. */
 const threefryWgsl = `fn threefry(k: vec2<u32>, c: vec2<u32>) -> vec2<u32> {
-  let ks = array<u32, 3>(k.x, k.y, k.x ^ k.y ^ 0x1bd11bdau);
-  let rot = array<u32, 8>(${rotations.map((r) => `${r}u`).join(", ")});
+  let k2 = k.x ^ k.y ^ 0x1bd11bdau;
   var x = c.x + k.x;
   var y = c.y + k.y;
-  for (var round = 0u; round < 20u; round++) {
-    let r = rot[round % 8u];
-    x = x + y;
-    y = ((y << r) | (y >> (32u - r))) ^ x;
-    if (round % 4u == 3u) {
-      let s = (round + 1u) / 4u;
-      x = x + ks[s % 3u];
-      y = y + ks[(s + 1u) % 3u] + s;
-    }
-  }
+${Array.from({ length: 20 }, (_, round) => {
+  const r = rotations[round % 8];
+  const mix = `  x += y; y = ((y << ${r}u) | (y >> ${32 - r}u)) ^ x;`;
+  const s = (round + 1) / 4;
+  const word = (i: number) => ["k.x", "k.y", "k2"][i % 3];
+  return round % 4 === 3 ? `${mix} x += ${word(s)}; y += ${word(s + 1)} + ${s}u;` : mix;
+}).join("\n")}
   return vec2<u32>(x, y);
 }`;
 
@@ -125,6 +121,9 @@ export function randomNormal(k: Key, shape: Shape, options: CreateOptions = {}):
   return tensor(values, { shape, dtype: options.dtype ?? "f32", device: options.device });
 }
 
+/** Parts of the vocabulary that one row's sampling is split into on the GPU. */
+const sampleParts = 16;
+
 interface SampleAttrs {
   temperature: number;
 }
@@ -174,44 +173,85 @@ export const sampleTokensOp: Op<SampleAttrs> = {
   },
   webgpu([x, keys], [ids, logProbs], { temperature }) {
     const [rows, n] = x.shape;
-    return [
+    const scale = temperature > 0 ? 1 / temperature : 1;
+    // The vocabulary is walked in parts, or a batch of 64 rows would keep a single workgroup busy.
+    const best = x.device.empty([rows, sampleParts], "i32");
+    const partial = x.device.empty([rows, sampleParts, 3], "f32");
+    const calls: KernelCall[] = [
       {
-        key: "sampleTokens",
+        key: "sampleTokens:parts",
         source: () => ({
           buffers: [
             { name: "x", type: "f32" },
             { name: "keys", type: "u32" },
-            { name: "ids", type: "i32", write: true },
-            { name: "logProbs", type: "f32", write: true },
+            { name: "best", type: "i32", write: true },
+            { name: "partial", type: "f32", write: true },
           ],
-          params: [...u32Params("offset", "offsetK", "n", "greedy"), { name: "scale", type: "f32" }],
+          params: [...u32Params("offset", "offsetK", "n", "chunk", "greedy"), { name: "scale", type: "f32" }],
           helpers: threefryWgsl,
-          main: `let x0 = p.offset + i * p.n;
-let k = vec2<u32>(keys[p.offsetK + 2u * i], keys[p.offsetK + 2u * i + 1u]);
-var best = 0u;
+          main: `let row = i / ${sampleParts}u;
+let start = (i % ${sampleParts}u) * p.chunk;
+let stop = min(start + p.chunk, p.n);
+let x0 = p.offset + row * p.n;
+let k = vec2<u32>(keys[p.offsetK + 2u * row], keys[p.offsetK + 2u * row + 1u]);
+var id = 0u;
 var bestScore = -3.0e38;
 var top = -3.0e38;
 var total = 0.0;
-for (var j = 0u; j < p.n; j++) {
+for (var j = start; j < stop; j++) {
   let s = x[x0 + j] * p.scale;
   var score = s;
   if (p.greedy == 0u) {
     let u = (f32(threefry(k, vec2<u32>(j, 1u)).x >> 9u) + 0.5) / 8388608.0;
     score = s - log(-log(u));
   }
-  if (score > bestScore) { best = j; bestScore = score; }
+  if (score > bestScore) { id = j; bestScore = score; }
   let higher = max(top, s);
   total = total * exp(top - higher) + exp(s - higher);
   top = higher;
 }
-ids[i] = i32(best);
-logProbs[i] = x[x0 + best] * p.scale - top - log(total);`,
+best[i] = i32(id);
+partial[3u * i] = bestScore;
+partial[3u * i + 1u] = top;
+partial[3u * i + 2u] = total;`,
         }),
-        buffers: [x, keys, ids, logProbs],
-        params: [x.offset, keys.offset, n, temperature > 0 ? 0 : 1, temperature > 0 ? 1 / temperature : 1],
+        buffers: [x, keys, best, partial],
+        params: [x.offset, keys.offset, n, Math.ceil(n / sampleParts), temperature > 0 ? 0 : 1, scale],
+        count: rows * sampleParts,
+      },
+      {
+        key: "sampleTokens:merge",
+        source: () => ({
+          buffers: [
+            { name: "x", type: "f32" },
+            { name: "best", type: "i32" },
+            { name: "partial", type: "f32" },
+            { name: "ids", type: "i32", write: true },
+            { name: "logProbs", type: "f32", write: true },
+          ],
+          params: [...u32Params("offset", "n"), { name: "scale", type: "f32" }],
+          main: `let first = i * ${sampleParts}u;
+var id = best[first];
+var bestScore = partial[3u * first];
+var top = partial[3u * first + 1u];
+var total = partial[3u * first + 2u];
+for (var part = first + 1u; part < first + ${sampleParts}u; part++) {
+  if (partial[3u * part] > bestScore) { id = best[part]; bestScore = partial[3u * part]; }
+  let higher = max(top, partial[3u * part + 1u]);
+  total = total * exp(top - higher) + partial[3u * part + 2u] * exp(partial[3u * part + 1u] - higher);
+  top = higher;
+}
+ids[i] = id;
+logProbs[i] = x[p.offset + i * p.n + u32(id)] * p.scale - top - log(total);`,
+        }),
+        buffers: [x, best, partial, ids, logProbs],
+        params: [x.offset, n, scale],
         count: rows,
       },
     ];
+    best.dispose();
+    partial.dispose();
+    return calls;
   },
 };
 
