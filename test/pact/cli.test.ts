@@ -85,7 +85,7 @@ describe("help", () => {
             from 0 to 4294967295. Default: 1.
         --steps <steps>
             Optimiser batches; every schedule runs over this length. Whole number from
-            1 to 1000000. Default: 40.
+            1 to 1000000. Default: 30.
         --run-dir <path>
             Folder for everything the run writes; must be new or empty. Default:
             runs/<time>-<method>-seed<seed>.
@@ -218,7 +218,7 @@ describe("parseOptions", () => {
       base: undefined,
       device: "auto",
       seed: 1,
-      steps: 40,
+      steps: 30,
       "run-dir": undefined,
       "eval-tasks": 200,
       json: false,

@@ -13,18 +13,28 @@ describe("trainConfig", () => {
 
   it("refuses unknown options and values out of range, and says what is allowed", () => {
     expect(() => trainConfig({ rollouts: 3 } as never)).toThrow(/Unknown training option "rollouts"/);
-    expect(() => trainConfig({ steps: 1.5 })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: Option steps must be a whole number from 1 to 1000000000, received 1.5.]`);
-    expect(() => trainConfig({ method: "ppo" as never })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: Option method must be one of pact, matchtir, sft, received ppo.]`);
-    expect(() => trainConfig({ dualClip: 1 })).toThrowErrorMatchingInlineSnapshot(`[ConfigError: Option dualClip must be null or a number above 1, received 1.]`);
+    expect(() => trainConfig({ steps: 1.5 })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: Option steps must be a whole number from 1 to 1000000000, received 1.5.]`,
+    );
+    expect(() => trainConfig({ method: "ppo" as never })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: Option method must be one of pact, matchtir, sft, received ppo.]`,
+    );
+    expect(() => trainConfig({ dualClip: 1 })).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: Option dualClip must be null or a number above 1, received 1.]`,
+    );
   });
 
   it("refuses options that contradict each other", () => {
     expect(() =>
       trainConfig({ reasoningSchedule: "none", callSchedule: "none" }),
-    ).toThrowErrorMatchingInlineSnapshot(`[ConfigError: reasoningSchedule and callSchedule are both none, which leaves the SFT term without a token. Set sftWeight to 0 to train without it.]`);
+    ).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: reasoningSchedule and callSchedule are both none, which leaves the SFT term without a token. Set sftWeight to 0 to train without it.]`,
+    );
     expect(() =>
       trainConfig({ method: "matchtir", anchorProbability: 0.5 }),
-    ).toThrowErrorMatchingInlineSnapshot(`[ConfigError: Method "matchtir" trains L^x alone, but anchorProbability is 0.5. Leave it out, or use method "pact".]`);
+    ).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: Method "matchtir" trains L^x alone, but anchorProbability is 0.5. Leave it out, or use method "pact".]`,
+    );
     expect(trainConfig({ method: "matchtir" }).anchorProbability).toBe(1);
     expect(() =>
       trainConfig({ reasoningSchedule: "none", callSchedule: "none", sftWeight: 0 }),

@@ -90,7 +90,7 @@ export interface TrainConfig {
 export const defaultConfig: TrainConfig = {
   method: "pact",
   seed: 1,
-  steps: 40,
+  steps: 30,
   promptsPerStep: 16,
   rolloutsPerPrompt: 4,
   maxTurns: 6,
@@ -102,7 +102,7 @@ export const defaultConfig: TrainConfig = {
   soloTurn: "raw",
   unmatchedCallPenalty: 0.5,
   anchorProbability: 0.4,
-  sftWeight: 20,
+  sftWeight: 10,
   sftNormaliser: "weights",
   reasoningSchedule: "segment",
   callSchedule: "scale",

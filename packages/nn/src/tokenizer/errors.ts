@@ -2,9 +2,9 @@
 
 import { PactError } from "@pact/tensor";
 
-/** A tokenizer was trained, loaded or used with bad input (code `TOKENIZER`); the message says what, where and how to mend it. */
+/** A tokenizer was trained, loaded or used with bad input (code `tokenizer`); the message says what, where and how to mend it. */
 export class TokenizerError extends PactError {
   constructor(message: string, options?: ErrorOptions) {
-    super("TOKENIZER", message, options);
+    super("tokenizer", message, options);
   }
 }

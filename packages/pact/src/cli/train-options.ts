@@ -2,7 +2,7 @@
 import { helpOption, type OptionValues } from "./options.ts";
 
 /** Steps of a run when `--steps` is not given: what the documented results were made with. */
-const defaultSteps = 40;
+const defaultSteps = 30;
 
 /** The table behind parsing and `--help` of `pact train`. */
 export const trainOptions = {
