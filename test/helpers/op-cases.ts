@@ -150,8 +150,14 @@ export const movementCases: OpCase[] = [
   movementCase("slice", (draw) => {
     const x = floats(draw, draw.shape(1, 3));
     const steps = x.shape.map(() => draw.pick([-3, -2, -1, 1, 2, 3]));
-    const bound = (d: number) => draw.int(-d - 2, d + 2);
-    const [starts, stops] = [x.shape.map(bound), x.shape.map(bound)];
+    const starts = x.shape.map((d) => draw.int(0, d - 1));
+    const stops = x.shape.map((d, i) => (steps[i] > 0 ? draw.int(starts[i] + 1, d) : draw.int(-d - 1, -1)));
+    if (draw.unit() < 0.3) {
+      // Bounds anywhere, clipped, negative, in the wrong order: often an empty slice.
+      const axis = draw.int(0, x.shape.length - 1);
+      const d = x.shape[axis];
+      [starts[axis], stops[axis]] = [draw.int(-d - 2, d + 2), draw.int(-d - 2, d + 2)];
+    }
     return { operands: [x], run: ([x]) => t.slice(x, starts, stops, steps) };
   }),
   movementCase("expand", (draw) => {

@@ -123,7 +123,11 @@ function weighed(y: Tensor): Tensor {
 export const isVariable = (o: Operand) => o.dtype === "float" && !o.constant;
 
 /** The gradient of Σ output·upstream (or of another loss) with respect to each variable operand. */
-export function gradients(problem: Problem, where: Place, loss = lossOf): Promise<Result[]> {
+export function gradients(
+  problem: Problem,
+  where: Place,
+  loss: (problem: Problem) => (params: Tensor[]) => Tensor = lossOf,
+): Promise<Result[]> {
   const grads = scope(() => {
     const variables = inputsOf(problem, where).filter((_, i) => isVariable(problem.operands[i]));
     return valueAndGrad(loss(problem))(variables).grads;
@@ -132,17 +136,20 @@ export function gradients(problem: Problem, where: Place, loss = lossOf): Promis
 }
 
 /** The loss as a function of the variable operands, for finite differences; the others come from the problem. */
-export function lossOf(problem: Problem): (params: Tensor[]) => Tensor {
+export function lossOf(problem: Problem, shaped = weighed): (params: Tensor[]) => Tensor {
   return (params) => {
     const { device, dtype } = params[0];
     const inputs = inputsOf(problem, { device, dtype: dtype === "f64" ? "f64" : "f32", plain: true });
-    return weighed(problem.run(restore(problem.operands, inputs, params)));
+    return shaped(problem.run(restore(problem.operands, inputs, params)));
   };
 }
 
-/** A loss made of the gradient of `lossOf`, whose own gradient is made of second derivatives. */
+/**
+ * A loss made of a gradient, whose own gradient is made of second derivatives. The inner loss is Σ (y² + y)·upstream, so
+ * that the upstream gradient of the operation depends on the parameters too.
+ */
 export function slopeLossOf(problem: Problem): (params: Tensor[]) => Tensor {
-  const slopes = grad(lossOf(problem));
+  const slopes = grad(lossOf(problem, (y) => weighed(mul(y, add(y, 1)))));
   return (params) =>
     slopes(params)
       .map(weighed)

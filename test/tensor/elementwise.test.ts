@@ -17,13 +17,11 @@ test("the table holds the elementwise records", () => {
 describe.each(elementwiseCases)("$name", (testCase) => {
   test("f32 matches f64", () => matchesReference(testCase, reference, 20));
   test("any layout gives the same", () => ignoresLayout(testCase, 20));
-  test.skipIf(!testCase.gradient || testCase.differences === false)(
-    "the derivative matches finite differences",
-    () => matchesDifferences(testCase, 12),
-  );
-  test.skipIf(!testCase.gradient)("the f32 gradient matches f64", () =>
-    gradientMatches(testCase, reference, 12),
-  );
+  if (!testCase.gradient) return;
+  if (testCase.differences !== false) {
+    test("the derivative matches finite differences", () => matchesDifferences(testCase, 12));
+  }
+  test("the f32 gradient matches f64", () => gradientMatches(testCase, reference, 12));
 });
 
 describe("integers", () => {
