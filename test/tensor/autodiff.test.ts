@@ -185,6 +185,15 @@ describe("ties and kinks", () => {
   });
 });
 
+test("casts between floats pass gradients in the parameter's type, casts to integers stop them", async () => {
+  const x = f64([1.5, -2]);
+  const through = grad((x: Tensor) => sum(mul(cast(x, "f32"), tensor([3, 4], { device }))))(x);
+  expect(through.dtype).toBe("f64");
+  expect(await list(through)).toEqual([3, 4]);
+  const stopped = grad((x: Tensor) => sum(mul(x, cast(cast(x, "i32"), "f64"))))(x);
+  expect(await list(stopped)).toEqual([1, -2]);
+});
+
 test("powers of 0 and to 0 have finite gradients", async () => {
   const both = grad((p: { a: Tensor; b: Tensor }) => sum(pow(p.a, p.b)));
   const { a, b } = both({ a: f64([0, 0, 2, -2]), b: f64([0, 2, 0, 3]) });
