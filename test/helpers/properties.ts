@@ -18,7 +18,7 @@ import {
   pointsOf,
   slopeLossOf,
 } from "./problem.ts";
-import { toleranceOf } from "./tolerances.ts";
+import { type Precision, secondDerivative, toleranceOf } from "./tolerances.ts";
 
 /** The cpu device of the references. */
 export const reference: Device = await createDevice({ device: "cpu" });
@@ -41,6 +41,7 @@ function sameShape(what: string, actual: readonly number[], expected: readonly n
   }
 }
 
+const precisionOf = (device: Device): Precision => (device.kind === "cpu" ? "cpu f32" : "webgpu");
 const isFloat = (dtype: DType) => dtype === "f32" || dtype === "f64";
 
 /** The result on `device` (in f32, any layout) is the f64 reference's, within the case's tolerance. */
@@ -53,9 +54,8 @@ export async function matchOnce(testCase: OpCase, problem: Problem, device: Devi
   const expected = await evaluate(problem, { device: reference, dtype: "f64", plain: true });
   const actual = await evaluate(problem, { device, dtype: "f32" });
   sameShape(testCase.name, actual.shape, expected.shape);
-  const precision = device.kind === "cpu" ? "cpu f32" : "webgpu";
   const tolerance = isFloat(actual.dtype)
-    ? toleranceOf(testCase.tolerance ?? testCase.name, precision, false)
+    ? toleranceOf(testCase.tolerance ?? testCase.name, precisionOf(device), false)
     : exact;
   expectClose(testCase.name, actual.data, expected.data, tolerance);
 }
@@ -111,7 +111,9 @@ export function gradientMatches(testCase: OpCase, device: Device, runs: number):
 
 /** The second derivative on `device` is the f64 reference's, within the case's tolerance. */
 export function secondGradientMatches(testCase: OpCase, device: Device, runs: number): Promise<void> {
-  return check(runs, (draw) => gradientOnce(testCase, testCase.draw(draw), device, slopeLossOf));
+  return check(runs, (draw) => {
+    return gradientOnce(testCase, testCase.draw(draw), device, slopeLossOf, secondDerivative);
+  });
 }
 
 /** The same for one given problem, or for another loss. */
@@ -120,11 +122,10 @@ export async function gradientOnce(
   problem: Problem,
   device: Device,
   loss: typeof slopeLossOf = lossOf,
+  tolerance = toleranceOf(testCase.tolerance ?? testCase.name, precisionOf(device), true),
 ): Promise<void> {
   const expected = await gradients(problem, { device: reference, dtype: "f64", plain: true }, loss);
   const actual = await gradients(problem, { device, dtype: "f32" }, loss);
-  const precision = device.kind === "cpu" ? "cpu f32" : "webgpu";
-  const tolerance = toleranceOf(testCase.tolerance ?? testCase.name, precision, true);
   expected.forEach((e, k) => {
     const what = `gradient ${k} of ${testCase.name}`;
     sameShape(what, actual[k].shape, e.shape);

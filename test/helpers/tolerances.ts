@@ -51,6 +51,9 @@ const derivative: Record<Precision, Tolerance> = {
   webgpu: { absolute: 5e-6, relative: 5e-6 },
 };
 
+/** Second derivatives on webgpu: some thirty operations, with terms that cancel. */
+export const secondDerivative: Tolerance = { absolute: 5e-5, relative: 5e-5 };
+
 /** The tolerance of operation `name`; comparisons, indices and integers are always exact. */
 export function toleranceOf(name: string, precision: Precision, gradient: boolean): Tolerance {
   if (gradient) return derivative[precision];
