@@ -43,7 +43,7 @@ export interface Phase extends Partial<DocumentOptions> {
 export const phases: readonly Phase[] = [
   {
     name: "clean",
-    tokens: 1.6e6,
+    tokens: 2.4e6,
     batchTokens: 2048,
     learningRate: [3e-3, 1.5e-3],
     contextWeight: 0,
