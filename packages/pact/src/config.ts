@@ -122,7 +122,7 @@ export const defaultConfig: TrainConfig = {
   beta2: 0.95,
   weightDecay: 0,
   clipNorm: 1,
-  tokenBudget: 8192,
+  tokenBudget: 4096,
   gradientNormsEvery: 0,
 };
 

@@ -3,10 +3,14 @@
  * nothing is ever built twice.
  */
 
+import { ShapeError } from "../../errors.ts";
 import type { BackendStats } from "../backend.ts";
 import { moduleText } from "./codegen.ts";
 import { ShaderStage } from "./flags.ts";
 import type { KernelCall, ParamType } from "./kernel.ts";
+
+/** Parameters of a kernel beside `count` and `gridWidth`: what fits into one 256-byte slot (queue.ts). */
+const maxParams = 62;
 
 export interface Pipeline {
   readonly id: number;
@@ -29,6 +33,11 @@ export class PipelineCache {
     const cached = this.byKey.get(call.key);
     if (cached) return cached;
     const source = call.source();
+    if (source.params.length > maxParams) {
+      throw new ShapeError(
+        `${call.key} needs ${source.params.length} parameters, one start holds ${maxParams}: this view has too many dimensions that can not be merged. Copy it with reshape, or use fewer dimensions.`,
+      );
+    }
     const layout = this.device.createBindGroupLayout({
       entries: [
         ...source.buffers.map((b, binding) => ({
