@@ -2,7 +2,7 @@ import type { Params, TransformerConfig } from "@pact/nn";
 import { defaultDevice } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
 import { contextTokens } from "../../packages/pact/src/batch.ts";
-import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
+import { defaultConfig, type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
 import { metricDescriptions } from "../../packages/pact/src/metrics.ts";
 import {
@@ -121,7 +121,8 @@ describe("a training run", () => {
     }
     const mixed = lines.find(({ values }) => values["loss/h"] !== null && values["loss/x"] !== null);
     const { values } = mixed ?? lines[0];
-    const total = (values["loss/x"] ?? 0) + (values["loss/h"] ?? 0) + 20 * (values["loss/sft"] ?? 0);
+    const total =
+      (values["loss/x"] ?? 0) + (values["loss/h"] ?? 0) + defaultConfig.sftWeight * (values["loss/sft"] ?? 0);
     expect(values["loss/total"]).toBeCloseTo(total, 9);
   });
 
