@@ -4,6 +4,7 @@
 export { grad, type ValueAndGrad, valueAndGrad, vjp } from "./autodiff.ts";
 export type { BackendStats } from "./backends/backend.ts";
 export { type AdapterReport, acquireAdapter, type DriverKind } from "./backends/webgpu/adapter.ts";
+export type { MissingPiece } from "./backends/webgpu/adapter-missing.ts";
 export { type CrossEntropyOptions, crossEntropy, mean, min, stopGradient } from "./composed.ts";
 export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
 export {
@@ -32,7 +33,8 @@ export {
   square,
   sub,
 } from "./ops/arithmetic.ts";
-export { type AttentionSpans, attention, attentionSpans } from "./ops/attention.ts";
+export { attention } from "./ops/attention.ts";
+export { type AttentionSpans, attentionSpans, type SpanOptions } from "./ops/attention-spans.ts";
 export type { Operand } from "./ops/elementwise.ts";
 export { embedding, gather, indexAdd, scatterAdd, take } from "./ops/indexing.ts";
 export { type AdamWSettings, type AdamWState, adamWStep, assignRows } from "./ops/inplace.ts";
