@@ -163,9 +163,8 @@ describe("trees", () => {
     const needed = contextTokens(testCodec, task, { ...defaultConfig, maxRolloutTokens: longest });
     expect(() => tree({}, { maxContextTokens: needed })).not.toThrow();
     expect(() => tree({}, { maxContextTokens: needed - 1 })).toThrow(/contexts are never cut/);
-    expect(contextTokens(testCodec, task, { ...defaultConfig, method: "matchtir" })).toBe(
-      renderPrompt(testCodec, task).ids.length + defaultConfig.maxRolloutTokens,
-    );
+    const untraced = contextTokens(testCodec, withoutTrace(task), defaultConfig);
+    expect(untraced).toBe(renderPrompt(testCodec, task).ids.length + defaultConfig.maxRolloutTokens);
   });
 
   it("an episode scores everything the expert wrote, answer included", () => {
@@ -173,6 +172,10 @@ describe("trees", () => {
     const said = testCodec.decode(prefix.scored.map((token) => prefix.ids[token.position]));
     expect(said).toContain("<answer>Mira</answer><|end|>");
     expect(said).not.toContain("<|tool|>");
+    const answer = prefix.scored.filter(({ term }) => term === lossTerm.sftAnswer);
+    expect(testCodec.decode(answer.map((token) => prefix.ids[token.position]))).toBe(
+      "<answer>Mira</answer><|end|>",
+    );
     expect(prefix.scored.reduce((total, token) => total + token.sftWeight, 0)).toBeCloseTo(0.5, 12);
     expect(() => buildEpisode(testCodec, withoutTrace(task), 1, 5000)).toThrowErrorMatchingInlineSnapshot(
       `[BatchError: Task t1 has no expert trace, which SFT needs. Generate tasks with traces.]`,

@@ -1,8 +1,9 @@
 import type { Params, TransformerConfig } from "@pact/nn";
-import { defaultDevice } from "@pact/tensor";
+import { defaultDevice, mul } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
 import { contextTokens } from "../../packages/pact/src/batch.ts";
 import { defaultConfig, type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
+import { NonFiniteError } from "../../packages/pact/src/errors.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
 import { metricDescriptions } from "../../packages/pact/src/metrics.ts";
 import {
@@ -101,6 +102,15 @@ describe("a training run", () => {
     const others = tasks.map((entry) => ({ ...entry, trace: { ...shortTrace, turns: [reworded] } }));
     expect((await train({ method: "matchtir" }, { tasks: others })).trained).toEqual(matchtir.trained);
     expect((await train({}, { tasks: others })).trained).not.toEqual((await train()).trained);
+  });
+
+  it("stops at a loss that is no number, and saves no checkpoint of it", async () => {
+    const [name, first] = Object.entries(params)[0];
+    const broken = { ...params, [name]: mul(first, Number.NaN) };
+    const saved: Checkpoint[] = [];
+    const sink = { ...nullSink, checkpoint: async (checkpoint: Checkpoint) => void saved.push(checkpoint) };
+    await expect(train({}, { params: broken, sink })).rejects.toThrow(NonFiniteError);
+    expect(saved).toEqual([]);
   });
 
   it("with one update per batch has no clipping and sampled tokens differ from the scripted log-probs only in logs", async () => {

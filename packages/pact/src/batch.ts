@@ -15,13 +15,13 @@ import type { TrainConfig } from "./config.ts";
 import { BatchError, ContextLengthError } from "./errors.ts";
 import { rolloutTokenWeights, sftTokenWeights } from "./losses/weights.ts";
 import { renderDelimiter, renderDocument, renderPrompt, renderTrace, sftLabel } from "./render.ts";
-import { isSampled } from "./roles.ts";
+import { isSampled, roleCode } from "./roles.ts";
 import type { Rollout } from "./rollout.ts";
 import { callWeight, prefixLevel } from "./schedules.ts";
 import type { TokenCodec } from "./tokens.ts";
 
 /** Which loss a scored token belongs to. */
-export const lossTerm = { anchored: 0, traced: 1, sftReasoning: 2, sftCall: 3 } as const;
+export const lossTerm = { anchored: 0, traced: 1, sftReasoning: 2, sftCall: 3, sftAnswer: 4 } as const;
 
 /** A token whose log-prob is trained, at a place in a prefix or branch. */
 export interface ScoredToken {
@@ -148,7 +148,9 @@ function tracedPrefix(
   const weights = sftTokenWeights(trace.labels, lambda, config.sftNormaliser);
   const delimiter = renderDelimiter(codec, task, trace, config.traceDelimiter);
   const scored = trace.labels.flatMap((label, index) =>
-    label === sftLabel.context ? [] : [expertToken(x.length + index, label, weights[index] / prompts)],
+    label === sftLabel.context
+      ? []
+      : [expertToken(x.length + index, termOfLabel(label), weights[index] / prompts)],
   );
   return { ids: [...x, ...trace.ids, ...delimiter.ids], scored };
 }
@@ -160,14 +162,14 @@ function tracedPrefix(
 export function contextTokens(
   codec: TokenCodec,
   task: Task,
-  config: Pick<TrainConfig, "method" | "maxRolloutTokens" | "traceDelimiter">,
+  config: Pick<TrainConfig, "maxRolloutTokens" | "traceDelimiter">,
 ): number {
-  if (config.method === "sft") return renderDocument(codec, { task, episode: traceOf(task) }).ids.length;
   const prompt = renderPrompt(codec, task).ids.length;
-  if (config.method === "matchtir" || task.trace === undefined) return prompt + config.maxRolloutTokens;
+  if (task.trace === undefined) return prompt + config.maxRolloutTokens;
   const trace = renderTrace(codec, task.trace, { level: 0 });
   const delimiter = renderDelimiter(codec, task, trace, config.traceDelimiter);
-  return prompt + trace.ids.length + delimiter.ids.length + config.maxRolloutTokens;
+  const tree = prompt + trace.ids.length + delimiter.ids.length + config.maxRolloutTokens;
+  return Math.max(tree, renderDocument(codec, { task, episode: task.trace }).ids.length);
 }
 
 /**
@@ -182,11 +184,13 @@ export function buildEpisode(
   prompts: number,
   maxContextTokens: number,
 ): PromptTree {
-  const { ids, labels } = renderDocument(codec, { task, episode: traceOf(task) });
+  const { ids, labels, roles } = renderDocument(codec, { task, episode: traceOf(task) });
   checkLength(task, ids.length, maxContextTokens);
   const weights = sftTokenWeights(labels, 1, "count");
   const scored = labels.flatMap((label, position) =>
-    label === sftLabel.context ? [] : [expertToken(position, label, weights[position] / prompts)],
+    label === sftLabel.context
+      ? []
+      : [expertToken(position, termOfRole(roles[position]), weights[position] / prompts)],
   );
   return { prefix: { ids, scored }, branches: [] };
 }
@@ -196,8 +200,18 @@ function traceOf(task: Task): ExpertTrace {
   throw new BatchError(`Task ${task.id} has no expert trace, which SFT needs. Generate tasks with traces.`);
 }
 
-function expertToken(position: number, label: number, sftWeight: number): ScoredToken {
-  const term = label === sftLabel.reasoning ? lossTerm.sftReasoning : lossTerm.sftCall;
+/** Which part of the component-aware SFT term a label belongs to. */
+function termOfLabel(label: number): ScoredToken["term"] {
+  return label === sftLabel.reasoning ? lossTerm.sftReasoning : lossTerm.sftCall;
+}
+
+/** Which part of an expert episode a token belongs to, for the metrics. */
+function termOfRole(role: number): ScoredToken["term"] {
+  if (role === roleCode.call) return lossTerm.sftCall;
+  return role === roleCode.answer ? lossTerm.sftAnswer : lossTerm.sftReasoning;
+}
+
+function expertToken(position: number, term: ScoredToken["term"], sftWeight: number): ScoredToken {
   return { position, term, advantage: 0, policyWeight: 0, sftWeight, samplerLogProb: 0 };
 }
 

@@ -52,7 +52,7 @@ export interface TrainConfig {
   readonly reasoningSchedule: "segment" | "fixed" | "none";
   /** `scale` anneals λ_a, `fixed` keeps its start, `none` trains no calls. */
   readonly callSchedule: "scale" | "fixed" | "none";
-  /** λ_a at the first and the last step. Paper: 0.8 → 0.2. */
+  /** λ_a at step 0 and the value it falls to by step S, one past the last step. Paper: 0.8 → 0.2. */
   readonly callWeightStart: number;
   readonly callWeightEnd: number;
   /** Reasoning tags in the SFT mask: `exclude` (the paper, literally) or `include` (with an active prefix). */

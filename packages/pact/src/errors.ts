@@ -56,3 +56,10 @@ export class BatchError extends PactError {
     super("batch", message);
   }
 }
+
+/** A loss or gradient that is NaN or infinite; training stops instead of writing it into the parameters. */
+export class NonFiniteError extends PactError {
+  constructor(message: string) {
+    super("non-finite", message);
+  }
+}

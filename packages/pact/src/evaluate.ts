@@ -15,7 +15,9 @@ import type { DecodingResult, EvaluationResult, RunSink, SolveScores } from "./r
 import type { TokenCodec } from "./tokens.ts";
 
 /** What an evaluation needs. */
-export interface EvaluateOptions extends RolloutLimits, Pick<TrainConfig, "maxContextTokens" | "seed"> {
+export interface EvaluateOptions
+  extends RolloutLimits,
+    Pick<TrainConfig, "maxContextTokens" | "seed" | "unmatchedCallPenalty"> {
   readonly model: TransformerConfig;
   readonly params: Params;
   readonly codec: TokenCodec;
@@ -82,7 +84,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
         },
       );
       for (const [index, rollout] of finished.entries()) {
-        const reward = rolloutRewards(rollout, batch[index].task, 0);
+        const reward = rolloutRewards(rollout, batch[index].task, options.unmatchedCallPenalty);
         rollouts.push(rollout);
         rewards.push(reward.total);
         await sink.rollout(rolloutRecord(codec, rollout, reward, { step, phase: "evaluate", decoding }));

@@ -28,6 +28,7 @@ export {
   BatchError,
   ConfigError,
   ContextLengthError,
+  NonFiniteError,
   RenderError,
   RewardError,
   RolloutError,

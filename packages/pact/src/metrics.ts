@@ -1,7 +1,8 @@
 /**
  * Every metric of a training step, defined once: its name, what it means, how to read it, and how it is computed.
  *
- * A metric that does not apply to a step (no rollouts under `sft`, no z = 0 prompt this step) is null.
+ * A metric that does not apply to a step (no rollouts under `sft`, no z = 0 prompt this step) is null: `noMetrics`
+ * holds every name.
  */
 import { lossTerm, type MicroBatch } from "./batch.ts";
 import { type ClipOptions, clipStatistics } from "./losses/policy.ts";
@@ -43,6 +44,7 @@ export const metricDescriptions: { readonly [name: string]: string } = {
   "loss/sft": "L_SFT before β, as its share of the mean over all prompts",
   "sft/reasoning_nll": "mean −log π of active expert reasoning tokens",
   "sft/call_nll": "mean −log π of expert call tokens",
+  "sft/answer_nll": "mean −log π of expert answer tokens; only method sft trains them",
   "gradient/norm": "global gradient norm before clipping",
   "gradient/x": "norm of the gradient of L^x alone (every gradientNormsEvery steps)",
   "gradient/h": "norm of the gradient of L^h alone",
@@ -59,6 +61,11 @@ export const metricDescriptions: { readonly [name: string]: string } = {
 
 /** Values of a step by metric name. */
 export type MetricValues = { [name: string]: number | null };
+
+/** Every metric as null: what a step's line starts from. */
+export const noMetrics: MetricValues = Object.fromEntries(
+  Object.keys(metricDescriptions).map((name) => [name, null]),
+);
 
 /**
  * Metrics of the rollouts of a step.
@@ -112,12 +119,19 @@ export function tokenMetrics(
   const gaps: number[] = [];
   const reasoning: number[] = [];
   const calls: number[] = [];
+  const answers: number[] = [];
+  const experts = new Map<number, number[]>([
+    [lossTerm.sftReasoning, reasoning],
+    [lossTerm.sftCall, calls],
+    [lossTerm.sftAnswer, answers],
+  ]);
   const losses = { x: 0, h: 0, sft: 0 };
   batches.forEach((batch, index) => {
     batch.terms.forEach((term, token) => {
       const logProb = logProbs[index][token];
-      if (term === lossTerm.sftReasoning || term === lossTerm.sftCall) {
-        (term === lossTerm.sftReasoning ? reasoning : calls).push(-logProb);
+      const expert = experts.get(term);
+      if (expert) {
+        expert.push(-logProb);
         losses.sft -= batch.sftWeights[token] * logProb;
         return;
       }
@@ -145,6 +159,7 @@ export function tokenMetrics(
     "loss/sft": reasoning.length + calls.length === 0 ? null : losses.sft,
     "sft/reasoning_nll": mean(reasoning),
     "sft/call_nll": mean(calls),
+    "sft/answer_nll": mean(answers),
   };
 }
 

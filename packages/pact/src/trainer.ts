@@ -21,9 +21,16 @@ import {
   packMicroBatches,
 } from "./batch.ts";
 import type { TrainConfig } from "./config.ts";
-import { ContextLengthError } from "./errors.ts";
+import { ContextLengthError, NonFiniteError } from "./errors.ts";
 import type { ObjectiveOptions } from "./losses/objective.ts";
-import { clipMetrics, countSampled, type MetricValues, rolloutMetrics, tokenMetrics } from "./metrics.ts";
+import {
+  clipMetrics,
+  countSampled,
+  type MetricValues,
+  noMetrics,
+  rolloutMetrics,
+  tokenMetrics,
+} from "./metrics.ts";
 import { modelPolicy } from "./policy.ts";
 import { rolloutRecord, rolloutRewards } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
@@ -80,6 +87,7 @@ export class Trainer {
   readonly #objective: ObjectiveOptions;
   readonly #skipped: number;
   #stepsDone = 0;
+  #finite = true;
   #sampledTokens = 0;
   #trainedTokens = 0;
   #forwardTokens = 0;
@@ -150,13 +158,14 @@ export class Trainer {
         this.#stepsDone += 1;
         const line = {
           step,
-          values: { ...metrics, ...updated, ...this.#bookkeeping(step, batches, rollouts) },
+          values: { ...noMetrics, ...metrics, ...updated, ...this.#bookkeeping(step, batches, rollouts) },
         };
         await sink.metrics(line);
         yield { kind: "step", step, metrics: line };
       }
     } finally {
-      if (this.#stepsDone > 0) {
+      // NOTE: parameters that are no numbers would replace the good ones of an earlier checkpoint.
+      if (this.#stepsDone > 0 && this.#finite) {
         await sink.checkpoint({ step: this.#stepsDone, model: await paramsToSafetensors(this.params) });
       }
     }
@@ -266,6 +275,7 @@ export class Trainer {
             "gradient/sft": await termGradientNorm(current, batches, this.#objective, [
               lossTerm.sftReasoning,
               lossTerm.sftCall,
+              lossTerm.sftAnswer,
             ]),
           }
         : {};
@@ -281,10 +291,12 @@ export class Trainer {
     for (let update = 0; update < config.innerUpdates; update++) {
       last = await batchGradient(current, batches, this.#objective, { old, reference });
       first ??= last;
+      this.#requireFinite(step, "loss", last.loss);
       const gradientNorm = this.#optimizer.step(last.grads, rate);
       norm = await gradientNorm.item();
       gradientNorm.dispose();
       disposeParams(last.grads);
+      this.#requireFinite(step, "gradient norm", norm);
     }
     for (const frozen of [...(old ?? []), ...(reference ?? [])]) frozen.dispose();
     if (first === undefined || last === undefined) return {};
@@ -298,6 +310,16 @@ export class Trainer {
     };
   }
 
+  /** Stops a run whose numbers have left the floats: after this update nothing it computes means anything. */
+  #requireFinite(step: number, name: string, value: number): void {
+    if (Number.isFinite(value)) return;
+    this.#finite = name === "loss";
+    throw new NonFiniteError(
+      `Training step ${step + 1}: the ${name} is ${value}. Lower learningRate (now ${this.#options.config.learningRate}) or clipNorm, ` +
+        "or start from another base; the last good parameters are those of the checkpoint before.",
+    );
+  }
+
   /** Counts tokens and adds what does not come from rollouts or gradients. */
   #bookkeeping(step: number, batches: readonly MicroBatch[], rollouts: readonly Rollout[]): MetricValues {
     const { config } = this.#options;
@@ -307,12 +329,16 @@ export class Trainer {
       this.#trainedTokens += updates * batch.targets.length;
       this.#forwardTokens += updates * batch.packed.ids.length;
     }
-    const scaled = config.callSchedule === "scale";
-    return {
-      "schedule/call_weight": scaled
-        ? callWeight(step, config.steps, config.callWeightStart, config.callWeightEnd)
-        : config.callWeightStart,
+    const schedules: MetricValues = {
+      "schedule/call_weight":
+        config.callSchedule === "scale"
+          ? callWeight(step, config.steps, config.callWeightStart, config.callWeightEnd)
+          : config.callWeightStart,
       "schedule/level": config.reasoningSchedule === "segment" ? prefixLevel(step, config.steps) : null,
+    };
+    return {
+      // Without z = 0 prompts there is no component-aware SFT term to anneal.
+      ...(config.method !== "sft" && config.anchorProbability < 1 ? schedules : {}),
       "tokens/sampled": this.#sampledTokens,
       "tokens/trained": this.#trainedTokens,
       "tokens/forward": this.#forwardTokens,
