@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { categories } from "@pact/tools-sim";
+import { categories, TaskFileError } from "@pact/tools-sim";
 import { describe, expect, it } from "vitest";
 import { generatedTasks, publishedTasks } from "../../packages/pact/src/cli/tasks.ts";
 import { requireData } from "../helpers/require.ts";
@@ -41,7 +41,16 @@ describe("publishedTasks", () => {
     const empty = mkdtempSync(join(tmpdir(), "pact-ftrl-"));
     try {
       for (const name of ["test.no_code.jsonl", "derived_calls.jsonl"]) writeFileSync(join(empty, name), "");
-      expect(() => publishedTasks(empty, 4)).toThrow(`${empty}: 0 FTRL rows have an expert trace`);
+      expect(() => publishedTasks(empty, 4)).toThrow(TaskFileError);
+      expect(() => publishedTasks(empty, 4)).toThrow(
+        `${empty}: 0 FTRL rows have an expert trace, too few to train and to evaluate on. Give --data a folder`,
+      );
+      rmSync(join(empty, "derived_calls.jsonl"));
+      expect(() => publishedTasks(empty, 4)).toThrow(
+        `the folder ${empty} has no derived_calls.jsonl. Give --data the folder with both FTRL files, test.no_code.jsonl and derived_calls.jsonl.`,
+      );
+      rmSync(join(empty, "test.no_code.jsonl"));
+      expect(() => publishedTasks(empty, 4)).toThrow("has no test.no_code.jsonl and no derived_calls.jsonl.");
     } finally {
       rmSync(empty, { recursive: true });
     }

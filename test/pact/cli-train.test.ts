@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -46,9 +46,10 @@ interface Ended {
   readonly error: string;
 }
 
+const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.meta.url));
+
 /** Runs the installed command; `until` and what follows interrupt it once that text has been printed. */
 function pact(args: readonly string[], until?: string): Promise<Ended> {
-  const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.meta.url));
   const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let out = "";
   let error = "";
@@ -143,6 +144,35 @@ describe("pact train", () => {
     ]);
     expect(JSON.parse(readFileSync(join(folder, "summary.json"), "utf8")).outcome).toBe("stopped");
     expect(readFileSync(join(folder, "report.html"), "utf8")).toContain("was stopped before its end");
+  });
+
+  it("outlives the reader of its standard output: the run ends and its folder is complete", async () => {
+    const folder = join(root, "unread");
+    const shown = quick.filter((argument) => argument !== "--json");
+    const child = spawn(process.execPath, [bin, ...shown, "--steps", "1", "--run-dir", folder], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let error = "";
+    child.stderr.on("data", (chunk) => {
+      error += chunk;
+    });
+    child.stdout.once("data", () => child.stdout.destroy());
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect([code, error]).toEqual([0, ""]);
+    expect(JSON.parse(readFileSync(join(folder, "summary.json"), "utf8")).outcome).toBe("done");
+    expect(readdirSync(folder)).toContain("report.html");
+  });
+
+  it("names damaged weights of --base and what to do, and leaves no folder behind", async () => {
+    const damaged = join(root, "damaged");
+    cpSync(base, damaged, { recursive: true });
+    const weights = join(damaged, "model.safetensors");
+    writeFileSync(weights, readFileSync(weights).subarray(0, 1000));
+    const { code, out, error } = await pact([...quick, "--base", damaged, "--run-dir", join(root, "none")]);
+    expect([code, out]).toEqual([1, ""]);
+    expect(error).toContain(`pact: model.safetensors in ${damaged} is not usable: `);
+    expect(error).toMatch(/Copy the model folder again .*--base <path>\.\n$/);
+    expect(readdirSync(root)).not.toContain("none");
   });
 
   it("names the file that is missing from --base, in one line, and leaves no folder behind", async () => {

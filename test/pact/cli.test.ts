@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -43,7 +43,8 @@ describe("help", () => {
         --help     show this help; after a command, that command's options
         --version  print the version
 
-      Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C (work saved).
+      Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C
+      (pressed once, the work is saved; a second press ends the program at once).
       PACT_DEBUG=1 adds the stack to an error.
       "
     `);
@@ -63,6 +64,9 @@ describe("help", () => {
 
       Ctrl-C once finishes the current step, then saves the checkpoint and a report of
       what was done; twice stops at once.
+
+      Counts of tokens are of work, sampled + trained on: a token counts once when it
+      is sampled, and once more in every optimiser update that trains on it.
 
       Options
         --env <ftrl-like|ftrl>
@@ -205,7 +209,8 @@ it("a missing data folder is named, with code 1, and leaves no run folder behind
     join(full, "r"),
   );
   expect(code).toBe(1);
-  expect(error).toContain(join(full, "none"));
+  expect(error).toContain(`the folder ${join(full, "none")} has no test.no_code.jsonl`);
+  expect(readdirSync(full)).toEqual(["config.json"]);
 });
 
 describe("parseOptions", () => {

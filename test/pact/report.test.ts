@@ -57,6 +57,7 @@ describe("the report of a finished run", () => {
     expect(page).toContain("0.270");
     expect(page).toContain("+0.220");
     expect(page).toContain("parallel multi hop");
+    expect(page).toMatch(/[0-9,]+ tokens sampled \+ trained on, evaluations included/);
     expect(page).not.toContain("has not ended");
   });
   it("shows what a model wrote as text, never as markup", async () => {
@@ -117,10 +118,29 @@ describe("reading a run folder", () => {
       9, 10, 11,
     ]);
   });
+  it("keeps the same evaluation rollouts before and after, and says how many it left out", async () => {
+    const folder = join(root, "large");
+    mkdirSync(folder);
+    const line = (step: number, task: number): string =>
+      JSON.stringify({ step, phase: "evaluate", taskId: `t${task}`, spans: [] });
+    const lines = [0, 7].flatMap((step) => Array.from({ length: 2600 }, (_, task) => line(step, task)));
+    writeFileSync(join(folder, "config.json"), "{}");
+    writeFileSync(join(folder, "rollouts.jsonl"), lines.join("\n"));
+    const run = await readRun(folder);
+    const tasks = (step: number): string[] =>
+      run.rollouts.filter((row) => row.step === step).map((row) => row.taskId);
+    expect(tasks(0)).toHaveLength(2500);
+    expect(tasks(7)).toEqual(tasks(0));
+    expect(run.rolloutsLeftOut).toBe(200);
+    expect(await runReport(folder)).toContain("200 evaluation rollouts were left out");
+    expect(await runReport(done)).not.toContain("were left out");
+  });
   it("makes a page of a folder with a configuration alone, and refuses one that is no run", async () => {
     const folder = join(root, "empty");
     mkdirSync(folder);
-    await expect(runReport(folder)).rejects.toThrow(/is no run folder/);
+    await expect(runReport(folder)).rejects.toThrow(
+      /is no run folder: .* Give the folder that `pact train` wrote/,
+    );
     writeFileSync(join(folder, "config.json"), "not json");
     elements(await runReport(folder));
   });

@@ -4,11 +4,18 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { configFromJson, Tokenizer, type TransformerConfig } from "@pact/nn";
+import {
+  configFromJson,
+  type Params,
+  paramsFromSafetensors,
+  Tokenizer,
+  type TransformerConfig,
+} from "@pact/nn";
 import type { ModelFiles } from "./folder-sink.ts";
 
 /** A model folder in memory, not yet on a device. */
 export interface ModelFolder {
+  readonly folder: string;
   readonly config: TransformerConfig;
   readonly tokenizer: Tokenizer;
   /** Bytes of `model.safetensors`. */
@@ -36,7 +43,17 @@ export function readModelFolder(folder: string = baseFolder): ModelFolder {
       `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: ` +
         "config.json and tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
     );
-  return { config, tokenizer, weights: read(folder, "model.safetensors"), files };
+  return { folder, config, tokenizer, weights: read(folder, "model.safetensors"), files };
+}
+
+/**
+ * The weights of a model folder as tensors on the default device.
+ *
+ * @throws Error naming the file, if it is damaged or has not the tensors that `config.json` asks for
+ * @example const params = modelParams(readModelFolder());
+ */
+export function modelParams({ folder, config, weights }: ModelFolder): Params {
+  return parse(folder, "model.safetensors", () => paramsFromSafetensors(config, weights));
 }
 
 function read(folder: string, name: string): Uint8Array {
@@ -61,6 +78,10 @@ function parse<T>(folder: string, name: string, make: () => T): T {
     return make();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${name} in ${folder} is not usable: ${reason}`, { cause: error });
+    throw new Error(
+      `${name} in ${folder} is not usable: ${reason.replace(/\.?\s*$/, ".")} ` +
+        "Copy the model folder again from where it was saved, or give another with --base <path>.",
+      { cause: error },
+    );
   }
 }

@@ -37,7 +37,8 @@ export function programHelp(commands: Readonly<Record<string, Pick<Command, "sum
     "  --help     show this help; after a command, that command's options",
     "  --version  print the version",
     "",
-    "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C (work saved).",
+    "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C",
+    "(pressed once, the work is saved; a second press ends the program at once).",
     "PACT_DEBUG=1 adds the stack to an error.",
     "",
   ].join("\n");

@@ -5,7 +5,7 @@
  *               checkpoints/step-<n>/ model.safetensors · config.json · tokenizer.json
  *
  * Whole files are written beside their place and renamed over it, so a reader sees the old file or the new one, never
- * half of one. The two `.jsonl` files grow by whole lines; a kill can cut the last line, which readers ignore.
+ * half of one. The three `.jsonl` files grow by whole lines; a kill can cut the last line, which readers ignore.
  */
 import {
   closeSync,

@@ -21,7 +21,10 @@ export interface RunResult {
   readonly steps: number;
   /** Wall clock of the whole run. */
   readonly seconds: number;
-  /** Tokens sampled and trained on, evaluations included. */
+  /**
+   * Work, not distinct tokens: tokens sampled (evaluations included) + tokens trained on. A token of a training rollout
+   * counts when it is sampled and again in every optimiser update that trains on it.
+   */
   readonly tokens: number;
   readonly before: ScoresByDecoding | null;
   readonly after: ScoresByDecoding | null;

@@ -5,7 +5,9 @@
  * fixed seed, so that runs of different seeds and methods are scored on the same tasks. `ftrl`: the published rows
  * that have an expert trace, every second one of each category for training, the others held out.
  */
-import { categories, ftrl, ftrlLike, type Task } from "@pact/tools-sim";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { categories, ftrl, ftrlLike, type Task, TaskFileError } from "@pact/tools-sim";
 
 /** Training and held-out tasks, with what `config.json` says about them. */
 export interface RunTasks {
@@ -31,14 +33,22 @@ export function generatedTasks(seed: number, heldOut: number): RunTasks {
   };
 }
 
+/** What a folder of FTRL rows must contain. */
+const publishedFiles = ["test.no_code.jsonl", "derived_calls.jsonl"];
+
 /**
  * The published FTRL rows of a folder.
  *
  * @param heldOut most held-out tasks; there may be fewer
- * @throws TaskFileError naming file, line and field
- * @throws Error if too few rows have a trace
+ * @throws TaskFileError naming the missing files, or file, line and field; or if too few rows have a trace
  */
 export function publishedTasks(folder: string, heldOut: number): RunTasks {
+  const missing = publishedFiles.filter((name) => !existsSync(join(folder, name)));
+  if (missing.length > 0)
+    throw new TaskFileError(
+      `the folder ${folder} has no ${missing.join(" and no ")}. ` +
+        `Give --data the folder with both FTRL files, ${publishedFiles.join(" and ")}.`,
+    );
   const rows = ftrl.load(folder).filter((task) => task.trace !== undefined);
   const split = categories.map((category) => rows.filter((task) => task.category === category));
   const training = split.flatMap((tasks) => tasks.filter((_, index) => index % 2 === 0));
@@ -50,8 +60,9 @@ export function publishedTasks(folder: string, heldOut: number): RunTasks {
   );
   const chosen = turns.flat().slice(0, heldOut);
   if (training.length === 0 || chosen.length === 0)
-    throw new Error(
-      `${folder}: ${rows.length} FTRL rows have an expert trace, too few to train and to evaluate on.`,
+    throw new TaskFileError(
+      `${folder}: ${rows.length} FTRL rows have an expert trace, too few to train and to evaluate on. ` +
+        "Give --data a folder whose files are whole, with two such rows of one category at least.",
     );
   return { training, heldOut: chosen, options: { data: folder } };
 }

@@ -80,6 +80,8 @@ export const trainHelp = {
     "Evaluates the base policy on held-out tasks, trains it, evaluates it again (sampled at temperature 1 and greedy), and " +
       "writes a run folder: config.json, metrics.jsonl, rollouts.jsonl, evaluations.jsonl, summary.json, checkpoints/ and report.html.",
     "Ctrl-C once finishes the current step, then saves the checkpoint and a report of what was done; twice stops at once.",
+    "Counts of tokens are of work, sampled + trained on: a token counts once when it is sampled, and once more in every " +
+      "optimiser update that trains on it.",
   ],
   options: trainOptions,
   examples: [

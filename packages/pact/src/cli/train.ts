@@ -6,14 +6,14 @@
  */
 import { rmdirSync } from "node:fs";
 import { join, relative } from "node:path";
-import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
+import { configToJson, type Params } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
 import { type TrainConfig, trainConfig } from "../config.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
 import { runReport } from "../report/report.ts";
 import type { EvaluationResult } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
-import { type ModelFolder, readModelFolder } from "./base-policy.ts";
+import { type ModelFolder, modelParams, readModelFolder } from "./base-policy.ts";
 import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
 import { parseOptions, UsageError } from "./options.ts";
@@ -21,7 +21,7 @@ import { createProgress, type Progress } from "./progress.ts";
 import { claimRunFolder, defaultRunFolder, writeWhole } from "./run-folder.ts";
 import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
 import { generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
-import { painter } from "./terminal.ts";
+import { ignoreWriteErrors, painter } from "./terminal.ts";
 import { type TrainOptions, trainOptions } from "./train-options.ts";
 
 /** Settings that differ for the published FTRL rows: prompts of thousands of tokens, so fewer of them at a time. */
@@ -43,7 +43,7 @@ interface Run {
   before?: EvaluationResult;
   after?: EvaluationResult;
   steps: number;
-  /** Tokens sampled and trained on in training. */
+  /** Work done in training: tokens sampled + tokens trained on, so that one of a rollout counts in both. */
   tokens: number;
 }
 
@@ -62,6 +62,7 @@ export async function train(args: readonly string[]): Promise<number> {
   if (options.env === "ftrl-like" && options.data !== undefined)
     throw new UsageError("pact train: --data belongs to --env ftrl; --env ftrl-like generates its tasks.");
   const folder = claimRunFolder(options["run-dir"] ?? defaultRunFolder(options.method, options.seed));
+  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {
@@ -102,7 +103,8 @@ async function runIn(
     progress.line("stopping after this step and saving; press Ctrl-C again to stop at once"),
   );
   const device = await init({ device: options.device, log: (line) => progress.line(line) });
-  const params = paramsFromSafetensors(base.config, base.weights);
+  using _device = { [Symbol.dispose]: () => device.destroy() };
+  const params = modelParams(base);
   const sink = new FolderSink(folder, base.files);
   const run: Run = {
     config,
@@ -141,8 +143,6 @@ async function runIn(
     // What went wrong first is what counts, also if the folder can not be written any more.
     await finish("failed", error instanceof Error ? error.message : String(error)).catch(() => undefined);
     throw error;
-  } finally {
-    device.destroy();
   }
 }
 

@@ -68,8 +68,10 @@ export interface RunData {
   readonly summary: Json | undefined;
   readonly metrics: readonly MetricsRow[];
   readonly evaluations: readonly EvaluationRow[];
-  /** Rollouts of the evaluations, and those of the last `recentSteps` training steps. */
+  /** Rollouts of the first and of the last evaluation, up to a bound, and those of the last `recentSteps` training steps. */
   readonly rollouts: readonly RolloutRow[];
+  /** Rollouts of evaluations that are not among `rollouts`. */
+  readonly rolloutsLeftOut: number;
   /** Lines that were not understood. */
   readonly badLines: number;
 }
@@ -80,7 +82,8 @@ const recentSteps = 3;
 const limits = {
   jsonBytes: 16 << 20,
   lineCharacters: 4 << 20,
-  evaluationRollouts: 5000,
+  /** Of one evaluation. They come in the same order before and after training, so that pairs stay whole. */
+  evaluationRollouts: 2500,
   spans: 2000,
   text: 20_000,
 };
@@ -93,7 +96,10 @@ const limits = {
  */
 export async function readRun(folder: string): Promise<RunData> {
   if (!existsSync(join(folder, "config.json")) && !existsSync(join(folder, "metrics.jsonl")))
-    throw new Error(`${folder} is no run folder: it has neither config.json nor metrics.jsonl.`);
+    throw new Error(
+      `${folder} is no run folder: it has neither config.json nor metrics.jsonl. ` +
+        "Give the folder that `pact train` wrote (its --run-dir).",
+    );
   let badLines = 0;
   const metrics: MetricsRow[] = [];
   for await (const line of jsonLines(join(folder, "metrics.jsonl"))) {
@@ -109,14 +115,25 @@ export async function readRun(folder: string): Promise<RunData> {
     if (step === undefined || sampled === undefined || greedy === undefined) badLines++;
     else evaluations.push({ step, sampled, greedy });
   }
-  const evaluated: RolloutRow[] = [];
+  const before: RolloutRow[] = [];
+  let after: RolloutRow[] = [];
+  let afterStep = 0;
+  let rolloutsLeftOut = 0;
   let recent: RolloutRow[] = [];
   let lastStep = 0;
   for await (const line of jsonLines(join(folder, "rollouts.jsonl"))) {
     const row = line === undefined ? undefined : rolloutOf(line);
     if (row === undefined) badLines++;
     else if (row.phase === "evaluate") {
-      if (evaluated.length < limits.evaluationRollouts) evaluated.push(row);
+      if (row.step > afterStep) {
+        rolloutsLeftOut += after.length;
+        afterStep = row.step;
+        after = [];
+      }
+      const kept = row.step === 0 ? before : after;
+      if ((row.step === 0 || row.step === afterStep) && kept.length < limits.evaluationRollouts)
+        kept.push(row);
+      else rolloutsLeftOut++;
     } else if (row.step > lastStep - recentSteps) {
       if (row.step > lastStep) {
         lastStep = row.step;
@@ -130,7 +147,8 @@ export async function readRun(folder: string): Promise<RunData> {
     summary: jsonFile(join(folder, "summary.json")),
     metrics,
     evaluations,
-    rollouts: [...evaluated, ...recent],
+    rollouts: [...before, ...after, ...recent],
+    rolloutsLeftOut,
     badLines,
   };
 }

@@ -54,7 +54,7 @@ ${charts.length > 0 ? html`<section><h2>Training</h2><div class="charts">${chart
 ${stopReasons(before, after)}
 ${rolloutSection(chooseExhibits(run.rollouts))}
 ${settings(run)}
-<footer>${run.badLines > 0 ? `${run.badLines} lines of the run folder could not be read and were left out. ` : ""}Method: PACT, arXiv 2606.16215. Made from config.json, metrics.jsonl, evaluations.jsonl, rollouts.jsonl and summary.json of the run folder.</footer>
+<footer>${run.badLines > 0 ? `${run.badLines} lines of the run folder could not be read and were left out. ` : ""}${run.rolloutsLeftOut > 0 ? `${run.rolloutsLeftOut.toLocaleString("en-US")} evaluation rollouts were left out of the choice of rollouts shown. ` : ""}Method: PACT, arXiv 2606.16215. Made from config.json, metrics.jsonl, evaluations.jsonl, rollouts.jsonl and summary.json of the run folder.</footer>
 </main><script>${raw(pageScript)}</script></body></html>
 `;
   return page.text;
@@ -109,7 +109,9 @@ function progressTiles(run: RunData, train: Json): Html[] {
         seconds < 100
           ? html`${seconds.toFixed(0)}<small> s</small>`
           : html`${(seconds / 60).toFixed(1)}<small> min</small>`,
-        tokens === undefined ? "" : `${tokens.toLocaleString("en-US")} tokens, evaluations included`,
+        tokens === undefined
+          ? ""
+          : `${tokens.toLocaleString("en-US")} tokens sampled + trained on, evaluations included`,
       ),
     );
   return tiles;
