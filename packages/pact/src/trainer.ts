@@ -36,6 +36,7 @@ import { rolloutRecord, rolloutRewards } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
 import { callWeight, isAnchored, learningRate, prefixLevel } from "./schedules.ts";
+import { shuffled, uniformOf } from "./shuffle.ts";
 import type { TokenCodec } from "./tokens.ts";
 import {
   type BatchGradient,
@@ -182,18 +183,10 @@ export class Trainer {
     const { promptsPerStep } = this.#options.config;
     const order = foldIn(this.#root, streams.order);
     const count = this.#tasks.length;
-    const shuffles = new Map<number, number[]>();
     return Array.from({ length: promptsPerStep }, (_, slot) => {
       const position = step * promptsPerStep + slot;
       const epoch = Math.floor(position / count);
-      let shuffle = shuffles.get(epoch);
-      if (shuffle === undefined) {
-        const epochKey = foldIn(order, epoch);
-        const draws = this.#tasks.map((_, index) => uniformOf(foldIn(epochKey, index)));
-        shuffle = draws.map((_, index) => index).sort((a, b) => draws[a] - draws[b] || a - b);
-        shuffles.set(epoch, shuffle);
-      }
-      return this.#tasks[shuffle[position % count]];
+      return this.#tasks[shuffled(foldIn(order, epoch), count)[position % count]];
     });
   }
 
@@ -345,11 +338,6 @@ export class Trainer {
       "tasks/skipped": this.#skipped,
     };
   }
-}
-
-/** A uniform number in [0, 1) from a key, on the host. */
-function uniformOf(k: Key): number {
-  return k[0] / 2 ** 32;
 }
 
 interface Explored {
