@@ -1,7 +1,7 @@
 import { key } from "@pact/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { shuffled, uniformOf } from "../../packages/pact/src/shuffle.ts";
+import { endlessly, shuffled, uniformOf } from "../../packages/pact/src/shuffle.ts";
 
 describe("shuffled", () => {
   it("is a permutation that the key alone decides", () => {
@@ -25,6 +25,20 @@ describe("shuffled", () => {
     for (const number of [0, 1, 2, 3])
       expect(Math.abs((firsts.get(number) ?? 0) - 500)).toBeLessThan(5 * 19.4);
   });
+});
+
+it("endlessly continues where it was cut, and each pass holds every number once", () => {
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 1, max: 9 }), fc.nat(20), (seed, count, cut) => {
+      const whole = endlessly(key(seed), count, 0, 3 * count + cut);
+      expect([
+        ...endlessly(key(seed), count, 0, cut),
+        ...endlessly(key(seed), count, cut, 3 * count),
+      ]).toEqual(whole);
+      for (let pass = 0; pass < 3; pass++)
+        expect(new Set(whole.slice(pass * count, (pass + 1) * count)).size).toBe(count);
+    }),
+  );
 });
 
 it("uniformOf spans [0, 1)", () => {

@@ -36,7 +36,7 @@ import { rolloutRecord, rolloutRewards } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
 import { callWeight, isAnchored, learningRate, prefixLevel } from "./schedules.ts";
-import { shuffled, uniformOf } from "./shuffle.ts";
+import { endlessly, uniformOf } from "./shuffle.ts";
 import type { TokenCodec } from "./tokens.ts";
 import {
   type BatchGradient,
@@ -183,11 +183,7 @@ export class Trainer {
     const { promptsPerStep } = this.#options.config;
     const order = foldIn(this.#root, streams.order);
     const count = this.#tasks.length;
-    return Array.from({ length: promptsPerStep }, (_, slot) => {
-      const position = step * promptsPerStep + slot;
-      const epoch = Math.floor(position / count);
-      return this.#tasks[shuffled(foldIn(order, epoch), count)[position % count]];
-    });
+    return endlessly(order, count, step * promptsPerStep, promptsPerStep).map((index) => this.#tasks[index]);
   }
 
   /** Plain SFT: expert episodes instead of rollouts. */

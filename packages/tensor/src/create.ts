@@ -2,7 +2,7 @@
  * Making tensors from numbers. Each function takes `{ dtype = "f32", device = the default device }`.
  */
 import { type Device, defaultDevice } from "./device.ts";
-import { convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
+import { allocate, convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
 import { ShapeError, ValueError } from "./errors.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
@@ -104,8 +104,7 @@ export function full(shape: Shape, value: number, options: CreateOptions = {}): 
   checkShape("full", shape);
   const dtype = options.dtype ?? "f32";
   const size = sizeOf(shape);
-  const data = convert(dtype, { length: 0 });
-  const filled = new (data.constructor as new (n: number) => TypedArray)(size);
+  const filled = allocate(dtype, size);
   if (value !== 0) filled.fill(dtype === "bool" ? 1 : value);
   return (options.device ?? defaultDevice()).fromHost(shape, dtype, filled);
 }

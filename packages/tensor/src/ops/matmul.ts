@@ -1,7 +1,7 @@
 /**
  * Batched matrix product. Transposed operands are read through their strides, never copied. Kernels: each invocation
  * computes a tile in registers; where both operands allow it (their contiguous dimension a multiple of 4), loads
- * are vec4. No shared memory: software adapters are faster without (docs/performance.md).
+ * are vec4. No shared memory: its barriers are slow on software adapters.
  */
 import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { isFloat } from "../dtype.ts";
@@ -119,7 +119,7 @@ function batchStride(x: Tensor, batch: Shape): number | null {
 
 /**
  * Rows and columns of the tile that one invocation computes, by the layouts of a and b. Larger tiles load less per
- * multiply-add; past these sizes registers spill (bench/kernels, docs/log.md).
+ * multiply-add; past these sizes registers spill (docs/log.md).
  */
 const tileSizes: Readonly<Record<string, readonly [number, number]>> = {
   "inner:inner": [8, 8],
