@@ -2,11 +2,10 @@
  * One operation, one record: its shape rule, the plain-loop reference that is its specification, its WebGPU kernel,
  * and its derivative. `apply` runs a record on the device of its inputs and tells the recording gradients (autodiff).
  */
+import { requireTensors } from "./arguments.ts";
 import type { KernelCall } from "./backends/webgpu/kernel.ts";
-import type { Device } from "./device.ts";
 import { type DType, isFloat, type TypedArray } from "./dtype.ts";
-import { DeviceError } from "./errors.ts";
-import { type Shape, sizeOf } from "./shape.ts";
+import { argumentNames, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Shape and element type of an input or output. */
@@ -37,6 +36,8 @@ export type Gradients = readonly (Tensor | null)[];
 export interface Op<A> {
   /** Unique name, also the kernel's name. */
   name: string;
+  /** Names of the inputs in error messages; default `x` for one, `a`, `b`, … for more. */
+  arguments?: readonly string[];
   /** Shape rule: throws a typed error for inputs that do not fit. */
   infer(inputs: readonly Spec[], attrs: A): Spec[];
   /** True if `cpu` and `webgpu` read inputs through their strides; otherwise inputs arrive contiguous. */
@@ -91,23 +92,9 @@ function packed(x: Tensor): Tensor {
   return copy;
 }
 
-function commonDevice(op: string, inputs: readonly Tensor[]): Device {
-  const device = inputs[0].device;
-  for (const t of inputs) {
-    t.assertAlive(op);
-    if (t.device !== device) {
-      throw new DeviceError(
-        `${op}: arguments are on different devices (${inputs.map(String).join("; ")}). ` +
-          "Make them on one device, or move one: tensor(await x.data(), { shape: x.shape, device }).",
-      );
-    }
-  }
-  return device;
-}
-
 /** Runs an operation and returns all its outputs. */
 export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
-  const device = commonDevice(op.name, inputs);
+  const device = requireTensors(op.name, op.arguments ?? argumentNames(inputs.length), inputs);
   let outputs: Tensor[];
   if (op.view) {
     op.infer(inputs, attrs);

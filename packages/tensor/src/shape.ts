@@ -2,7 +2,7 @@
  * Shape arithmetic: strides, broadcasting (NumPy's rules), axes, and merging of dimensions so that a kernel sees the
  * fewest. Nothing here touches data.
  */
-import { AxisError, ShapeError } from "./errors.ts";
+import { AxisError, ShapeError, ValueError } from "./errors.ts";
 
 /** Sizes of each dimension, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -44,8 +44,22 @@ export function formatShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
 
+/** `f32[2, 3]`: how messages show a tensor. */
+export function formatSpec(x: { dtype: string; shape: Shape }): string {
+  return x.dtype + formatShape(x.shape);
+}
+
+/** What messages call the arguments of an operation that does not name them: `x`, or `a`, `b`, `c`, …. */
+export function argumentNames(count: number): readonly string[] {
+  return count === 1 ? ["x"] : Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i));
+}
+
 /** The shape both operands broadcast to; dimensions are aligned at the right, 1 stretches. */
-export function broadcastShapes(op: string, shapes: readonly Shape[]): number[] {
+export function broadcastShapes(
+  op: string,
+  shapes: readonly Shape[],
+  names: readonly string[] = argumentNames(shapes.length),
+): number[] {
   const rank = Math.max(0, ...shapes.map((s) => s.length));
   const result = new Array<number>(rank).fill(1);
   for (const shape of shapes) {
@@ -55,15 +69,28 @@ export function broadcastShapes(op: string, shapes: readonly Shape[]): number[] 
       const r = result[i + shift];
       if (d === r || d === 1) continue;
       if (r !== 1) {
+        const list = shapes.map((s, k) => `${names[k]} is ${formatShape(s)}`).join(", ");
         throw new ShapeError(
-          `${op}: shapes ${shapes.map(formatShape).join(" and ")} do not broadcast: dimension ${i + shift} is both ${r} ` +
-            `and ${d}. Aligned at the right, each pair must be equal or contain a 1; use reshape or unsqueeze to align them.`,
+          `${op}: shapes do not broadcast: ${list}; counted from the right, expected equal sizes or a 1 along axis ` +
+            `${i - shape.length}, received ${r} and ${d}. ${alignment(shapes, names)}`,
         );
       }
       result[i + shift] = d;
     }
   }
   return result;
+}
+
+/**
+ * The call that aligns shapes. The usual mistake is one number per row, [B], beside rows, [B, C]: NumPy's rules align
+ * it with C, and a trailing 1 is missing.
+ */
+function alignment(shapes: readonly Shape[], names: readonly string[]): string {
+  const longest = shapes.reduce((a, b) => (b.length > a.length ? b : a));
+  const k = shapes.findIndex((s) => s.length === longest.length - 1 && s.every((d, i) => d === longest[i]));
+  if (k >= 0) return `Add the missing last axis: unsqueeze(${names[k]}, -1).`;
+  const last = names.length - 1;
+  return `Put a 1 where a size should stretch, for example unsqueeze(${names[last]}, 0), or reshape(${names[last]}, shape).`;
 }
 
 /** Strides that read `shape` as if it had the (broadcast) shape `target`: 0 where a dimension stretches. */
@@ -78,10 +105,19 @@ export function broadcastStrides(shape: Shape, strides: Shape, target: Shape): n
 /** A non-negative axis; negative ones count from the end. */
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   const a = axis < 0 ? axis + rank : axis;
-  if (rank === 0) throw new AxisError(`${op}: a scalar has no axis ${axis}; reshape it to [1] first.`);
-  if (!Number.isInteger(axis) || a < 0 || a >= rank) {
+  // Without types anything can stand where a tensor belongs; what it lacks first is a rank.
+  if (rank === undefined)
+    throw new ValueError(`${op}: x has no rank, expected a Tensor. Wrap numbers: tensor(x).`);
+  if (rank === 0) {
     throw new AxisError(
-      `${op}: axis ${axis} is outside a tensor of rank ${rank}; pass an integer from ${-rank} to ${rank - 1}.`,
+      `${op}: axis ${axis} does not exist, x is a scalar (shape []). Give it one: reshape(x, [1]).`,
+    );
+  }
+  if (!Number.isInteger(axis) || a < 0 || a >= rank) {
+    const received = typeof axis === "number" ? String(axis) : JSON.stringify(axis);
+    throw new AxisError(
+      `${op}: axis is ${received}, expected an integer from ${-rank} to ${rank - 1} for rank ${rank}. ` +
+        `Count from the end for the last one: axis -1.`,
     );
   }
   return a;
@@ -94,9 +130,12 @@ export function normalizeAxes(
   rank: number,
 ): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
-  const list = (typeof axes === "number" ? [axes] : axes).map((a) => normalizeAxis(op, a, rank));
+  const list = (Array.isArray(axes) ? axes : [axes]).map((a) => normalizeAxis(op, a, rank));
   if (new Set(list).size !== list.length) {
-    throw new AxisError(`${op}: axes [${list.join(", ")}] name one axis twice; pass each axis once.`);
+    const once = [...new Set(list)];
+    throw new AxisError(
+      `${op}: axes are ${formatShape(list)}, expected each axis once. Leave out the repeated one: axes: ${formatShape(once)}.`,
+    );
   }
   return list.sort((a, b) => a - b);
 }

@@ -9,7 +9,7 @@
 import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
 import { DisposedError, ShapeError } from "./errors.ts";
-import { formatShape, isContiguous, type Shape, sizeOf, stridesOf } from "./shape.ts";
+import { formatShape, formatSpec, isContiguous, type Shape, sizeOf, stridesOf } from "./shape.ts";
 
 /** A block of device memory shared by a tensor and its views. */
 export class Storage {
@@ -84,10 +84,11 @@ export class Tensor {
   }
 
   /** Throws `DisposedError` if the memory was given back; operations call it on each argument. */
-  assertAlive(where: string): void {
+  assertAlive(where: string, name = "this tensor"): void {
     if (this.alive) return;
     throw new DisposedError(
-      `${where}: this ${this.toString()} was disposed. Return it from the scope that made it, or dispose it later.`,
+      `${where}: ${name} is ${formatSpec(this)} on ${this.device.kind} and was disposed, expected a live tensor. ` +
+        "Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.",
     );
   }
 
@@ -109,7 +110,7 @@ export class Tensor {
   async item(): Promise<number> {
     if (this.size !== 1) {
       throw new ShapeError(
-        `item: expected one element, received shape ${formatShape(this.shape)}. Use data() instead.`,
+        `item: x has shape ${formatShape(this.shape)}, expected one element. Read all of them: await x.data().`,
       );
     }
     return (await this.data())[0];
@@ -128,6 +129,6 @@ export class Tensor {
   }
 
   toString(): string {
-    return `Tensor ${this.dtype}${formatShape(this.shape)} on ${this.device.kind}`;
+    return `Tensor ${formatSpec(this)} on ${this.device.kind}`;
   }
 }

@@ -8,10 +8,19 @@
  * merging dimensions.
  */
 import { bufferType, type KernelCall, type KernelSource, u32Params } from "../backends/webgpu/kernel.ts";
-import type { DType } from "../dtype.ts";
+import { type DType, isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import type { HostView, Op, Spec } from "../op.ts";
-import { broadcastShapes, broadcastStrides, coalesce, type Shape, sizeOf, stridesOf } from "../shape.ts";
+import {
+  argumentNames,
+  broadcastShapes,
+  broadcastStrides,
+  coalesce,
+  formatSpec,
+  type Shape,
+  sizeOf,
+  stridesOf,
+} from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** Where property tests draw an operand from; `kinks` are points where no derivative exists. */
@@ -23,6 +32,8 @@ export interface Domain {
 
 export interface ElementwiseDefinition<A> {
   name: string;
+  /** Names of the operands in error messages; default `x` for one, `a` and `b` for two. */
+  arguments?: readonly string[];
   /** Element types taken; default floats and integers. */
   dtypes?: readonly DType[];
   /** Output type; default the operands' type. */
@@ -63,27 +74,27 @@ export function elementwise<A>(definition: ElementwiseDefinition<A>): Elementwis
     const { output } = definition;
     return typeof output === "function" ? output(attrs) : (output ?? inputs[inputs.length - 1].dtype);
   };
+  const names = (inputs: readonly Spec[]) => definition.arguments ?? argumentNames(inputs.length);
   return {
     name,
+    arguments: definition.arguments,
     strided: true,
     definition,
     infer(inputs, attrs) {
-      const values = definition.condition ? inputs.slice(1) : inputs;
+      const skipped = definition.condition ? 1 : 0;
+      const values = inputs.slice(skipped);
       const allowed = definition.dtypes ?? numeric;
       if (definition.condition && inputs[0].dtype !== "bool") {
         throw new DTypeError(
-          `${name}: the condition has dtype ${inputs[0].dtype}, expected bool. Compare first, for example notEqual(x, 0).`,
+          `${name}: condition is ${formatSpec(inputs[0])}, expected bool. Compare first: notEqual(condition, 0).`,
         );
       }
-      for (const v of values) {
-        if (v.dtype !== values[0].dtype) {
-          throw new DTypeError(
-            `${name}: operands have dtypes ${values.map((s) => s.dtype).join(" and ")}; convert one with cast(x, "${values[0].dtype}").`,
-          );
-        }
+      for (const [i, v] of values.entries()) {
+        const argument = names(inputs)[i + skipped];
+        if (v.dtype !== values[0].dtype) throw mixedTypes(name, names(inputs).slice(skipped), values);
         if (!allowed.includes(v.dtype)) {
           throw new DTypeError(
-            `${name}: dtype ${v.dtype} is not supported, expected ${allowed.join(", ")}. Convert with cast(x, "${allowed[0]}").`,
+            `${name}: ${argument} is ${formatSpec(v)}, expected ${allowed.join(", ")}. Convert it: cast(${argument}, "${allowed[0]}").`,
           );
         }
       }
@@ -92,6 +103,7 @@ export function elementwise<A>(definition: ElementwiseDefinition<A>): Elementwis
           shape: broadcastShapes(
             name,
             inputs.map((s) => s.shape),
+            names(inputs),
           ),
           dtype: outputType(inputs, attrs),
         },
@@ -118,6 +130,16 @@ export function elementwise<A>(definition: ElementwiseDefinition<A>): Elementwis
         }
       : undefined,
   };
+}
+
+/** Operands of several dtypes; the float among them is the one to convert to. */
+function mixedTypes(name: string, names: readonly string[], values: readonly Spec[]): DTypeError {
+  const target = values.find((v) => isFloat(v.dtype)) ?? values[0];
+  const odd = values.findIndex((v) => v.dtype !== target.dtype);
+  return new DTypeError(
+    `${name}: dtypes differ: ${values.map((v, i) => `${names[i]} is ${formatSpec(v)}`).join(", ")}; expected one. ` +
+      `Convert one: cast(${names[odd]}, "${target.dtype}").`,
+  );
 }
 
 /** Calls `visit(flat output index, operand positions)` for each element of `shape`, operands broadcast to it. */

@@ -67,6 +67,7 @@ export const logicalNotOp = logical(
 /** y = c ? a : b;  da = c ? dy : 0, db = c ? 0 : dy */
 export const whereOp = elementwise<null>({
   name: "where",
+  arguments: ["condition", "a", "b"],
   condition: true,
   cpu: ([c, a, b]) => (c ? a : b),
   wgsl: ([c, a, b]) => `select(${b}, ${a}, ${c})`,
