@@ -59,6 +59,20 @@ export function requireTensors(op: string, names: readonly string[], values: rea
 }
 
 /**
+ * Checks that `list` is an array, as in `reshape(x, [2, 3])`; PyTorch also takes `reshape(x, 2, 3)`. `before` is what
+ * stands before it in the call.
+ *
+ * @throws ValueError showing the call with brackets.
+ */
+export function requireList(op: string, name: string, list: unknown, before = "x, "): void {
+  if (Array.isArray(list)) return;
+  const example = typeof list === "number" ? `[${list}]` : "[2, 3]";
+  throw new ValueError(
+    `${op}: ${name} is ${describe(list)}, expected an array of whole numbers. Put brackets around them: ${op}(${before}${example}).`,
+  );
+}
+
+/**
  * Checks that settings come as a record with known names: `sum(x, 1)` or `{ dim: 1 }` would otherwise be ignored in
  * silence.
  *

@@ -1,6 +1,7 @@
 /**
  * Making tensors from numbers. Each function takes `{ dtype = "f32", device = the default device }`.
  */
+import { requireList } from "./arguments.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { allocate, convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
 import { ShapeError, ValueError } from "./errors.ts";
@@ -49,9 +50,12 @@ function flatten(data: Nested, shape: readonly number[], depth: number, out: num
 
 /** Checks a shape given by the user. */
 export function checkShape(where: string, shape: Shape): void {
+  requireList(where, "shape", shape, "");
   for (const d of shape) {
     if (!Number.isInteger(d) || d < 0) {
-      throw new ShapeError(`${where}: ${formatShape(shape)} is no shape; use whole numbers of at least 0.`);
+      throw new ShapeError(
+        `${where}: shape is ${formatShape(shape)}, expected whole numbers of at least 0. For example [2, 3].`,
+      );
     }
   }
 }
@@ -122,7 +126,9 @@ export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
 /** The numbers 0, 1, …, n − 1. */
 export function arange(n: number, options: CreateOptions = {}): Tensor {
   if (!Number.isInteger(n) || n < 0)
-    throw new ValueError(`arange: expected a whole number of at least 0, received ${n}.`);
+    throw new ValueError(
+      `arange: n is ${n}, expected a whole number of at least 0. Scale the result instead: mul(arange(count), step).`,
+    );
   const dtype = options.dtype ?? "f32";
   return (options.device ?? defaultDevice()).fromHost(
     [n],

@@ -49,7 +49,7 @@ export function argmax(x: Tensor, axis = -1): Tensor {
   const a = normalizeAxis("argmax", axis, x.rank);
   if (x.shape[a] === 0)
     throw new ShapeError(
-      `argmax: axis ${a} of ${formatShape(x.shape)} is empty; a maximum needs at least one element.`,
+      `argmax: x is ${formatShape(x.shape)}, expected at least one element along axis ${a}. Name an axis that has some: argmax(x, 0).`,
     );
   const order = [...x.shape.map((_, i) => i).filter((i) => i !== a), a];
   return scope(() => apply(argmaxLastOp, [permute(x, order)], null));

@@ -2,12 +2,13 @@
  * Indexing: gather and scatterAdd along an axis, take and indexAdd of whole rows. Sums over repeated indices run in a
  * fixed order (no float atomics), so embedding gradients are the same bits from run to run.
  */
+import { requireTensors } from "../arguments.ts";
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { zeros } from "../create.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type HostView, type Op, type Spec } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
+import { formatShape, formatSpec, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { permute, reshape } from "./movement.ts";
@@ -15,7 +16,7 @@ import { permute, reshape } from "./movement.ts";
 function checkIndex(name: string, index: Spec): void {
   if (index.dtype !== "i32")
     throw new DTypeError(
-      `${name}: the index has dtype ${index.dtype}, expected i32. Convert with cast(index, "i32").`,
+      `${name}: index is ${formatSpec(index)}, expected i32. Convert it: cast(index, "i32").`,
     );
 }
 
@@ -23,7 +24,8 @@ function checkIndex(name: string, index: Spec): void {
 function checkSummed(name: string, x: Spec, source: Spec): void {
   if (x.dtype === "bool" || source.dtype !== x.dtype) {
     throw new DTypeError(
-      `${name}: x has dtype ${x.dtype} and source ${source.dtype}, expected numbers of one type. Convert with cast(source, "f32").`,
+      `${name}: x is ${formatSpec(x)}, source is ${formatSpec(source)}; expected numbers of one dtype. ` +
+        `Convert: cast(source, "${x.dtype === "bool" ? "i32" : x.dtype}").`,
     );
   }
 }
@@ -32,7 +34,10 @@ function checkSummed(name: string, x: Spec, source: Spec): void {
 function indexAt(name: string, index: HostView, i: number, size: number): number {
   const v = index.data[index.offset + i];
   if (v < 0 || v >= size)
-    throw new ValueError(`${name}: index ${v} at position ${i} is outside 0 … ${size - 1}.`);
+    throw new ValueError(
+      `${name}: index holds ${v} at position ${i}, expected 0 … ${size - 1} for an axis of size ${size}. ` +
+        (v < 0 ? `Count from 0, or add the size: add(index, ${size}).` : "Bound it: minimum(index, last)."),
+    );
   return v;
 }
 
@@ -252,7 +257,8 @@ function checkAlong(name: string, x: Tensor, axis: number, index: Tensor): numbe
   const a = normalizeAxis(name, axis, x.rank);
   if (index.rank !== x.rank || index.shape.some((d, i) => i !== a && d !== x.shape[i])) {
     throw new ShapeError(
-      `${name}: index ${formatShape(index.shape)} must match x ${formatShape(x.shape)} in every dimension but axis ${a}.`,
+      `${name}: x is ${formatShape(x.shape)}, index is ${formatShape(index.shape)}; expected equal sizes except along axis ${a}. ` +
+        `For one index per slice of x use take(x, index, ${a}); to align axes, unsqueeze(index, ${a}).`,
     );
   }
   return a;
@@ -260,16 +266,19 @@ function checkAlong(name: string, x: Tensor, axis: number, index: Tensor): numbe
 
 /** y[…, j, …] = x[…, index[…, j, …], …] along `axis`; index is i32 and matches x in every other dimension. */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
+  requireTensors("gather", ["x", "index"], [x, index]);
   const swap = exchange(x.rank, checkAlong("gather", x, axis, index), x.rank - 1);
   return scope(() => permute(apply(gatherLastOp, [permute(x, swap), permute(index, swap)], null), swap));
 }
 
 /** A copy of x with source[…, j, …] added at index[…, j, …] along `axis`; repeated indices add up in order. */
 export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  requireTensors("scatterAdd", ["x", "index", "source"], [x, index, source]);
   const swap = exchange(x.rank, checkAlong("scatterAdd", x, axis, index), x.rank - 1);
   if (formatShape(source.shape) !== formatShape(index.shape)) {
     throw new ShapeError(
-      `scatterAdd: source ${formatShape(source.shape)} and index ${formatShape(index.shape)} must have one shape.`,
+      `scatterAdd: source is ${formatShape(source.shape)}, index is ${formatShape(index.shape)}; expected one shape. ` +
+        "Stretch the smaller one: expand(source, index.shape).",
     );
   }
   return scope(() =>
@@ -286,9 +295,10 @@ function asRows(x: Tensor): Tensor {
 
 /** Slices of x along `axis` (default 0) at `index` [n] i32: PyTorch's index_select. Gradients of repeated indices add up. */
 export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
+  requireTensors("take", ["x", "index"], [x, index]);
   if (index.rank !== 1)
     throw new ShapeError(
-      `take: index has shape ${formatShape(index.shape)}, expected one dimension. Use embedding for more.`,
+      `take: index is ${formatShape(index.shape)}, expected one axis [n]. For rows at ids of any shape use embedding(x, index).`,
     );
   const a = normalizeAxis("take", axis, x.rank);
   const swap = exchange(x.rank, a, 0);
@@ -301,6 +311,7 @@ export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
 
 /** Rows of weight [V, C] at ids of any shape: [...ids.shape, C]. */
 export function embedding(weight: Tensor, ids: Tensor): Tensor {
+  requireTensors("embedding", ["weight", "ids"], [weight, ids]);
   return scope(() =>
     reshape(take(weight, reshape(ids, [ids.size])), [...ids.shape, ...weight.shape.slice(1)]),
   );
@@ -308,10 +319,12 @@ export function embedding(weight: Tensor, ids: Tensor): Tensor {
 
 /** A copy of x with the slices of source added at `index` [n] along `axis`: PyTorch's index_add. */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  requireTensors("indexAdd", ["x", "index", "source"], [x, index, source]);
   const a = normalizeAxis("indexAdd", axis, x.rank);
   if (index.rank !== 1 || !sameShape(source.shape, x.shape.with(a, index.size))) {
     throw new ShapeError(
-      `indexAdd: source ${formatShape(source.shape)} must match x ${formatShape(x.shape)} except for the entries of index ${formatShape(index.shape)} along axis ${a}.`,
+      `indexAdd: x is ${formatShape(x.shape)}, index is ${formatShape(index.shape)}, source is ${formatShape(source.shape)}; expected index [n] and ` +
+        `source like x with size n along axis ${a}. Stretch it: expand(source, ${formatShape(x.shape.with(a, index.size))}).`,
     );
   }
   return scope(() => {

@@ -7,6 +7,7 @@ import { type DType, isFloat } from "../dtype.ts";
 import { DTypeError, ValueError } from "../errors.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
+import { formatSpec } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
 
@@ -182,10 +183,13 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 export function clamp(x: Tensor, bounds: { min?: number; max?: number }): Tensor {
   const min = bounds.min ?? Number.NEGATIVE_INFINITY;
   const max = bounds.max ?? Number.POSITIVE_INFINITY;
-  if (!(min <= max)) throw new ValueError(`clamp: min ${min} is above max ${max}; pass min ≤ max.`);
+  if (!(min <= max))
+    throw new ValueError(
+      `clamp: min is ${min}, max is ${max}; expected min ≤ max. Swap them: clamp(x, { min: ${max}, max: ${min} }).`,
+    );
   if (!isFloat(x.dtype))
     throw new DTypeError(
-      `clamp: dtype ${x.dtype} is not supported, expected f32 or f64. Convert with cast(x, "f32").`,
+      `clamp: x is ${formatSpec(x)}, expected f32 or f64. Use minimum(maximum(x, min), max) for integers, or cast(x, "f32").`,
     );
   return apply(clampOp, [x], { min, max });
 }

@@ -2,11 +2,12 @@
  * Movement: operations that rearrange elements. reshape, permute, slice and expand are views wherever strides allow
  * and then cost nothing; concat, stack and pad copy.
  */
+import { describe, requireList, requireTensors } from "../arguments.ts";
 import { full } from "../create.ts";
 import { ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op, unrecorded } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
+import { formatShape, formatSpec, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** y = x in another shape;  dx = dy in x's shape */
@@ -138,6 +139,8 @@ function windowOf(y: Tensor, attrs: SliceAttrs): Tensor {
  * @throws ShapeError if the sizes differ.
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  requireTensors("reshape", ["x"], [x]);
+  requireList("reshape", "shape", shape);
   const known = shape.filter((d) => d !== -1);
   const target =
     known.length < shape.length ? shape.map((d) => (d === -1 ? x.size / sizeOf(known) : d)) : shape;
@@ -147,8 +150,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     target.some((d) => !Number.isInteger(d) || d < 0)
   ) {
     throw new ShapeError(
-      `reshape: ${formatShape(x.shape)} has ${x.size} elements and can not become ${formatShape(shape)}. ` +
-        "The products must be equal; at most one dimension may be -1.",
+      `reshape: x is ${formatShape(x.shape)} with ${x.size} elements, shape is ${formatShape(shape)}; expected sizes whose ` +
+        `product is ${x.size}, at most one of them -1. Flatten it with reshape(x, [-1]), or take part of it with slice first.`,
     );
   }
   if (x.contiguous) return apply(reshapeOp, [x], { shape: target });
@@ -157,9 +160,13 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /** `x` with its axes in the given order, as a view. */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  requireList("permute", "axes", axes);
   const order = axes.map((a) => normalizeAxis("permute", a, x.rank));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
-    throw new ShapeError(`permute: axes ${formatShape(axes)} must name each of the ${x.rank} axes once.`);
+    throw new ShapeError(
+      `permute: axes are ${formatShape(axes)}, expected each of the ${x.rank} axes of x ${formatShape(x.shape)} once. ` +
+        "To swap two axes, use transpose(x, 0, 1).",
+    );
   }
   return apply(permuteOp, [x], { axes: order });
 }
@@ -175,10 +182,13 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
 
 /** `x` stretched to `shape` (NumPy's broadcast_to), as a view. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  requireTensors("expand", ["x"], [x]);
+  requireList("expand", "shape", shape);
   const shift = shape.length - x.rank;
   if (shift < 0 || x.shape.some((d, i) => d !== 1 && d !== shape[i + shift])) {
     throw new ShapeError(
-      `expand: ${formatShape(x.shape)} does not stretch to ${formatShape(shape)}; only dimensions of size 1 and new leading ones stretch.`,
+      `expand: x is ${formatShape(x.shape)}, shape is ${formatShape(shape)}; expected sizes that differ only where x has a 1 ` +
+        "or at new leading axes. Add an axis of size 1 where it should stretch: expand(unsqueeze(x, -1), shape).",
     );
   }
   return apply(expandOp, [x], { shape });
@@ -195,8 +205,10 @@ export function slice(
   steps?: readonly number[],
 ): Tensor {
   if (starts.length !== x.rank || stops.length !== x.rank || (steps && steps.length !== x.rank)) {
+    const all = `[${x.shape.map(() => 0).join(", ")}], ${formatShape(x.shape)}`;
     throw new ShapeError(
-      `slice: expected ${x.rank} starts, stops and steps for ${formatShape(x.shape)}; received ${starts.length}, ${stops.length}, ${steps?.length ?? "none"}.`,
+      `slice: x is ${formatShape(x.shape)}, expected ${x.rank} starts, stops and steps, one for each axis; received ` +
+        `${starts.length} starts, ${stops.length} stops, ${steps?.length ?? "no"} steps. All of x is slice(x, ${all}).`,
     );
   }
   const first: number[] = [];
@@ -205,7 +217,9 @@ export function slice(
   x.shape.forEach((size, d) => {
     const step = stride[d];
     if (!Number.isInteger(step) || step === 0)
-      throw new ValueError(`slice: step ${step} along axis ${d} must be a whole number other than 0.`);
+      throw new ValueError(
+        `slice: steps[${d}] is ${step}, expected a whole number other than 0. Pass 1 for every element, -1 to go backwards.`,
+      );
     const low = step > 0 ? 0 : -1;
     const high = step > 0 ? size : size - 1;
     const clip = (v: number) => Math.min(Math.max(v < 0 ? v + size : v, low), high);
@@ -221,7 +235,9 @@ export function slice(
 export function squeeze(x: Tensor, axis: number): Tensor {
   const a = normalizeAxis("squeeze", axis, x.rank);
   if (x.shape[a] !== 1)
-    throw new ShapeError(`squeeze: axis ${a} of ${formatShape(x.shape)} has size ${x.shape[a]}, expected 1.`);
+    throw new ShapeError(
+      `squeeze: x is ${formatShape(x.shape)}, expected size 1 along axis ${a}, received ${x.shape[a]}. Take one entry first: slice, or reduce it: sum(x, { axes: ${a} }).`,
+    );
   return reshape(
     x,
     x.shape.filter((_, i) => i !== a),
@@ -236,24 +252,51 @@ export function unsqueeze(x: Tensor, axis: number): Tensor {
 
 /** The tensors one after another along `axis`; other dimensions must agree. */
 export function concat(xs: readonly Tensor[], axis = 0): Tensor {
-  if (xs.length === 0) throw new ShapeError("concat: expected at least one tensor, received an empty list.");
+  requireAll("concat", xs);
   const a = normalizeAxis("concat", axis, xs[0].rank);
-  for (const x of xs) {
+  for (const [i, x] of xs.entries()) {
     if (
       x.dtype !== xs[0].dtype ||
       x.rank !== xs[0].rank ||
       x.shape.some((d, i) => i !== a && d !== xs[0].shape[i])
     ) {
       throw new ShapeError(
-        `concat: ${xs[0].dtype}${formatShape(xs[0].shape)} and ${x.dtype}${formatShape(x.shape)} differ outside axis ${a}; all other dimensions and the dtype must agree.`,
+        `concat: xs[0] is ${formatSpec(xs[0])}, xs[${i}] is ${formatSpec(x)}; expected one dtype, and equal sizes except along axis ${a}. ` +
+          (x.dtype === xs[0].dtype
+            ? `Name the axis where they differ, for example concat(xs, ${differing(xs[0].shape, x.shape)}).`
+            : `Convert it: cast(xs[${i}], "${xs[0].dtype}").`),
       );
     }
   }
   return apply(concatOp, xs, { axis: a });
 }
 
+/** Checks a list of tensors. */
+function requireAll(op: string, xs: readonly Tensor[]): void {
+  if (!Array.isArray(xs) || xs.length === 0) {
+    const received = Array.isArray(xs) ? "an empty array" : describe(xs);
+    throw new ShapeError(
+      `${op}: xs is ${received}, expected an array of at least one tensor. Put them in brackets: ${op}([a, b]).`,
+    );
+  }
+  requireTensors(
+    op,
+    xs.map((_, i) => `xs[${i}]`),
+    xs,
+  );
+}
+
+/** The first axis along which shapes differ. */
+function differing(a: Shape, b: Shape): number {
+  return Math.max(
+    0,
+    a.findIndex((d, i) => d !== b[i]),
+  );
+}
+
 /** The tensors, of one shape, along a new axis. */
 export function stack(xs: readonly Tensor[], axis = 0): Tensor {
+  requireAll("stack", xs);
   return scope(() =>
     concat(
       xs.map((x) => unsqueeze(x, axis)),
@@ -265,8 +308,10 @@ export function stack(xs: readonly Tensor[], axis = 0): Tensor {
 /** `x` with `value` around it: `pads[d] = [before, after]` for each dimension. */
 export function pad(x: Tensor, pads: readonly (readonly [number, number])[], value = 0): Tensor {
   if (pads.length !== x.rank || pads.flat().some((p) => !Number.isInteger(p) || p < 0)) {
+    const example = JSON.stringify(x.shape.map(() => [0, 1]));
     throw new ShapeError(
-      `pad: expected ${x.rank} pairs of whole numbers of at least 0, received ${JSON.stringify(pads)}.`,
+      `pad: pads is ${JSON.stringify(pads)}, expected ${x.rank} pairs of whole numbers of at least 0 for x ${formatShape(x.shape)}. ` +
+        `Name both sides of every axis: pad(x, ${example}).`,
     );
   }
   return scope(() => pads.reduce((y, pair, axis) => padAxis(y, axis, pair, value), x));

@@ -6,7 +6,7 @@ import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kerne
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { coalesce, formatShape, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
+import { coalesce, formatShape, formatSpec, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { div, mul } from "./arithmetic.ts";
 import { walk } from "./elementwise.ts";
@@ -46,7 +46,9 @@ function reduction(r: Reduction, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<R
     strided: true,
     infer: ([x], { axes }) => {
       if (x.dtype === "bool")
-        throw new DTypeError(`${r.name}: dtype bool is not supported; convert with cast(x, "i32").`);
+        throw new DTypeError(
+          `${r.name}: x is ${formatSpec(x)}, expected numbers. Convert it: cast(x, "i32").`,
+        );
       return [{ shape: kept(x.shape, axes), dtype: x.dtype }];
     },
     cpu([x], [out]) {
@@ -195,7 +197,8 @@ export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeAxes("max", options.axes, x.rank);
   if (axes.some((a) => x.shape[a] === 0)) {
     throw new ShapeError(
-      `max: ${formatShape(x.shape)} has no elements along axes ${formatShape(axes)}; a maximum needs at least one.`,
+      `max: x is ${formatShape(x.shape)}, expected at least one element along axes ${formatShape(axes)}. ` +
+        "Give it a floor: max(concat([x, full(shape, lowest)])).",
     );
   }
   return reduce(maxOp, x, options);
