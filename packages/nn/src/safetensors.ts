@@ -5,8 +5,8 @@
  * everything is checked before anything large is allocated: lengths, offsets (no overlap, no hole), shapes, names.
  * Left out: files larger than one ArrayBuffer, sharded checkpoints, the f8 dtypes.
  */
+import { narrowBf16, narrowF16, widenBf16, widenF16 } from "@pact/tensor";
 import { SafetensorsError } from "./errors.ts";
-import { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 
 /** Element types of a safetensors file that this reader knows. */
 export type SafetensorsDType =

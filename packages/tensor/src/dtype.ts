@@ -1,10 +1,12 @@
 /**
- * Element types. `f64` exists on the `cpu` device only (WGSL has no double); `bool` is stored as bytes on `cpu` and
- * as `u32` words on `webgpu`, and reads back as bytes from both.
+ * Element types. `f64` exists on the `cpu` device only (WGSL has no double), `f16` only on a `webgpu` device whose
+ * adapter has the feature `shader-f16`. `bool` is stored as bytes on `cpu` and as `u32` words on `webgpu`, and reads back
+ * as bytes from both. The host has no 16-bit floats: an `f16` tensor is made from and read back as f32 values.
  */
+import { roundToOdd } from "./half.ts";
 
 /** Names of the element types. */
-export type DType = "f32" | "f64" | "i32" | "u32" | "bool";
+export type DType = "f32" | "f64" | "f16" | "i32" | "u32" | "bool";
 
 /** Host arrays that hold elements. */
 export type TypedArray = Float32Array | Float64Array | Int32Array | Uint32Array | Uint8Array;
@@ -12,6 +14,7 @@ export type TypedArray = Float32Array | Float64Array | Int32Array | Uint32Array 
 const constructors = {
   f32: Float32Array,
   f64: Float64Array,
+  f16: Float32Array,
   i32: Int32Array,
   u32: Uint32Array,
   bool: Uint8Array,
@@ -22,9 +25,13 @@ export function allocate(dtype: DType, size: number): TypedArray {
   return new constructors[dtype](size);
 }
 
-/** A host array of `dtype` holding `values` converted element by element (`bool`: non-zero becomes 1). */
+/**
+ * A host array of `dtype` holding `values` converted element by element (`bool`: non-zero becomes 1). For `f16` these
+ * are f32 values that the device rounds once more, to the f16 number nearest to the original.
+ */
 export function convert(dtype: DType, values: ArrayLike<number>): TypedArray {
   if (dtype === "bool") return Uint8Array.from(values, (v) => (v ? 1 : 0));
+  if (dtype === "f16") return values instanceof Float32Array ? values : roundToOdd(values);
   return constructors[dtype].from(values);
 }
 
@@ -39,5 +46,10 @@ export function dtypeOf(array: TypedArray): DType {
 
 /** True for types that carry gradients. */
 export function isFloat(dtype: DType): boolean {
-  return dtype === "f32" || dtype === "f64";
+  return dtype === "f32" || dtype === "f64" || dtype === "f16";
+}
+
+/** The type in which kernels compute with elements of `dtype`: `f16` is widened to `f32`, others stay. */
+export function computeType(dtype: DType): DType {
+  return dtype === "f16" ? "f32" : dtype;
 }

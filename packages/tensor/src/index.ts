@@ -17,6 +17,7 @@ export {
 export type { DType, TypedArray } from "./dtype.ts";
 export * from "./errors.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
+export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 export { createDevice, type InitOptions, init } from "./init.ts";
 export { argmax } from "./ops/argmax.ts";
 export {

@@ -1,6 +1,7 @@
+import { narrowBf16, narrowF16, widenBf16, widenF16 } from "@pact/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { narrowBf16, narrowF16, widenBf16, widenF16 } from "../../packages/nn/src/half.ts";
+import { roundToOdd } from "../../packages/tensor/src/half.ts";
 
 const every16BitPattern = Uint16Array.from({ length: 65536 }, (_, i) => i);
 
@@ -54,5 +55,26 @@ describe.each([
   it("narrows a view that does not start at its buffer's beginning", () => {
     const values = Float32Array.of(9, 1, -2).subarray(1);
     expect([...widen(narrow(values))]).toEqual([1, -2]);
+  });
+});
+
+describe("doubles to f16", () => {
+  it("round once, not first to f32 and then to f16", () => {
+    const nearTies = fc
+      .tuple(fc.nat(0x7bfe), fc.constantFrom(-1, 0, 1), fc.nat(20), fc.boolean())
+      .map(([bits, nudge, shift, negative]) => {
+        const [a, b] = widenF16(Uint16Array.of(bits, bits + 1));
+        // Nearer to the middle than an f32 can tell from it.
+        const value = ((a + b) / 2) * (1 + nudge * 2 ** (-26 - shift));
+        return negative ? -value : value;
+      });
+    const other = fc.oneof(fc.double({ noNaN: true }), fc.constantFrom(1e-60, -1e-60, 1e300, 65519.999999));
+    fc.assert(
+      fc.property(fc.oneof(nearTies, other), (value) => {
+        expect(narrowF16(roundToOdd([value]))[0]).toBe(nearest(value, widenF16, 0x7c00));
+      }),
+      { numRuns: 500 },
+    );
+    expect(widenF16(narrowF16(roundToOdd([Number.NaN])))[0]).toBeNaN();
   });
 });
