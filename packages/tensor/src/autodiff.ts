@@ -7,7 +7,7 @@
 
 import { ones, zeros } from "./create.ts";
 import { AutodiffError } from "./errors.ts";
-import { differentiable, type Op, popRecorder, pushRecorder, type Recorder } from "./op.ts";
+import { differentiable, popRecorder, pushRecorder, type Recordable, type Recorder } from "./op.ts";
 import { add } from "./ops/arithmetic.ts";
 import { expand, reshape } from "./ops/movement.ts";
 import { sumTo } from "./ops/reduce.ts";
@@ -32,7 +32,7 @@ class Tape implements Recorder {
     this.tracked = new Set(roots);
   }
 
-  record<A>(op: Op<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void {
+  record<A>(op: Recordable<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void {
     const needs = inputs.map((t) => this.tracked.has(t));
     if (!needs.includes(true) || !outputs.some(differentiable)) return;
     for (const o of outputs) if (differentiable(o)) this.tracked.add(o);

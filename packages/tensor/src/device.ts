@@ -64,10 +64,7 @@ export class Device {
       throw new DeviceError(`This ${this.kind} device was destroyed. Call init() for a new one.`);
     }
     if (!this.backend.supports(dtype)) {
-      throw new DTypeError(
-        `dtype ${dtype} is not available on the ${this.kind} device. ` +
-          'Use dtype "f32", or createDevice({ device: "cpu" }) for f64.',
-      );
+      throw new DTypeError(missingDType(dtype, this.kind));
     }
     const size = sizeOf(shape);
     const storage = new Storage(this, dtype, size, this.backend.allocate(dtype, size, data));
@@ -155,8 +152,20 @@ export class Device {
   }
 }
 
+/** Says why a device of `kind` can not hold `dtype`, and what to use. */
+function missingDType(dtype: DType, kind: "cpu" | "webgpu"): string {
+  if (dtype !== "f16")
+    return (
+      `dtype ${dtype} is not available on the ${kind} device. ` +
+      'Use dtype "f32", or createDevice({ device: "cpu" }) for f64.'
+    );
+  const missing =
+    kind === "cpu" ? "which computes in f32 and f64" : 'whose adapter lacks the feature "shader-f16"';
+  return `dtype f16 is not available on this ${kind} device, ${missing}. Use dtype "f32".`;
+}
+
 /** The first stack line outside this package: the user's line that made a tensor. */
-function callerLine(): string {
+export function callerLine(): string {
   const lines = (new Error().stack ?? "").split("\n").slice(3);
   const outside = lines.find((l) => !/[\\/]tensor[\\/](src|dist)[\\/]/.test(l)) ?? lines.at(-1) ?? "";
   return outside.trim().replace(/^at /, "");

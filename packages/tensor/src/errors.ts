@@ -49,10 +49,17 @@ export class DeviceError extends PactError {
   }
 }
 
-/** The device ran out of memory, or a tensor exceeds one binding's limit. */
+/** The device ran out of memory, or a tensor exceeds one binding's limit. The device still works for smaller tensors. */
 export class OutOfMemoryError extends PactError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("out-of-memory", message, options);
+  }
+}
+
+/** The GPU device stopped: driver reset, machine asleep, taken away. Its tensors are gone; `init()` gives a new device. */
+export class DeviceLostError extends PactError {
   constructor(message: string) {
-    super("out-of-memory", message);
+    super("device-lost", message);
   }
 }
 
@@ -67,5 +74,12 @@ export class DisposedError extends PactError {
 export class AutodiffError extends PactError {
   constructor(message: string) {
     super("autodiff", message);
+  }
+}
+
+/** `debug.checkFinite` found the operation that made a NaN or an infinity. */
+export class NonFiniteError extends PactError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("non-finite", message, options);
   }
 }

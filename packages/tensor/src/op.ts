@@ -7,6 +7,7 @@ import type { KernelCall } from "./backends/webgpu/kernel.ts";
 import { type DType, isFloat, type TypedArray } from "./dtype.ts";
 import { argumentNames, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
+import { watched, watchers } from "./watch.ts";
 
 /** Shape and element type of an input or output. */
 export interface Spec {
@@ -54,9 +55,14 @@ export interface Op<A> {
   vjp?(context: VjpContext<A>, dys: readonly (Tensor | null)[]): Gradients;
 }
 
+/** What a recorder needs to know of an operation. */
+export type Recordable<A> = Pick<Op<A>, "name" | "vjp">;
+
 /** Whoever records operations to differentiate them. */
 export interface Recorder {
-  record<A>(op: Op<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void;
+  record<A>(op: Recordable<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void;
+  /** True if a gradient is to flow through `t`. */
+  depends(t: Tensor): boolean;
 }
 
 const recorders: Recorder[] = [];
@@ -70,14 +76,25 @@ export function popRecorder(recorder: Recorder): void {
   if (i >= 0) recorders.splice(i, 1);
 }
 
-/** Runs `f` with no gradient recording what it does. */
-export function unrecorded<R>(f: () => R): R {
+/** Runs `f` with no gradient recording what it does; `instead` is told in place of the recorders there were. */
+export function unrecorded<R>(f: () => R, instead?: (enclosing: readonly Recorder[]) => Recorder): R {
   const saved = recorders.splice(0);
+  if (instead && saved.length > 0) recorders.push(instead(saved));
   try {
     return f();
   } finally {
-    recorders.push(...saved);
+    recorders.splice(0, recorders.length, ...saved);
   }
+}
+
+/** Tells the recording gradients that `op` made `outputs` of `inputs`. */
+export function recordAll<A>(
+  op: Recordable<A>,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  attrs: A,
+): void {
+  for (const r of [...recorders]) r.record(op, inputs, outputs, attrs);
 }
 
 export function isRecording(): boolean {
@@ -118,7 +135,8 @@ export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Ten
       }
     }
   }
-  for (const r of [...recorders]) r.record(op, inputs, outputs, attrs);
+  check?.(outputs);
+  recordAll(op, inputs, outputs, attrs);
   return outputs;
 }
 

@@ -8,6 +8,7 @@ import { AutodiffError, DeviceError, ShapeError, ValueError } from "../errors.ts
 import { isRecording, type Op } from "../op.ts";
 import { formatShape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { watched, watchers } from "../watch.ts";
 
 function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[], attrs: A): void {
   if (isRecording()) {
@@ -24,7 +25,9 @@ function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[]
         `${op.name}: ${t} is a view with gaps, expected contiguous tensors. Copy it with reshape first.`,
       );
   }
+  const check = watchers.size > 0 ? watched(op.name, [...inputs, ...targets], attrs) : undefined;
   if (targets[0].size > 0) targets[0].device.backend.run(op, inputs, targets, attrs);
+  check?.(targets);
 }
 
 const assignRowsOp: Op<{ width: number }> = {
