@@ -112,6 +112,7 @@ function packed(x: Tensor): Tensor {
 /** Runs an operation and returns all its outputs. */
 export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const device = requireTensors(op.name, op.arguments ?? argumentNames(inputs.length), inputs);
+  const check = watchers.size > 0 ? watched(op.name, inputs, attrs) : undefined;
   let outputs: Tensor[];
   if (op.view) {
     op.infer(inputs, attrs);
