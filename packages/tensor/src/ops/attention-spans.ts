@@ -3,6 +3,7 @@
  * fused records are tested against and differentiated twice through.
  */
 
+import { describe, requireOptions } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import type { Device } from "../device.ts";
@@ -16,7 +17,15 @@ import { matmul } from "./matmul.ts";
 import { permute } from "./movement.ts";
 import { softmax } from "./softmax.ts";
 
-/** What each query sees, on a device. Make it with `attentionSpans`. */
+/**
+ * What each query sees, on a device. Make it with `attentionSpans`; it may serve every layer.
+ *
+ * @example
+ * ```ts
+ * const spans: AttentionSpans = attentionSpans(Int32Array.of(0, 0, 0, 1), 1);
+ * spans.queries; // → i32[1, 4]
+ * ```
+ */
 export interface AttentionSpans {
   /** [Nq, 4] i32: query i sees keys [r0, r1) ∪ [r2, r3). */
   queries: Tensor;
@@ -26,7 +35,15 @@ export interface AttentionSpans {
   keyCount: number;
 }
 
-/** Where spans live and whether a gradient will be asked for. */
+/**
+ * Where spans live and whether a gradient will be asked for.
+ *
+ * @example
+ * ```ts
+ * const options: SpanOptions = { gradients: false };
+ * attentionSpans(Int32Array.of(0, 0, 0, 1), 1, options).keys; // → i32[0, 2]
+ * ```
+ */
 export interface SpanOptions {
   /** Default: the device of the last `init()`. */
   device?: Device;
@@ -35,22 +52,61 @@ export interface SpanOptions {
 }
 
 /**
- * Spans from one row of four numbers per query: a prefix range [r0, r1) and an own range [r2, r3) of keys, either may
- * be empty. A causal document that starts at s has (0, 0, s, i + 1); a branch of a prefix tree (prefixStart,
- * prefixEnd, branchStart, i + 1).
+ * Spans from one row of four numbers per query, [Nq·4]: query i sees keys [r0, r1) ∪ [r2, r3), a prefix and its own range;
+ * either may be empty, as (0, 0). `keyCount` is Nk. A causal document that starts at s has (0, 0, s, i + 1) for token i; a
+ * branch of a prefix tree (prefixStart, prefixEnd, branchStart, i + 1).
  *
  * @throws ValueError for a range outside the keys, ranges that overlap, or a query that sees nothing.
+ * @example
+ * Causal: token i sees 0 … i.
+ * ```ts
+ * const causal = (count: number) => Int32Array.from({ length: 4 * count }, (_, n) => (n % 4 === 3 ? (n >> 2) + 1 : 0));
+ * await attentionSpans(causal(3), 3).queries.data(); // → [0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]
+ * ```
+ * @example
+ * Packed segments: documents of 2 and 1 tokens in one row of 3.
+ * ```ts
+ * const spans = attentionSpans(Int32Array.of(0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 2, 3), 3);
+ * const v = tensor([[[1]], [[3]], [[8]]]); // [N 3, H 1, D 1]
+ * await attention(zeros([3, 1, 1]), v, v, spans).data(); // → [1, 2, 8]
+ * ```
+ * @example
+ * Prefix tree: token 0 is shared, tokens 1 and 2 are branches that do not see each other.
+ * ```ts
+ * const spans = attentionSpans(Int32Array.of(0, 0, 0, 1, 0, 1, 1, 2, 0, 1, 2, 3), 3);
+ * const v = tensor([[[1]], [[3]], [[9]]]);
+ * await attention(zeros([3, 1, 1]), v, v, spans).data(); // → [1, 2, 5]
+ * ```
+ * @example
+ * Tq < Tk: one new token sees 3 cached keys; a range outside the keys is an error.
+ * ```ts
+ * const spans = attentionSpans(Int32Array.of(0, 0, 0, 3), 3);
+ * const v = tensor([[[1]], [[3]], [[8]]]);
+ * await attention(zeros([1, 1, 1]), v, v, spans).data(); // → [4]
+ * attentionSpans(Int32Array.of(0, 0, 0, 4), 3); // → throws ValueError
+ * ```
  */
 export function attentionSpans(
   ranges: Int32Array,
   keyCount: number,
   options: SpanOptions = {},
 ): AttentionSpans {
+  requireOptions("attentionSpans", options, ["device", "gradients"]);
   const { device, gradients = true } = options;
+  if (!(ranges instanceof Int32Array)) {
+    throw new ValueError(
+      `attentionSpans: ranges is ${describe(ranges)}, expected an Int32Array. Convert it: Int32Array.from(ranges).`,
+    );
+  }
+  if (!Number.isInteger(keyCount) || keyCount < 0) {
+    throw new ValueError(
+      `attentionSpans: keyCount is ${keyCount}, expected a whole number of at least 0. Pass the first size of k: k.shape[0].`,
+    );
+  }
   const queryCount = ranges.length / 4;
   if (!Number.isInteger(queryCount)) {
     throw new ValueError(
-      `attentionSpans: expected four numbers per query, received ${ranges.length} in all. Pass (r0, r1, r2, r3) for each.`,
+      `attentionSpans: ranges has ${ranges.length} numbers, expected four per query. Pass (r0, r1, r2, r3) for each: Int32Array.of(0, 0, start, i + 1).`,
     );
   }
   const seen = new Int32Array(gradients ? keyCount * 2 : 0);
@@ -62,7 +118,8 @@ export function attentionSpans(
     const inside = (!prefix || (a >= 0 && b <= keyCount)) && (!own || (c >= 0 && d <= keyCount));
     if (!inside || !(prefix || own) || (prefix && own && a < d && c < b)) {
       throw new ValueError(
-        `attentionSpans: query ${i} has ranges [${a}, ${b}) and [${c}, ${d}) over ${keyCount} keys; they must lie inside, not overlap, and hold at least one key.`,
+        `attentionSpans: ranges of query ${i} are [${a}, ${b}) and [${c}, ${d}), expected ranges inside 0 … ${keyCount} keys that do not ` +
+          `overlap and hold at least one key. For causal attention: Int32Array.of(0, 0, 0, ${i + 1}).`,
       );
     }
     if (!gradients) continue;

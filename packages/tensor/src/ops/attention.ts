@@ -4,12 +4,13 @@
  * tree of PACT (a shared prompt and trace, then branches; arXiv 2606.16215) and decoding from a flat cache, and it
  * leaves out exactly the keys that are masked, so no work is spent on them.
  */
+import { describe, requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
-import { AutodiffError, DTypeError, ShapeError } from "../errors.ts";
+import { AutodiffError, DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { formatShape, formatSpec } from "../shape.ts";
+import { Tensor } from "../tensor.ts";
 import { mul } from "./arithmetic.ts";
 import { attentionBackwardOp } from "./attention-backward.ts";
 import { type AttentionSpans, dimensions, visit } from "./attention-spans.ts";
@@ -28,11 +29,14 @@ import { requireFloat } from "./softmax.ts";
 /** y_i = Σⱼ softmaxⱼ(q_i·k_j/√D)·v_j over the visible j, and ln Σ e^score per query and head;  backward: attentionBackwardOp */
 export const attentionOp: Op<null> = {
   name: "attention",
+  arguments: ["q", "k", "v", "spans.queries", "spans.keys"],
   infer([q, k, v, queries]) {
-    requireFloat("attention", q);
+    requireFloat("attention", q, "q");
+    const received = `q is ${formatSpec(q)}, k is ${formatSpec(k)}, v is ${formatSpec(v)}`;
     if (k.dtype !== q.dtype || v.dtype !== q.dtype) {
+      const odd = k.dtype !== q.dtype ? "k" : "v";
       throw new DTypeError(
-        `attention: q, k and v have dtypes ${q.dtype}, ${k.dtype} and ${v.dtype}, expected one. Convert with cast(k, "${q.dtype}").`,
+        `attention: dtypes differ: ${received}; expected one. Convert it: cast(${odd}, "${q.dtype}").`,
       );
     }
     const { heads, size, kvHeads, group } = dimensions(q, k);
@@ -42,9 +46,13 @@ export const attentionOp: Op<null> = {
       formatShape(k.shape) === formatShape(v.shape) &&
       k.shape[2] === size;
     if (!fits || !Number.isInteger(group) || queries.shape[0] !== q.shape[0]) {
+      const fix =
+        queries.shape[0] !== q.shape[0] && q.shape.length === 3
+          ? `Pass one row of ranges per query: attentionSpans(ranges of length ${4 * q.shape[0]}, ${k.shape[0]}).`
+          : "Fold batch and time into N: reshape(q, [-1, heads, size]).";
       throw new ShapeError(
-        `attention: expected q [Nq, H, D], k and v [Nk, Hkv, D] with H a multiple of Hkv and spans for Nq and Nk; received ` +
-          `q ${formatShape(q.shape)}, k ${formatShape(k.shape)}, v ${formatShape(v.shape)}, spans for ${queries.shape[0]} queries (H ${heads}, Hkv ${kvHeads}).`,
+        `attention: ${received}, spans has ${queries.shape[0]} queries; expected q [Nq, H, D], k and v [Nk, Hkv, D] with H ` +
+          `a multiple of Hkv, and Nq queries (H is ${heads}, Hkv is ${kvHeads}). ${fix}`,
       );
     }
     return [
@@ -133,7 +141,8 @@ ${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`,
     if (!dy) return [null, null, null, null, null];
     if (keys.shape[0] !== k.shape[0]) {
       throw new AutodiffError(
-        "attention: these spans were made without gradients. Call attentionSpans(ranges, keyCount, { gradients: true }).",
+        "attention: spans was made with { gradients: false }, expected the table that the backward pass reads. " +
+          "Make it so: attentionSpans(ranges, keyCount, { gradients: true }).",
       );
     }
     const delta = sum(mul(dy, y), { axes: -1 });
@@ -151,21 +160,44 @@ function aligned(x: Tensor): Tensor {
 }
 
 /**
- * Scaled dot-product attention: q [Nq, H, D], k and v [Nk, Hkv, D] → [Nq, H, D], scale 1/√D. Query head h reads
- * key/value head ⌊h·Hkv/H⌋ (grouped-query attention, arXiv 2305.13245). `spans` says what each query sees.
+ * Scaled dot-product attention: y_i = Σⱼ softmaxⱼ(q_i·k_j/√D)·v_j over the keys j that query i sees. q [Nq, H, D], k and v
+ * [Nk, Hkv, D] → [Nq, H, D] for N packed tokens, H heads, D the head size. `spans` (from `attentionSpans`) says what each
+ * query sees: causal rows, packed documents, prefix trees, fewer queries than keys. Query head h reads key/value head
+ * ⌊h·Hkv/H⌋ (grouped-query attention, arXiv 2305.13245). Memory grows with N, not N² (arXiv 2205.14135).
  *
+ * NOTE: PyTorch's `scaled_dot_product_attention` takes [B, H, T, D]; here B and T are one packed axis and heads come
+ * second: `reshape(permute(q, [0, 2, 1, 3]), [-1, heads, size])`.
+ *
+ * @throws ShapeError for other shapes, an H that Hkv does not divide, or spans made for other counts; DTypeError for two
+ * dtypes; AutodiffError when a gradient needs spans made with `gradients: false`.
  * @example
+ * Causal, one document: the first token sees itself alone.
  * ```ts
- * // Two causal documents of lengths 2 and 1 in one row of 3 tokens.
- * const spans = attentionSpans(Int32Array.of(0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 2, 3), 3);
- * attention(q, k, v, spans);
+ * const [q, v] = [zeros([2, 1, 1]), tensor([[[1]], [[3]]])]; // [N 2, H 1, D 1]
+ * const causal = attentionSpans(Int32Array.of(0, 0, 0, 1, 0, 0, 0, 2), 2);
+ * await attention(q, q, v, causal).data(); // → [1, 2]
+ * ```
+ * @example
+ * Grouped queries: four query heads share two key/value heads.
+ * ```ts
+ * const spans = attentionSpans(Int32Array.of(0, 0, 0, 1), 1);
+ * const v = tensor([[[1], [2]]]); // [Nk 1, Hkv 2, D 1]
+ * await attention(zeros([1, 4, 1]), v, v, spans).data(); // → [1, 1, 2, 2]
+ * attention(zeros([1, 3, 1]), v, v, spans); // → throws ShapeError
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans): Tensor {
+  if (spans === undefined || !(spans.queries instanceof Tensor)) {
+    throw new ValueError(
+      `attention: spans is ${describe(spans)}, expected AttentionSpans. Make them: attentionSpans(ranges, keyCount).`,
+    );
+  }
   const { queries, keys, keyCount } = spans;
+  requireTensors("attention", attentionOp.arguments ?? [], [q, k, v, queries, keys]);
   if (keyCount !== k.shape[0]) {
     throw new ShapeError(
-      `attention: the spans are for ${keyCount} keys, k has shape ${formatShape(k.shape)}. Call attentionSpans(ranges, ${k.shape[0]}).`,
+      `attention: spans are over ${keyCount} keys, k is ${formatShape(k.shape)}; expected Nk = ${keyCount} keys [Nk, Hkv, D]. ` +
+        `Make them for k: attentionSpans(ranges, ${k.shape[0]}).`,
     );
   }
   return scope(() => applyAll(attentionOp, [aligned(q), aligned(k), aligned(v), queries, keys], null)[0]);

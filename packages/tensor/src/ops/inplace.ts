@@ -2,27 +2,29 @@
  * The few operations that change a tensor instead of making one: the AdamW update of a parameter arena and writing
  * rows into a cache. No gradient flows through them, and no gradient may be recording that needs the old values.
  */
+import { describe, requireTensors } from "../arguments.ts";
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
-import { AutodiffError, DeviceError, ShapeError, ValueError } from "../errors.ts";
+import { AutodiffError, ShapeError, ValueError } from "../errors.ts";
 import { isRecording, type Op } from "../op.ts";
-import { formatShape, sameShape, sizeOf } from "../shape.ts";
+import { formatShape, formatSpec, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { watched, watchers } from "../watch.ts";
 
 function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[], attrs: A): void {
   if (isRecording()) {
     throw new AutodiffError(
-      `${op.name} changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.`,
+      `${op.name}: a gradient is being recorded, expected none: it changes tensors in place, and the backward pass needs the ` +
+        `old values. Call it on the result: const { value, grads } = valueAndGrad(f)(params).`,
     );
   }
-  for (const t of [...inputs, ...targets]) {
-    t.assertAlive(op.name);
-    if (t.device !== targets[0].device)
-      throw new DeviceError(`${op.name}: ${t} is on another device than ${targets[0]}. Make both on one.`);
+  const names = op.arguments ?? [];
+  const all = [...targets, ...inputs];
+  requireTensors(op.name, names, all);
+  for (const [i, t] of all.entries()) {
     if (!t.contiguous)
       throw new ShapeError(
-        `${op.name}: ${t} is a view with gaps, expected contiguous tensors. Copy it with reshape first.`,
+        `${op.name}: ${names[i]} is ${describe(t)}, a view with gaps, expected contiguous elements. Copy it: reshape(${names[i]}, ${names[i]}.shape).`,
       );
   }
   const check = watchers.size > 0 ? watched(op.name, [...inputs, ...targets], attrs) : undefined;
@@ -32,6 +34,7 @@ function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[]
 
 const assignRowsOp: Op<{ width: number }> = {
   name: "assignRows",
+  arguments: ["target", "values", "rows"],
   infer: () => [],
   cpu([values, rows], [target], { width }) {
     for (let i = 0; i < rows.shape[0]; i++) {
@@ -61,24 +64,50 @@ const assignRowsOp: Op<{ width: number }> = {
 };
 
 /**
- * target[rows[i]] = values[i], in place; rows must differ. For key/value caches.
+ * target[rows[i]] = values[i], in place: target [R, …], rows [n] on the host, values [n, …]. Rows must differ. For key/value
+ * caches; no gradient flows through it.
  *
- * @throws ValueError for a row outside the target or named twice.
+ * @throws ValueError for a row outside the target or named twice; ShapeError for values of another shape or dtype, or a
+ * view with gaps; AutodiffError while a gradient is recorded; DeviceError for two devices.
+ * @example
+ * ```ts
+ * const cache = zeros([3, 2]); // [R 3, C 2]
+ * assignRows(cache, Int32Array.of(2, 0), tensor([[1, 2], [3, 4]]));
+ * await cache.data(); // → [3, 4, 0, 0, 1, 2]
+ * assignRows(cache, Int32Array.of(3), zeros([1, 2])); // → throws ValueError
+ * ```
  */
 export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): void {
+  requireTensors("assignRows", ["target", "values"], [target, values]);
+  if (!(rows instanceof Int32Array)) {
+    throw new ValueError(
+      `assignRows: rows is ${describe(rows)}, expected an Int32Array. Convert it: Int32Array.from(rows).`,
+    );
+  }
+  if (target.rank === 0) {
+    throw new ShapeError(
+      "assignRows: target is a scalar (shape []), expected rows [R, …]. Give it one: reshape(target, [1]).",
+    );
+  }
   const height = target.shape[0];
   const seen = new Set<number>();
   for (const r of rows) {
     if (r < 0 || r >= height || seen.has(r)) {
       throw new ValueError(
-        `assignRows: row ${r} is ${seen.has(r) ? "named twice" : `outside 0 … ${height - 1}`}; name each row of the target at most once.`,
+        seen.has(r)
+          ? `assignRows: rows name ${r} twice, expected each row at most once. Leave out all but the last: [...new Set(rows)].`
+          : `assignRows: rows name ${r}, expected 0 … ${height - 1} for target ${formatShape(target.shape)}. Make the target taller: zeros([${r + 1}, …]).`,
       );
     }
     seen.add(r);
   }
   if (values.dtype !== target.dtype || !sameShape(values.shape, [rows.length, ...target.shape.slice(1)])) {
+    const expected = [rows.length, ...target.shape.slice(1)];
     throw new ShapeError(
-      `assignRows: values are ${values.dtype}${formatShape(values.shape)}, expected ${target.dtype}${formatShape([rows.length, ...target.shape.slice(1)])}.`,
+      `assignRows: values is ${formatSpec(values)}, expected ${target.dtype}${formatShape(expected)} for ${rows.length} rows of target ${formatSpec(target)}. ` +
+        (values.dtype === target.dtype
+          ? `Bring it there: reshape(values, ${formatShape(expected)}).`
+          : `Convert it: cast(values, "${target.dtype}").`),
     );
   }
   if (rows.length === 0) return;
@@ -86,7 +115,15 @@ export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): vo
   run(assignRowsOp, [values, index], [target], { width: sizeOf(target.shape.slice(1)) });
 }
 
-/** Settings of one AdamW step. */
+/**
+ * Settings of one AdamW step.
+ *
+ * @example
+ * ```ts
+ * const settings: AdamWSettings = { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step: 1 };
+ * settings.step; // → 1
+ * ```
+ */
 export interface AdamWSettings {
   /** Learning rate. */
   lr: number;
@@ -104,6 +141,7 @@ export interface AdamWSettings {
 
 const adamWOp: Op<AdamWSettings> = {
   name: "adamWStep",
+  arguments: ["params", "m", "v", "grads", "decayMask", "clipScale"],
   infer: () => [],
   cpu([grads, mask, scale], [params, m, v], { lr, beta1, beta2, eps, weightDecay, step }) {
     const c = scale.data[scale.offset];
@@ -160,7 +198,16 @@ params[p.offsetP + i] = decayed - p.rate * m1 / (sqrt(v1) * p.root2 + p.eps);`,
   },
 };
 
-/** The flat tensors [P] of one AdamW step. */
+/**
+ * The flat tensors [P] of one AdamW step, all parameters after another in one arena.
+ *
+ * @example
+ * ```ts
+ * const flat = () => zeros([3]);
+ * const state: AdamWState = { params: flat(), grads: flat(), m: flat(), v: flat(), decayMask: flat(), clipScale: ones([]) };
+ * state.params; // → f32[3]
+ * ```
+ */
 export interface AdamWState {
   params: Tensor;
   grads: Tensor;
@@ -175,22 +222,47 @@ export interface AdamWState {
 }
 
 /**
- * One AdamW step in place (arXiv 1711.05101, algorithm 2), one kernel over all parameters:
- * g = scale·grad; m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)g²; p = p(1 − lr·λ·mask) − lr·m̂/(√v̂ + ε).
+ * One AdamW step in place (arXiv 1711.05101, algorithm 2; as PyTorch's `AdamW`), one kernel over all parameters:
+ * g = clipScale·grad; m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)g²; p = p(1 − lr·λ·decayMask) − lr·m̂/(√v̂ + ε) with
+ * m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), t the step. Changes params, m and v.
+ *
+ * @throws ShapeError for tensors that are not [P] like params, or views with gaps; ValueError for a step below 1 or a
+ * setting that is no number; AutodiffError while a gradient is recorded; DeviceError for two devices.
+ * @example
+ * ```ts
+ * const [params, m, v] = [tensor([1, 2]), zeros([2]), zeros([2])];
+ * const state = { params, grads: tensor([0.5, -3]), m, v, decayMask: zeros([2]), clipScale: ones([]) };
+ * adamWStep(state, { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, step: 1 });
+ * await params.data(); // → [0.9, 2.1]
+ * ```
  */
 export function adamWStep(state: AdamWState, settings: AdamWSettings): void {
   const { params, grads, m, v, decayMask, clipScale } = state;
+  requireTensors("adamWStep", adamWOp.arguments ?? [], [params, m, v, grads, decayMask, clipScale]);
   for (const [name, t] of Object.entries({ grads, m, v, decayMask })) {
     if (!sameShape(t.shape, params.shape) || t.rank !== 1 || t.dtype !== params.dtype) {
       throw new ShapeError(
-        `adamWStep: ${name} is ${t}, expected ${params.dtype}${formatShape(params.shape)}, one flat arena like params.`,
+        `adamWStep: ${name} is ${formatSpec(t)}, expected ${formatSpec(params)}, one flat arena [P] like params. ` +
+          `Flatten it: reshape(${name}, [-1]).`,
       );
     }
   }
   if (clipScale.size !== 1 || clipScale.dtype !== params.dtype) {
-    throw new ShapeError(`adamWStep: clipScale is ${clipScale}, expected one ${params.dtype} number.`);
+    throw new ShapeError(
+      `adamWStep: clipScale is ${formatSpec(clipScale)}, expected one ${params.dtype} number. Without clipping: ones([]).`,
+    );
   }
-  if (!(settings.step >= 1))
-    throw new ValueError(`adamWStep: step ${settings.step} must be at least 1; count the step being taken.`);
+  for (const name of ["lr", "beta1", "beta2", "eps", "weightDecay"] as const) {
+    if (!Number.isFinite(settings[name])) {
+      throw new ValueError(
+        `adamWStep: ${name} is ${settings[name]}, expected a finite number. Pass all settings: { lr, beta1, beta2, eps, weightDecay, step }.`,
+      );
+    }
+  }
+  if (!(settings.step >= 1)) {
+    throw new ValueError(
+      `adamWStep: step is ${settings.step}, expected a whole number of at least 1. Count the step being taken: { step: taken + 1 }.`,
+    );
+  }
   run(adamWOp, [grads, decayMask, clipScale], [params, m, v], settings);
 }

@@ -2,12 +2,13 @@
  * Log-probability of chosen ids under logits, fused: neither the softmax nor the log-softmax of [.., V] is stored
  * forward, and the backward pass writes the logits' gradient in one kernel.
  */
+import { requireOptions } from "../arguments.ts";
 import { vjp } from "../autodiff.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, sameShape } from "../shape.ts";
+import { formatShape, formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { mul, neg } from "./arithmetic.ts";
 import { gather } from "./indexing.ts";
@@ -30,21 +31,23 @@ export function composedLogProb(logits: Tensor, ids: Tensor, temperature: number
 
 /** y = x_id/T − ln Σ e^(x/T), and that logarithm;  dx = dy/T·(onehot(id) − e^(x/T − ln Σ)) */
 export const logProbOp: Op<LogProbAttrs> = {
-  name: "logProb",
+  name: "logProbGather",
+  arguments: ["logits", "ids"],
   infer([x, ids]) {
-    requireFloat("logProbGather", x);
+    requireFloat("logProbGather", x, "logits");
     if (ids.dtype !== "i32")
       throw new DTypeError(
-        `logProbGather: ids have dtype ${ids.dtype}, expected i32. Convert with cast(ids, "i32").`,
+        `logProbGather: ids is ${formatSpec(ids)}, expected i32. Convert it: cast(ids, "i32").`,
       );
     if (!sameShape(ids.shape, x.shape.slice(0, -1))) {
       throw new ShapeError(
-        `logProbGather: ids have shape ${formatShape(ids.shape)}, expected ${formatShape(x.shape.slice(0, -1))}, the logits' shape without V.`,
+        `logProbGather: logits is ${formatShape(x.shape)}, ids is ${formatShape(ids.shape)}; expected ids ${formatShape(x.shape.slice(0, -1))}, logits without ` +
+          `the vocabulary axis. Bring it there: reshape(ids, ${formatShape(x.shape.slice(0, -1))}).`,
       );
     }
     if (x.shape[x.shape.length - 1] === 0)
       throw new ShapeError(
-        `logProbGather: logits ${formatShape(x.shape)} have no vocabulary to choose from.`,
+        `logProbGather: logits is ${formatShape(x.shape)}, expected a last axis [..., V] with at least one entry. Make them with a model whose V > 0: linear(x, weight).`,
       );
     return [
       { shape: ids.shape, dtype: x.dtype },
@@ -60,7 +63,14 @@ export const logProbOp: Op<LogProbAttrs> = {
       let total = 0;
       for (let j = 0; j < n; j++) total += Math.exp(x.data[from + j] / temperature - top);
       lse.data[r] = top + Math.log(total);
-      y.data[r] = x.data[from + ids.data[ids.offset + r]] / temperature - top - Math.log(total);
+      const id = ids.data[ids.offset + r];
+      if (id < 0 || id >= n) {
+        throw new ValueError(
+          `logProbGather: ids holds ${id} at position ${r}, expected 0 … ${n - 1} for logits ${formatShape(x.shape)}. ` +
+            "Mask what does not count: where(mask, ids, 0).",
+        );
+      }
+      y.data[r] = x.data[from + id] / temperature - top - Math.log(total);
     }
   },
   webgpu([x, ids], [y, lse], { temperature }) {
@@ -148,21 +158,41 @@ dx[i] = dy[p.offsetD + row] * p.scale * (select(0.0, 1.0, u32(ids[p.offsetI + ro
 };
 
 /**
- * log softmax(logits/temperature) at `ids`: logits [..., V], ids [...] i32 → [...]. `temperature` defaults to 1.
+ * ln softmax(logits/temperature)[id], in nats: logits [..., V], ids [...] i32 → [...], V the vocabulary. `temperature` is 1
+ * by default. Nothing of the logits' size is stored forward.
  *
- * NOTE: an id outside [0, V) is not checked on the GPU; build ids from a tokenizer of the same vocabulary.
+ * NOTE: an id outside [0, V) is an error on the cpu device and not checked on webgpu; build ids from a tokenizer of the
+ * same vocabulary.
+ *
+ * @throws ShapeError for ids of another shape; DTypeError for ids that are not i32; ValueError for a temperature that is
+ * not above 0, or an id outside [0, V) on cpu.
+ * @example
+ * ```ts
+ * const logits = tensor([[0, Math.log(3)]]); // [1, V 2]
+ * await logProbGather(logits, tensor(Int32Array.of(1))).data(); // → [-0.2876821]
+ * logProbGather(logits, tensor(Int32Array.of(2))); // → throws ValueError
+ * ```
  */
-export function logProbGather(
-  logits: Tensor,
-  ids: Tensor,
-  options: LogProbAttrs = { temperature: 1 },
-): Tensor {
-  if (!(options.temperature > 0))
-    throw new ValueError(`logProbGather: temperature ${options.temperature} must be above 0.`);
-  return scope(() => applyAll(logProbOp, [logits, ids], options)[0]);
+export function logProbGather(logits: Tensor, ids: Tensor, options: { temperature?: number } = {}): Tensor {
+  requireOptions("logProbGather", options, ["temperature"]);
+  const temperature = options.temperature ?? 1;
+  if (!(temperature > 0 && temperature < Number.POSITIVE_INFINITY)) {
+    throw new ValueError(
+      `logProbGather: temperature is ${temperature}, expected a finite number above 0. Pass { temperature: 1 }.`,
+    );
+  }
+  return scope(() => applyAll(logProbOp, [logits, ids], { temperature })[0]);
 }
 
-/** Entropy −Σ p ln p of softmax(logits) over the last axis: [..., V] → [...], in nats. */
+/**
+ * Entropy −Σⱼ pⱼ ln pⱼ with p = softmax(logits) over the last axis, in nats: [..., V] → [...]. Between 0 and ln V.
+ *
+ * @throws DTypeError for integers and bools; AxisError for a scalar.
+ * @example
+ * ```ts
+ * await entropy(tensor([[0, 0], [0, 50]])).data(); // → [0.6931472, 0]
+ * ```
+ */
 export function entropy(logits: Tensor): Tensor {
   return scope(() => {
     const logs = logSoftmax(logits);

@@ -3,18 +3,20 @@
  * computes a tile in registers; where both operands allow it (their contiguous dimension a multiple of 4), loads
  * are vec4. No shared memory: its barriers are slow on software adapters.
  */
+import { requireOptions, requireTensors } from "../arguments.ts";
 import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { broadcastShapes, broadcastStrides, formatShape, type Shape, sizeOf } from "../shape.ts";
+import { broadcastShapes, broadcastStrides, formatShape, formatSpec, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
 import { reduceCall, sumKernel } from "./reduce.ts";
 
 const leading = (shape: Shape) => shape.slice(0, -2);
+const batchNames = ["the batch of a", "the batch of b"];
 
 /**
  * y[…, m, n] = Σₖ a[…, m, k]·b[…, k, n], leading dimensions broadcast;  da = dy·bᵀ, db = aᵀ·dy, summed over broadcast
@@ -26,19 +28,26 @@ export const matmulOp: Op<null> = {
   infer([a, b]) {
     if (a.dtype !== b.dtype || !isFloat(a.dtype)) {
       throw new DTypeError(
-        `matmul: operands have dtypes ${a.dtype} and ${b.dtype}, expected two f32 or two f64. Convert with cast(x, "f32").`,
+        `matmul: a is ${formatSpec(a)}, b is ${formatSpec(b)}; expected two f32 or two f64. Convert: cast(${isFloat(a.dtype) ? "b" : "a"}, "${isFloat(a.dtype) ? a.dtype : isFloat(b.dtype) ? b.dtype : "f32"}").`,
       );
     }
     const [m, k] = a.shape.slice(-2);
     const [k2, n] = b.shape.slice(-2);
     if (k !== k2) {
       throw new ShapeError(
-        `matmul: inner dimensions differ: ${formatShape(a.shape)} has ${k} columns, ${formatShape(b.shape)} has ${k2} rows. ` +
-          "Pass transposeA or transposeB, or reshape one of them.",
+        `matmul: inner dimensions differ: a is ${formatSpec(a)}, b is ${formatSpec(b)}; expected a's last (${k}) = b's second last (${k2}). ` +
+          (k === n
+            ? "Transpose one: matmul(a, b, { transposeB: true })."
+            : m === k2
+              ? "Transpose one: matmul(a, b, { transposeA: true })."
+              : `Reshape one, for example matmul(a, reshape(b, [${k}, -1])).`),
       );
     }
     return [
-      { shape: [...broadcastShapes("matmul", [leading(a.shape), leading(b.shape)]), m, n], dtype: a.dtype },
+      {
+        shape: [...broadcastShapes("matmul", [leading(a.shape), leading(b.shape)], batchNames), m, n],
+        dtype: a.dtype,
+      },
     ];
   },
   cpu([a, b], [out]) {
@@ -279,26 +288,40 @@ function vectorLoop(la: Layout, lb: Layout, rows: readonly number[], columns: re
 }`;
 }
 
-/** Whether to read an operand transposed. */
+/**
+ * Whether to read an operand transposed, at no cost; a vector stays as it is.
+ *
+ * @example
+ * ```ts
+ * const options: MatmulOptions = { transposeB: true };
+ * matmul(zeros([2, 3]), zeros([4, 3]), options); // → f32[2, 4]
+ * ```
+ */
 export interface MatmulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
 }
 
 /**
- * Matrix product a·b over the last two dimensions; leading dimensions broadcast. A vector counts as one row (left) or
- * one column (right), and that dimension is dropped from the result, as in NumPy.
+ * Matrix product y[…, m, n] = Σₖ a[…, m, k]·b[…, k, n]; leading axes broadcast. A vector counts as one row (a) or one
+ * column (b), and that axis is dropped from the result, as in NumPy and PyTorch.
  *
- * @throws ShapeError if the inner dimensions differ.
+ * @throws ShapeError if the inner sizes differ, the batches do not broadcast, or an operand is a scalar; DTypeError for
+ * integers, bools or two dtypes.
  * @example
  * ```ts
- * matmul(tensor([[1, 2]]), tensor([[3], [4]])); // [[11]]
+ * await matmul(tensor([[1, 2]]), tensor([[3], [4]])).data(); // → [11]
+ * matmul(zeros([5, 2, 3]), zeros([3, 4])); // → f32[5, 2, 4]
+ * matmul(zeros([2, 3]), zeros([3])); // → f32[2]
+ * matmul(zeros([2, 3]), zeros([2, 3])); // → throws ShapeError
  * ```
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  requireTensors("matmul", ["a", "b"], [a, b]);
+  requireOptions("matmul", options, ["transposeA", "transposeB"]);
   if (a.rank === 0 || b.rank === 0) {
     throw new ShapeError(
-      `matmul: expected vectors or matrices, received ${formatShape(a.shape)} and ${formatShape(b.shape)}. Use mul for scalars.`,
+      `matmul: a is ${formatSpec(a)}, b is ${formatSpec(b)}; expected at least one axis each. Multiply by a scalar with mul(a, b).`,
     );
   }
   return scope(() => product(a, b, options));
@@ -323,7 +346,7 @@ function product(a: Tensor, b: Tensor, options: MatmulOptions): Tensor {
 function batched(a: Tensor, b: Tensor): Tensor {
   if (a.rank <= 3 && b.rank <= 3) return apply(matmulOp, [a, b], null);
   // Uneven broadcasting over several leading dimensions is made explicit, then copied to walk evenly.
-  const batch = broadcastShapes("matmul", [leading(a.shape), leading(b.shape)]);
+  const batch = broadcastShapes("matmul", [leading(a.shape), leading(b.shape)], batchNames);
   return apply(matmulOp, [evenly(a, batch), evenly(b, batch)], null);
 }
 
@@ -332,8 +355,29 @@ function evenly(x: Tensor, batch: Shape): Tensor {
   return batchStride(wide, batch) === null ? reshape(wide, wide.shape) : wide;
 }
 
-/** y = x·wᵀ + b with w [out, in] and b [out], the layout of PyTorch's Linear. */
+/**
+ * y = x·weightᵀ + bias: x [..., in], weight [out, in], bias [out] → [..., out], the layout of PyTorch's `Linear`.
+ *
+ * @throws ShapeError if `in` or `out` differ; DTypeError for integers, bools or two dtypes.
+ * @example
+ * ```ts
+ * await linear(tensor([[1, 2]]), tensor([[3, 4], [5, 6]]), tensor([0, 1])).data(); // → [11, 18]
+ * linear(zeros([2, 3]), zeros([3, 4])); // → throws ShapeError
+ * ```
+ */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  requireTensors("linear", ["x", "weight", "bias"], bias === undefined ? [x, weight] : [x, weight, bias]);
+  if (x.rank === 0 || weight.rank !== 2 || x.shape[x.rank - 1] !== weight.shape[1]) {
+    throw new ShapeError(
+      `linear: x is ${formatSpec(x)}, weight is ${formatSpec(weight)}; expected x [..., in] and weight [out, in]. ` +
+        "Transpose a weight [in, out]: linear(x, transpose(weight)).",
+    );
+  }
+  if (bias && (bias.rank !== 1 || bias.shape[0] !== weight.shape[0])) {
+    throw new ShapeError(
+      `linear: bias is ${formatSpec(bias)}, weight is ${formatSpec(weight)}; expected bias [${weight.shape[0]}]. Make one: zeros([${weight.shape[0]}]).`,
+    );
+  }
   return scope(() => {
     const y = matmul(x, weight, { transposeB: true });
     return bias ? add(y, bias) : y;

@@ -2,12 +2,13 @@
  * Layer normalisation and root-mean-square normalisation over the last axis (arXiv 1607.06450, arXiv 1910.07467), fused:
  * one kernel forward, one backward. Second derivatives go through the composed definitions below.
  */
+import { requireOptions, requireTensors } from "../arguments.ts";
 import { vjp } from "../autodiff.ts";
 import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
+import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, sameShape } from "../shape.ts";
+import { formatShape, formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, div, mul, square, sub } from "./arithmetic.ts";
 import { rsqrt } from "./math.ts";
@@ -19,6 +20,8 @@ interface NormAttrs {
   /** Subtract the mean (layer norm) or not (RMS norm). */
   centred: boolean;
 }
+
+const names = ["x", "weight", "bias"];
 
 const lastMean = (x: Tensor) => div(sum(x, { axes: -1, keepDims: true }), x.shape[x.rank - 1]);
 
@@ -64,14 +67,18 @@ export const normOp: Op<NormAttrs> = {
     requireFloat(name, x);
     if (w.dtype !== x.dtype) {
       throw new DTypeError(
-        `${name}: x has dtype ${x.dtype} and the weight ${w.dtype}, expected one. Convert with cast(weight, "${x.dtype}").`,
+        `${name}: x is ${formatSpec(x)}, weight is ${formatSpec(w)}; expected one dtype. Convert it: cast(weight, "${x.dtype}").`,
       );
     }
     if (x.shape.length === 0)
-      throw new ShapeError(`${name}: x is a scalar, expected a last dimension to normalise over.`);
-    if (!sameShape(w.shape, x.shape.slice(-1))) {
       throw new ShapeError(
-        `${name}: weight has shape ${formatShape(w.shape)}, expected [${x.shape[x.shape.length - 1]}], the last dimension of x ${formatShape(x.shape)}.`,
+        `${name}: x is a scalar (shape []), expected a last axis to normalise over. Give it one: reshape(x, [1]).`,
+      );
+    const width = x.shape.slice(-1);
+    if (!sameShape(w.shape, width)) {
+      throw new ShapeError(
+        `${name}: weight is ${formatShape(w.shape)}, expected ${formatShape(width)} for x ${formatShape(x.shape)}: one factor per entry ` +
+          `of its last axis. Make one: ones(${formatShape(width)}).`,
       );
     }
     return [{ shape: x.shape, dtype: x.dtype }];
@@ -201,21 +208,69 @@ function normCall(
   };
 }
 
-/** Settings of the norms. */
+/**
+ * Settings of the norms.
+ *
+ * @example
+ * ```ts
+ * const options: NormOptions = { eps: 0 };
+ * await rmsNorm(tensor([3, 4]), ones([2]), options).data(); // → [0.8485281, 1.1313708]
+ * ```
+ */
 export interface NormOptions {
   /** Added to the variance or mean square under the root; default 1e-5 (layerNorm), 1e-6 (rmsNorm). */
   eps?: number;
 }
 
-/** (x − mean)/√(var + eps)·weight + bias over the last axis, var the population variance (arXiv 1607.06450 eq. 3). */
+function epsOf(name: string, options: NormOptions, standard: number): number {
+  requireOptions(name, options, ["eps"]);
+  const eps = options.eps ?? standard;
+  if (!(eps >= 0 && eps < Number.POSITIVE_INFINITY))
+    throw new ValueError(
+      `${name}: eps is ${eps}, expected a finite number of at least 0. Pass { eps: ${standard} }.`,
+    );
+  return eps;
+}
+
+/**
+ * y = (x − mean)/√(var + eps)·weight + bias over the last axis: x [..., C], weight and bias [C] → [..., C]. var is the
+ * population variance (divided by C), `eps` 1e-5 by default, as PyTorch's `layer_norm` (arXiv 1607.06450 eq. 3). Pass
+ * `undefined` for no bias.
+ *
+ * @throws ShapeError if weight or bias are not [C]; DTypeError for two dtypes; ValueError for an eps below 0.
+ * @example
+ * ```ts
+ * await layerNorm(tensor([[1, 3]]), ones([2]), zeros([2]), { eps: 0 }).data(); // → [-1, 1]
+ * layerNorm(zeros([2, 3]), ones([2])); // → throws ShapeError
+ * ```
+ */
 export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: NormOptions = {}): Tensor {
+  const eps = epsOf("layerNorm", options, 1e-5);
+  requireTensors("layerNorm", names, bias === undefined ? [x, weight] : [x, weight, bias]);
+  if (bias && !sameShape(bias.shape, x.shape.slice(-1))) {
+    throw new ShapeError(
+      `layerNorm: bias is ${formatShape(bias.shape)}, expected ${formatShape(x.shape.slice(-1))} for x ${formatShape(x.shape)}. ` +
+        `Make one: zeros(${formatShape(x.shape.slice(-1))}).`,
+    );
+  }
   return scope(() => {
-    const y = apply(normOp, [x, weight], { eps: options.eps ?? 1e-5, centred: true });
+    const y = apply(normOp, [x, weight], { eps, centred: true });
     return bias ? add(y, bias) : y;
   });
 }
 
-/** x/√(mean x² + eps)·weight over the last axis (arXiv 1910.07467 eq. 4). */
+/**
+ * y = x/√(mean x² + eps)·weight over the last axis: x [..., C], weight [C] → [..., C] (arXiv 1910.07467 eq. 4). `eps` is
+ * 1e-6 by default, as in Hugging Face's Qwen3.
+ *
+ * @throws ShapeError if weight is not [C]; DTypeError for two dtypes; ValueError for an eps below 0.
+ * @example
+ * ```ts
+ * await rmsNorm(tensor([[3, 4]]), tensor([1, 2]), { eps: 0 }).data(); // → [0.8485281, 2.2627417]
+ * ```
+ */
 export function rmsNorm(x: Tensor, weight: Tensor, options: NormOptions = {}): Tensor {
-  return apply(normOp, [x, weight], { eps: options.eps ?? 1e-6, centred: false });
+  const eps = epsOf("rmsNorm", options, 1e-6);
+  requireTensors("rmsNorm", names, [x, weight]);
+  return apply(normOp, [x, weight], { eps, centred: false });
 }

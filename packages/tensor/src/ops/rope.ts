@@ -2,10 +2,11 @@
  * Rotary position embedding (arXiv 2104.09864) in the "rotate half" layout of Hugging Face: dimension i pairs with
  * i + D/2, angle = position · theta^(−2i/D).
  */
+import { requireOptions } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
+import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
-import { formatShape, sameShape } from "../shape.ts";
+import { formatShape, formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { sinCosWgsl } from "./math.ts";
 import { requireFloat } from "./softmax.ts";
@@ -19,15 +20,17 @@ interface RopeAttrs {
 /** y = R(angle)·x for each pair of dimensions;  dx = R(−angle)·dy */
 export const ropeOp: Op<RopeAttrs> = {
   name: "rope",
+  arguments: ["x", "positions"],
   infer([x, positions]) {
     requireFloat("rope", x);
     if (positions.dtype !== "i32")
       throw new DTypeError(
-        `rope: positions have dtype ${positions.dtype}, expected i32. Convert with cast(positions, "i32").`,
+        `rope: positions is ${formatSpec(positions)}, expected i32. Convert it: cast(positions, "i32").`,
       );
     if (x.shape.length !== 3 || x.shape[2] % 2 !== 0 || !sameShape(positions.shape, [x.shape[0]])) {
       throw new ShapeError(
-        `rope: expected x [N, H, D] with even D and positions [N], received ${formatShape(x.shape)} and ${formatShape(positions.shape)}. Fold other dimensions into N with reshape.`,
+        `rope: x is ${formatShape(x.shape)}, positions is ${formatShape(positions.shape)}; expected x [N, H, D] with even D and positions [N]. ` +
+          "Fold other axes into N: reshape(x, [-1, heads, size]).",
       );
     }
     return [{ shape: x.shape, dtype: x.dtype }];
@@ -90,8 +93,23 @@ y[at + p.half] = b * c + a * s;`,
 };
 
 /**
- * Rotates each pair (i, i + D/2) of x [N, H, D] by its position's angle; positions [N] are i32, `theta` defaults to 1e4.
+ * Rotary position embedding: turns each pair (xᵢ, xᵢ₊D/2) of x [N, H, D] by the angle position·theta^(−2i/D) in radians,
+ * N packed tokens, H heads, D even (arXiv 2104.09864, in Hugging Face's "rotate half" layout). positions [N] are i32;
+ * `theta` is 1e4 by default (Qwen3 uses 1e6). The gradient flows to x.
+ *
+ * @throws ShapeError for other shapes or an odd D; DTypeError for positions that are not i32; ValueError for a theta that
+ * is not above 0.
+ * @example
+ * ```ts
+ * const x = tensor([[[1, 0]], [[1, 0]]]); // [N 2, H 1, D 2]
+ * await rope(x, tensor(Int32Array.of(0, 1))).data(); // → [1, 0, 0.5403023, 0.841471]
+ * rope(x, tensor([0, 1])); // → throws DTypeError
+ * ```
  */
 export function rope(x: Tensor, positions: Tensor, options: { theta?: number } = {}): Tensor {
-  return apply(ropeOp, [x, positions], { theta: options.theta ?? 10000, sign: 1 });
+  requireOptions("rope", options, ["theta"]);
+  const theta = options.theta ?? 10000;
+  if (!(theta > 0 && theta < Number.POSITIVE_INFINITY))
+    throw new ValueError(`rope: theta is ${theta}, expected a finite number above 0. Pass { theta: 10000 }.`);
+  return apply(ropeOp, [x, positions], { theta, sign: 1 });
 }

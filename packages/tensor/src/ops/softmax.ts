@@ -7,17 +7,18 @@ import { isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import { apply, type Op, type Spec } from "../op.ts";
 import { scope } from "../scope.ts";
-import { normalizeAxes, normalizeAxis } from "../shape.ts";
+import { formatSpec, normalizeAxes, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { exp, log } from "./math.ts";
 import { permute, reshape } from "./movement.ts";
 import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
 
-export function requireFloat(name: string, x: Spec): void {
+/** Rejects integers and bools; `argument` is the parameter's name. */
+export function requireFloat(name: string, x: Spec, argument = "x"): void {
   if (!isFloat(x.dtype))
     throw new DTypeError(
-      `${name}: dtype ${x.dtype} is not supported, expected f32 or f64. Convert with cast(x, "f32").`,
+      `${name}: ${argument} is ${formatSpec(x)}, expected f32 or f64. Convert it: cast(${argument}, "f32").`,
     );
 }
 
@@ -116,17 +117,48 @@ function along(op: Op<null>, x: Tensor, axis: number): Tensor {
   return scope(() => permute(apply(op, [permute(x, swap)], null), swap));
 }
 
-/** eˣ normalised to sum 1 along `axis` (default the last). */
+/**
+ * yⱼ = e^xⱼ / Σₖ e^xₖ along `axis` (default −1, the last); the shape stays. Rows are shifted by their maximum first, so
+ * large x do not overflow. As PyTorch's `softmax(x, dim)`.
+ *
+ * @throws AxisError for an axis outside x; DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await softmax(tensor([0, Math.log(3)])).data(); // → [0.25, 0.75]
+ * await softmax(tensor([[1000, 1000], [0, 0]])).data(); // → [0.5, 0.5, 0.5, 0.5]
+ * softmax(tensor([1, 2]), 1); // → throws AxisError
+ * ```
+ */
 export function softmax(x: Tensor, axis = -1): Tensor {
   return along(softmaxOp, x, axis);
 }
 
-/** ln softmax(x) along `axis` (default the last), without forming the quotient. */
+/**
+ * yⱼ = xⱼ − ln Σₖ e^xₖ along `axis` (default −1, the last), in nats. Exact where ln(softmax(x)) would be ln 0. As PyTorch's
+ * `log_softmax`.
+ *
+ * @throws AxisError for an axis outside x; DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await logSoftmax(tensor([0, 0])).data(); // → [-0.6931472, -0.6931472]
+ * await logSoftmax(tensor([0, 200])).data(); // → [-200, 0]
+ * ```
+ */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
   return along(logSoftmaxOp, x, axis);
 }
 
-/** ln Σ eˣ over axes (default all), shifted by the maximum. */
+/**
+ * ln Σ eˣ over `axes` (default all), shifted by the maximum so that nothing overflows; `keepDims` keeps them with size 1.
+ * As PyTorch's `logsumexp`; the gradient is softmax(x).
+ *
+ * @throws AxisError for an axis outside x or named twice; ShapeError where nothing is left to sum.
+ * @example
+ * ```ts
+ * await logSumExp(tensor([1000, 1000])).item(); // → 1000.6931
+ * logSumExp(zeros([2, 3]), { axes: 1, keepDims: true }); // → f32[2, 1]
+ * ```
+ */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = normalizeAxes("logSumExp", options.axes, x.rank);
   return scope(() => {
