@@ -14,7 +14,16 @@ import { readSafetensors, type SafetensorsEntry, writeSafetensors } from "./safe
  * @param options dtype (default f32; f64 on the cpu device) and device (default: the default device)
  * @throws SafetensorsError if the file is malformed
  * @throws ParameterError listing missing, unexpected and wrongly shaped parameters
- * @example const params = paramsFromSafetensors(config, await readFile("model.safetensors"));
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * const bytes = await paramsToSafetensors(initParams(config, key(0)));
+ * paramsFromSafetensors(config, bytes)["wte.weight"]; // → f32[8, 4]
+ * paramsFromSafetensors({ ...config, vocabSize: 9 }, bytes); // → throws ParameterError
+ * ```
  */
 export function paramsFromSafetensors(
   config: TransformerConfig,
@@ -52,7 +61,14 @@ export function paramsFromSafetensors(
 /**
  * Writes parameters as safetensors, f32 by default; `BF16` and `F16` halve the file and round to nearest.
  *
- * @example await writeFile("model.safetensors", await paramsToSafetensors(params, { dtype: "BF16" }));
+ * @param options stored dtype (default F32) and `__metadata__` strings (default `{ format: "pt" }`, which they extend)
+ * @returns the bytes of the file
+ * @example
+ * ```ts
+ * const bytes = await paramsToSafetensors({ w: tensor([1, 2.003]) }, { dtype: "BF16" });
+ * readSafetensors(bytes).get("w")?.data; // → [1, 2]
+ * readSafetensorsMetadata(bytes).get("format"); // → "pt"
+ * ```
  */
 export async function paramsToSafetensors(
   params: Params,

@@ -16,13 +16,18 @@
  */
 import { ConfigError } from "./errors.ts";
 
-/** A decoder-only transformer, by its sizes. */
+/**
+ * A decoder-only transformer, by its sizes (all in elements, heads or tokens). Letters as in the shapes of the other
+ * files: B batch, N packed tokens, V, C, H, Hkv, D as below.
+ */
 export type TransformerConfig = {
+  /** Which parts are used; see the table at the head of this file. */
   readonly modelType: "gpt" | "qwen3";
   /** V, number of token ids. */
   readonly vocabSize: number;
   /** C, width of the residual stream. */
   readonly hiddenSize: number;
+  /** L, number of pre-norm blocks. */
   readonly numLayers: number;
   /** H, query heads. */
   readonly numHeads: number;
@@ -30,10 +35,11 @@ export type TransformerConfig = {
   readonly numKvHeads: number;
   /** D, size of a head; H·D may differ from C in `qwen3`. */
   readonly headSize: number;
-  /** Width inside the MLP. */
+  /** Width inside the MLP; in Hugging Face 4·C by default for `gpt`. */
   readonly intermediateSize: number;
   /** Longest context: positions run from 0 to maxPositions − 1. */
   readonly maxPositions: number;
+  /** Added under the root of every norm: 1e-5 in `gpt`, 1e-6 in `qwen3` by default of their config files. */
   readonly normEps: number;
   /** Base of the rotary angles; used by `qwen3` only. */
   readonly ropeTheta: number;
@@ -45,8 +51,20 @@ export type TransformerConfig = {
  * Reads a parsed `config.json` (model_type `qwen3` or `gpt`). Fields without meaning for inference are ignored; fields
  * that would change the numbers in a way that is not built (rope scaling, sliding windows, attention biases) are refused.
  *
+ * Defaults are those of Hugging Face: `head_dim` 128, `rms_norm_eps` 1e-6, `rope_theta` 10,000, untied head for `qwen3`;
+ * `intermediate_size` 4 · `hidden_size`, `layer_norm_eps` 1e-5, tied head for `gpt`.
+ *
+ * @param json what `JSON.parse` gave for the file
  * @throws ConfigError listing everything that is wrong
- * @example const config = configFromJson(JSON.parse(await readFile("config.json", "utf8")));
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * [config.headSize, config.intermediateSize, config.tieWordEmbeddings]; // → [2, 16, true]
+ * configFromJson({ model_type: "mamba" }); // → throws ConfigError
+ * ```
  */
 export function configFromJson(json: unknown): TransformerConfig {
   if (typeof json !== "object" || json === null || Array.isArray(json))
@@ -64,7 +82,16 @@ export function configFromJson(json: unknown): TransformerConfig {
 /**
  * Writes the fields of a Hugging Face `config.json`; `configFromJson` reads them back to the same config.
  *
- * @example await writeFile("config.json", JSON.stringify(configToJson(config), null, 2));
+ * @returns a plain object for `JSON.stringify`
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * configToJson(config).num_attention_heads; // → 2
+ * configFromJson(configToJson(config)).hiddenSize; // → 4
+ * ```
  */
 export function configToJson(
   config: TransformerConfig,
@@ -98,7 +125,15 @@ export function configToJson(
  * rotary positions. Returns it unchanged.
  *
  * @throws ConfigError listing everything that is wrong
- * @example const config = validateConfig({ ...smaller, numLayers: 4 });
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * validateConfig({ ...config, numLayers: 4 }).numLayers; // → 4
+ * validateConfig({ ...config, numHeads: 3 }); // → throws ConfigError
+ * ```
  */
 export function validateConfig(config: TransformerConfig): TransformerConfig {
   const problems: string[] = [];

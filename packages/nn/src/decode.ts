@@ -23,7 +23,7 @@ import { CapacityError, InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
 import { logits, runDecoder, tokenEmbedding } from "./transformer.ts";
 
-/** What a session decodes. */
+/** What a `DecodeSession` decodes: prompts, and rows that continue them. */
 export type DecodeOptions = {
   /** Token ids of each prompt; at least one token each. */
   readonly prompts: readonly ArrayLike<number>[];
@@ -33,7 +33,7 @@ export type DecodeOptions = {
   readonly tokensPerPass?: number;
 };
 
-/** Tokens to append to one row. */
+/** Tokens to append to one row of a `DecodeSession`, at least one. */
 export type DecodeEntry = { readonly row: number; readonly ids: ArrayLike<number> };
 
 /** A stretch of cache slots: [start, start + length) is filled, `capacity` reserved. */
@@ -45,17 +45,21 @@ type Run = { readonly ids: ArrayLike<number>; readonly own: Stretch; readonly pr
 const nothing: Stretch = { start: 0, capacity: 0, length: 0 };
 
 /**
- * A batch of rows decoded from live parameters.
+ * A batch of rows decoded from live parameters: `prefill` once, then `append` as often as rows have room. The cache takes
+ * 2 · L · Σ(prompt lengths + capacities) · Hkv · D elements until `dispose`.
  *
  * @example
- * const session = new DecodeSession(config, params, {
- *   prompts: [promptIds],
- *   rows: Array.from({ length: 8 }, () => ({ prompt: 0, capacity: 200 })),
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
  * });
- * const first = session.prefill(); // [8, V]
- * const { ids } = sampleTokens(first, keys, { temperature: 1 });
- * const next = session.append([{ row: 0, ids: [(await ids.data())[0]] }]); // [1, V]
- * session.dispose();
+ * const rows = [{ prompt: 0, capacity: 5 }, { prompt: 0, capacity: 5 }];
+ * using session = new DecodeSession(config, initParams(config, key(0)), { prompts: [[1, 2, 3]], rows });
+ * session.prefill(); // → f32[2, 8]
+ * session.append([{ row: 1, ids: [4, 5] }]); // → f32[1, 8]
+ * session.remaining(1); // → 3
+ * ```
  */
 export class DecodeSession {
   private readonly config: TransformerConfig;

@@ -4,14 +4,29 @@
  */
 import { PactError } from "@pact/tensor";
 
-/** A safetensors file that is malformed, truncated or does not hold what was asked for (code `safetensors`). */
+/**
+ * A safetensors file that is malformed, truncated or does not hold what was asked for (code `safetensors`).
+ *
+ * @example
+ * ```ts
+ * readSafetensors(new Uint8Array(4)); // → throws SafetensorsError
+ * ```
+ */
 export class SafetensorsError extends PactError {
   constructor(message: string) {
     super("safetensors", message);
   }
 }
 
-/** A model configuration that can not be used; `problems` lists every fault found, not only the first (code `config`). */
+/**
+ * A model configuration that can not be used; `problems` lists every fault found, not only the first (code `config`).
+ *
+ * @example
+ * ```ts
+ * new ConfigError(["numLayers: expected a whole number ≥ 1, received 0"]).problems.length; // → 1
+ * configFromJson({}); // → throws ConfigError
+ * ```
+ */
 export class ConfigError extends PactError {
   readonly problems: readonly string[];
 
@@ -24,21 +39,47 @@ export class ConfigError extends PactError {
   }
 }
 
-/** Parameters that are missing, unexpected or of the wrong shape for a configuration (code `parameters`). */
+/**
+ * Parameters that are missing, unexpected or of the wrong shape for a configuration (code `parameters`).
+ *
+ * @example
+ * ```ts
+ * new AdamW({}); // → throws ParameterError
+ * ```
+ */
 export class ParameterError extends PactError {
   constructor(message: string) {
     super("parameters", message);
   }
 }
 
-/** Tokens, positions or ranges a model can not take: an id outside the vocabulary, a context too long (code `input`). */
+/**
+ * Tokens, positions or ranges a model can not take: an id outside the vocabulary, a context too long (code `input`).
+ *
+ * @example
+ * ```ts
+ * packSequences([[0.5]]); // → throws InputError
+ * ```
+ */
 export class InputError extends PactError {
   constructor(message: string) {
     super("input", message);
   }
 }
 
-/** A decoding session without room for the tokens that were appended (code `capacity`). */
+/**
+ * A decoding session without room for the tokens that were appended (code `capacity`).
+ *
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * const options = { prompts: [[1, 2]], rows: [{ prompt: 0, capacity: 15 }] }; // 17 tokens
+ * new DecodeSession(config, initParams(config, key(0)), options); // → throws CapacityError
+ * ```
+ */
 export class CapacityError extends PactError {
   constructor(message: string) {
     super("capacity", message);

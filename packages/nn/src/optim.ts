@@ -33,9 +33,9 @@ import type { Params } from "./params.ts";
 
 /** Options of `AdamW`; every one has a default. */
 export type AdamWOptions = {
-  /** Decay of the gradient average; default 0.9. */
+  /** β₁, decay of the gradient average; default 0.9. */
   readonly beta1?: number;
-  /** Decay of the squared-gradient average; default 0.95. */
+  /** β₂, decay of the squared-gradient average; default 0.95 (PyTorch: 0.999). */
   readonly beta2?: number;
   /** Added to the root of the second moment; default 1e-8. */
   readonly eps?: number;
@@ -56,15 +56,20 @@ type Place = {
 };
 
 /**
- * AdamW with global-norm clipping over one arena.
+ * AdamW with global-norm clipping over one arena; the formula is at the head of this file (arXiv 1711.05101, as
+ * `torch.optim.AdamW` after `clip_grad_norm_`).
  *
  * The given parameters are copied into the arena in the order of the record (`paramSpecs` order for a model) and may be
  * disposed; `params` are views of it that change in place with every step.
  *
+ * @throws ParameterError if there is no parameter
  * @example
- * const optimizer = new AdamW(initParams(config, key(0)), { clipNorm: 1 });
- * const { value, grads } = valueAndGrad(loss)(optimizer.params);
- * const gradNorm = optimizer.step(grads, schedule(step)); // a scalar on the device, before clipping
+ * ```ts
+ * const optimizer = new AdamW({ w: tensor([3, 4]) }, { clipNorm: 1 });
+ * const { grads } = valueAndGrad((p: Params) => sum(square(p.w)))(optimizer.params); // [6, 8]
+ * await optimizer.step(grads, 0.1).item(); // → 10
+ * await optimizer.params.w.data(); // → [2.9, 3.9]
+ * ```
  */
 export class AdamW {
   /** The live parameters: views of `arena`. */
@@ -136,7 +141,13 @@ export class AdamW {
    *
    * @param state what another `AdamW` over the same parameters held, on the same device
    * @throws ShapeError if the sizes differ
-   * @example optimizer.restore({ arena, m, v, steps: 200 });
+   * @example
+   * ```ts
+   * const saved = new AdamW({ w: tensor([3, 4]) });
+   * const optimizer = new AdamW({ w: zeros([2]) });
+   * optimizer.restore(saved);
+   * await optimizer.params.w.data(); // → [3, 4]
+   * ```
    */
   restore(state: { arena: Tensor; m: Tensor; v: Tensor; steps: number }): void {
     const whole = (t: Tensor) => reshape(t, [1, t.size]);
@@ -184,7 +195,10 @@ export class AdamW {
 /**
  * Global norm ‖g‖ = √Σg² of a flat gradient [P], a scalar on the device.
  *
- * @example await globalNorm(flat).item()
+ * @example
+ * ```ts
+ * await globalNorm(tensor([3, 4])).item(); // → 5
+ * ```
  */
 export function globalNorm(flat: Tensor): Tensor {
   return scope(() => sqrt(sum(square(flat))));
@@ -193,7 +207,13 @@ export function globalNorm(flat: Tensor): Tensor {
 /**
  * Factor that brings a gradient of norm `norm` down to `clip`: min(1, clip/(norm + 1e-6)), a scalar on the device.
  *
- * @example clipScale(globalNorm(flat), 1)
+ * As in PyTorch's `clip_grad_norm_`. `clip` = Infinity gives 1.
+ *
+ * @example
+ * ```ts
+ * await clipScale(tensor(4), 1).item(); // → 0.25
+ * await clipScale(tensor(0.5), 1).item(); // → 1
+ * ```
  */
 export function clipScale(norm: Tensor, clip: number): Tensor {
   if (clip === Number.POSITIVE_INFINITY) return ones([], { dtype: norm.dtype, device: norm.device }); // WGSL has no reliable infinities

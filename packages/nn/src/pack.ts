@@ -19,7 +19,7 @@ export type Packed = {
   readonly ranges: Int32Array;
 };
 
-/** A prefix with the branches that continue it. */
+/** Token ids of a prefix and of the branches that continue it, for `packTree`. */
 export type PrefixTree = {
   readonly prefix: ArrayLike<number>;
   readonly branches: readonly ArrayLike<number>[];
@@ -29,7 +29,13 @@ export type PrefixTree = {
  * Packs independent sequences: each sees only itself, positions restart at 0.
  *
  * @throws InputError if an id is no whole number ≥ 0
- * @example packSequences([[5, 6], [7]]).positions; // [0, 1, 0]
+ * @example
+ * ```ts
+ * const packed = packSequences([[5, 6], [7]]); // N = 3
+ * packed.positions; // → [0, 1, 0]
+ * packed.ranges; // → [0, 0, 0, 1, 0, 0, 0, 2, 2, 2, 2, 3]
+ * packSequences([[-1]]); // → throws InputError
+ * ```
  */
 export function packSequences(lists: readonly ArrayLike<number>[]): Packed {
   return concatPacked(lists.map((ids) => packTree({ prefix: ids, branches: [] })));
@@ -40,7 +46,13 @@ export function packSequences(lists: readonly ArrayLike<number>[]): Packed {
  * positions continue from the prefix. Branch b starts at row |prefix| + Σ lengths of the branches before it.
  *
  * @throws InputError if an id is no whole number ≥ 0
- * @example packTree({ prefix: [1, 2], branches: [[3], [4, 5]] }).positions; // [0, 1, 2, 2, 3]
+ * @example
+ * ```ts
+ * const packed = packTree({ prefix: [1, 2], branches: [[3], [4, 5]] }); // N = 5
+ * packed.ids; // → [1, 2, 3, 4, 5]
+ * packed.positions; // → [0, 1, 2, 2, 3]
+ * packed.ranges.slice(16); // → [0, 2, 3, 5]
+ * ```
  */
 export function packTree({ prefix, branches }: PrefixTree): Packed {
   const length = branches.reduce((sum, branch) => sum + branch.length, prefix.length);
@@ -57,7 +69,12 @@ export function packTree({ prefix, branches }: PrefixTree): Packed {
 /**
  * Lays packed rows end to end; none sees another.
  *
- * @example concatPacked([packTree(first), packTree(second)])
+ * @returns the rows' tokens in order, ranges shifted to their new rows
+ * @example
+ * ```ts
+ * const tree = packTree({ prefix: [1], branches: [[2], [3]] });
+ * concatPacked([tree, packSequences([[4, 5]])]).positions; // → [0, 1, 1, 0, 1]
+ * ```
  */
 export function concatPacked(rows: readonly Packed[]): Packed {
   const packed = allocate(rows.reduce((sum, row) => sum + row.ids.length, 0));
@@ -80,7 +97,10 @@ export function concatPacked(rows: readonly Packed[]): Packed {
  * the last row of the prefix, and −1 for the first token of a sequence.
  *
  * @returns Int32Array [N]
- * @example predecessors(packTree({ prefix: [1, 2], branches: [[3], [4, 5]] })); // [-1, 0, 1, 1, 3]
+ * @example
+ * ```ts
+ * predecessors(packTree({ prefix: [1, 2], branches: [[3], [4, 5]] })); // → [-1, 0, 1, 1, 3]
+ * ```
  */
 export function predecessors({ ranges }: Packed): Int32Array {
   const before = new Int32Array(ranges.length / 4);

@@ -13,7 +13,7 @@ export type Params = Record<string, Tensor>;
 /** How a parameter starts: `residual` is `normal` scaled down by the number of residual branches. */
 export type InitKind = "normal" | "residual" | "ones" | "zeros";
 
-/** One parameter of a configuration. */
+/** One parameter of a configuration: its Hugging Face name, its shape ([out, in] for linear weights), how it starts. */
 export type ParamSpec = {
   readonly name: string;
   readonly shape: readonly number[];
@@ -82,7 +82,15 @@ export function layerNames({ modelType }: TransformerConfig, layer: number): Lay
  * Every parameter of a configuration in canonical order: embeddings, layers from the first to the last, final norm,
  * and the output head if it is not tied. The optimiser's arena has this order too.
  *
- * @example paramSpecs(config).reduce((n, p) => n + p.shape.reduce((a, b) => a * b, 1), 0); // number of parameters
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * paramSpecs(config)[0]; // → { name: "wte.weight", shape: [8, 4], init: "normal" }
+ * paramSpecs(config).reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0); // → 348
+ * ```
  */
 export function paramSpecs(config: TransformerConfig): ParamSpec[] {
   const {
@@ -133,6 +141,11 @@ export function paramSpecs(config: TransformerConfig): ParamSpec[] {
  * The parameter called `name`.
  *
  * @throws ParameterError if there is none
+ * @example
+ * ```ts
+ * param({ w: zeros([2, 3]) }, "w"); // → f32[2, 3]
+ * param({}, "w"); // → throws ParameterError
+ * ```
  */
 export function param(params: Params, name: string): Tensor {
   if (Object.hasOwn(params, name)) return params[name];

@@ -10,7 +10,7 @@ import { ValueError } from "@pact/tensor";
 /** A schedule: the learning rate of step `s` (0-based). */
 export type Schedule = (step: number) => number;
 
-/** What every schedule takes. */
+/** What every schedule takes. Rates are per step, steps are counted from 0. */
 export type ScheduleOptions = {
   /** Highest learning rate. */
   readonly peak: number;
@@ -27,10 +27,14 @@ export type DecayOptions = ScheduleOptions & {
 };
 
 /**
- * Constant learning rate after warm-up.
+ * Constant learning rate after warm-up: peak · min(1, (s + 1)/warmup).
  *
  * @throws ValueError if `peak` or `warmup` is negative or not finite
- * @example constantSchedule({ peak: 1e-3, warmup: 10 })(0); // 1e-4
+ * @example
+ * ```ts
+ * const rate = constantSchedule({ peak: 0.1, warmup: 10 });
+ * [rate(0), rate(4), rate(10)]; // → [0.01, 0.05, 0.1]
+ * ```
  */
 export function constantSchedule({ peak, warmup = 0 }: ScheduleOptions): Schedule {
   check({ peak, warmup });
@@ -41,7 +45,12 @@ export function constantSchedule({ peak, warmup = 0 }: ScheduleOptions): Schedul
  * Linear decay after warm-up: peak · (1 − (1 − finalFraction) · p).
  *
  * @throws ValueError if a number is negative or not finite, or `steps` is not above `warmup`
- * @example linearSchedule({ peak: 1e-3, steps: 100 })(50); // 5e-4
+ * @example
+ * ```ts
+ * const rate = linearSchedule({ peak: 0.1, steps: 100 });
+ * [rate(0), rate(50), rate(100)]; // → [0.1, 0.05, 0]
+ * linearSchedule({ peak: 0.1, steps: 10, warmup: 10 }); // → throws ValueError
+ * ```
  */
 export function linearSchedule(options: DecayOptions): Schedule {
   return decaySchedule(options, (progress) => 1 - progress);
@@ -51,7 +60,11 @@ export function linearSchedule(options: DecayOptions): Schedule {
  * Cosine decay after warm-up: peak · (finalFraction + (1 − finalFraction) · (1 + cos πp)/2).
  *
  * @throws ValueError if a number is negative or not finite, or `steps` is not above `warmup`
- * @example cosineSchedule({ peak: 1e-3, steps: 100, warmup: 10, finalFraction: 0.1 })(100); // 1e-4
+ * @example
+ * ```ts
+ * const rate = cosineSchedule({ peak: 0.1, steps: 110, warmup: 10, finalFraction: 0.1 });
+ * [rate(0), rate(10), rate(60), rate(110)]; // → [0.01, 0.1, 0.055, 0.01]
+ * ```
  */
 export function cosineSchedule(options: DecayOptions): Schedule {
   return decaySchedule(options, (progress) => (1 + Math.cos(Math.PI * progress)) / 2);

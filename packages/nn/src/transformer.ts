@@ -25,12 +25,21 @@ import { type Packed, predecessors } from "./pack.ts";
 import { layerNames, outerNames, type Params, param } from "./params.ts";
 
 /**
- * Final hidden states of packed tokens, after the last norm.
+ * Final hidden states of packed tokens, after the last norm. With x the embeddings (plus positions in `gpt`), each layer
+ *
+ *   x ← x + Attention(Norm(x));   x ← x + MLP(Norm(x))
  *
  * @param packed ids, positions and ranges of N tokens (`packSequences`, `packTree`)
  * @returns [N, C]
  * @throws InputError for an id outside the vocabulary or a position beyond `maxPositions`
- * @example const hidden = forwardHidden(config, params, packSequences([[1, 2, 3]]));
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * forwardHidden(config, initParams(config, key(0)), packSequences([[1, 2, 3]])); // → f32[3, 4]
+ * ```
  */
 export function forwardHidden(config: TransformerConfig, params: Params, packed: Packed): Tensor {
   return scope(() => {
@@ -45,7 +54,15 @@ export function forwardHidden(config: TransformerConfig, params: Params, packed:
  *
  * @param hidden [M, C]
  * @returns [M, V]
- * @example const scores = logits(config, params, forwardHidden(config, params, packed));
+ * @throws ParameterError if the parameters lack the head
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * logits(config, initParams(config, key(0)), zeros([3, 4])); // → f32[3, 8]
+ * ```
  */
 export function logits(config: TransformerConfig, params: Params, hidden: Tensor): Tensor {
   return linear(hidden, param(params, `${outerNames(config).head}.weight`));
@@ -58,7 +75,15 @@ export function logits(config: TransformerConfig, params: Params, hidden: Tensor
  * @param targets rows of `packed` whose prediction is wanted [M]
  * @returns [M, V]; row m predicts token `targets[m]`
  * @throws InputError if a target is the first token of a sequence, which nothing predicts
- * @example entropy(targetLogits(config, params, packed, Int32Array.of(2, 3))) // [2]
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * const packed = packTree({ prefix: [5, 6], branches: [[7, 1]] });
+ * targetLogits(config, initParams(config, key(0)), packed, Int32Array.of(2, 3)); // → f32[2, 8]
+ * ```
  */
 export function targetLogits(
   config: TransformerConfig,
@@ -80,14 +105,24 @@ export function targetLogits(
 }
 
 /**
- * log p(token | what it sees) of chosen tokens of a packed row, at `temperature` (default 1).
+ * log p(token | what it sees) of chosen tokens of a packed row, at `temperature` (default 1):
+ *
+ *   log softmax(logits / temperature)[token]
  *
  * @param targets rows of `packed` [M]
  * @returns [M], differentiable in the parameters
  * @throws InputError as `targetLogits`
  * @example
- * const packed = packTree({ prefix: [5, 6], branches: [[7, 8]] });
- * const logProbs = tokenLogProbs(config, params, packed, Int32Array.of(2, 3)); // of 7 and 8
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * const packed = packTree({ prefix: [5, 6], branches: [[7, 1]] });
+ * const params = initParams(config, key(0));
+ * tokenLogProbs(config, params, packed, Int32Array.of(2, 3)); // → f32[2]
+ * tokenLogProbs(config, params, packed, Int32Array.of(0)); // → throws InputError
+ * ```
  */
 export function tokenLogProbs(
   config: TransformerConfig,

@@ -19,7 +19,10 @@ const utf8 = new TextEncoder();
 /**
  * Cuts a text by {@link PRE_TOKEN_PATTERN}; the pieces joined give the text back.
  *
- * @example splitText('find "Bavo" now') // ["find", ' "', "Bavo", '"', " now"]
+ * @example
+ * ```ts
+ * splitText('find "Bavo" now'); // → ["find", ' "', "Bavo", '"', " now"]
+ * ```
  */
 export function splitText(text: string): string[] {
   return text.match(preToken) ?? [];

@@ -16,8 +16,12 @@ const CACHE_PIECE_LENGTH = 64;
  * A byte-level BPE tokenizer. For every well-formed string `decode(encode(s)) === s`.
  *
  * @example
- * const tokenizer = Tokenizer.fromJson(await readFile("tokenizer.json", "utf8"));
- * const prompt = [tokenizer.controlId("<|user|>"), ...tokenizer.encode(question), tokenizer.controlId("<|end|>")];
+ * ```ts
+ * const tokenizer = new Tokenizer({ merges: [[104, 105]], controlTokens: ["<|end|>"] }); // "h" + "i"
+ * [...tokenizer.encode("hi!"), tokenizer.controlId("<|end|>")]; // → [256, 33, 257]
+ * tokenizer.decode([256, 33, 257]); // → "hi!<|end|>"
+ * Tokenizer.fromJson(JSON.stringify(tokenizer.toJson())).vocabSize; // → 258
+ * ```
  */
 export class Tokenizer {
   /** Ids in all: 256 bytes + merges + control tokens. */

@@ -27,9 +27,15 @@ interface Word {
  * then the smaller right id, so the result depends on how often pre-tokens occur and not on the order of the texts.
  *
  * @throws TokenizerError if `vocabSize` is below 256 + control tokens, or a control name is empty or repeated.
+ * Source: Sennrich et al. 2016, arXiv 1508.07909, algorithm 1, on bytes.
+ *
  * @example
- * const tokenizer = trainBpe(["find_mayor(town: text)"], { vocabSize: 300, controlTokens: ["<|end|>"] });
- * tokenizer.decode(tokenizer.encode("mayor")); // "mayor"
+ * ```ts
+ * const tokenizer = trainBpe(["mayor mayor"], { vocabSize: 300, controlTokens: ["<|end|>"] });
+ * tokenizer.encode("mayor").length; // → 1
+ * tokenizer.decode(tokenizer.encode("town")); // → "town"
+ * trainBpe([], { vocabSize: 100 }); // → throws TokenizerError
+ * ```
  */
 export function trainBpe(texts: Iterable<string>, options: TrainBpeOptions): Tokenizer {
   const { vocabSize, controlTokens = [], minCount = 2 } = options;

@@ -18,8 +18,8 @@ const MAX_ENTRIES = 1000;
  *
  * @example
  * ```ts
- * const files = readTar(brotliDecompressSync(readFileSync("swiftshader.tar.br")));
- * files.get("libvk_swiftshader.so"); // Uint8Array
+ * readTar(new Uint8Array(1024)).size; // → 0
+ * readTar(new Uint8Array(100)); // → throws DeviceError
  * ```
  */
 export function readTar(archive: Uint8Array): Map<string, Uint8Array> {

@@ -1,0 +1,170 @@
+/**
+ * Runs what the documentation shows: every `@example` of @pact/tensor and @pact/nn that checks something, and the checked
+ * ```ts fences of the Markdown pages, on the cpu device; and requires that every public name has documentation, every
+ * public value a checked example. The examples are written as modules into test/.examples, so the compiler reads them
+ * too. Their format is described in test/helpers/examples.ts.
+ */
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { createDevice, setDefaultDevice } from "@pact/tensor";
+import { beforeEach, describe, expect, test } from "vitest";
+import { matches } from "./helpers/example-check.ts";
+import { type Example, examplesIn, moduleOf } from "./helpers/examples.ts";
+import { pending } from "./helpers/examples-pending.ts";
+import { ownNames, type PublicName, publicNames } from "./helpers/public-names.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const folder = join(root, "test/.examples");
+const names = {
+  tensor: publicNames(join(root, "packages/tensor/src/index.ts")),
+  nn: publicNames(join(root, "packages/nn/src/index.ts")),
+};
+
+function filesBelow(path: string, ending: string): string[] {
+  const at = join(root, path);
+  const all = existsSync(at) ? readdirSync(at, { recursive: true, encoding: "utf8" }) : [];
+  return all.filter((f) => f.endsWith(ending)).map((f) => join(at, f));
+}
+
+/** Imports of the names in scope: the file's own exports, those of its package, and for nn those of tensor. */
+function importsFor(file: string): string {
+  const taken = new Set<string>();
+  const line = (list: readonly PublicName[], from: string): string => {
+    const free = list.filter((n) => !taken.has(n.name));
+    for (const { name } of free) taken.add(name);
+    return `import { ${free.map((n) => `${n.isType ? "type " : ""}${n.name}`).join(", ")} } from "${from}";`;
+  };
+  const isSource = file.endsWith(".ts");
+  const known = new Set([...names.nn, ...names.tensor].map((n) => n.name));
+  const internal = isSource ? ownNames(file).filter((n) => !known.has(n.name)) : [];
+  return [
+    'import { check, checkThrows } from "../helpers/example-check.ts";',
+    line(internal, relative(folder, file)),
+    ...(file.includes("packages/tensor") ? [] : [line(names.nn, "@pact/nn")]),
+    line(names.tensor, "@pact/tensor"),
+  ].join("\n");
+}
+
+const sources = [...filesBelow("packages/tensor/src", ".ts"), ...filesBelow("packages/nn/src", ".ts")];
+const pages = [
+  ...["tensor", "nn"].map((p) => join(root, `packages/${p}/README.md`)),
+  ...filesBelow("docs", ".md"),
+];
+const all = [...sources, ...pages].map((file) => ({ file, examples: examplesIn(file) }));
+
+/** Writes the modules of all files with checked examples. */
+function writeModules() {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const options = {
+    extends: "../../tsconfig.json",
+    compilerOptions: { noUnusedLocals: false },
+    include: ["./*.ts"],
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(options));
+  return all.flatMap(({ file, examples }) => {
+    const ready = examples.filter((e) => e.checks);
+    if (ready.length === 0) return [];
+    const shown = relative(root, file);
+    const { text, origin } = moduleOf(ready, importsFor(file), shown);
+    const path = join(folder, `${shown.replace(/[^\w]+/g, "-")}.ts`);
+    writeFileSync(path, text);
+    return [{ shown, path, origin, examples: ready }];
+  });
+}
+
+const modules = writeModules();
+const cpu = await createDevice({ device: "cpu" });
+beforeEach(() => {
+  setDefaultDevice(cpu);
+});
+
+describe.each(modules)("$shown", ({ shown, path, examples }) => {
+  test.each(examples.map((e: Example) => ({ line: e.line })))(`${shown}:$line`, async ({ line }) => {
+    const made = (await import(/* @vite-ignore */ path)) as Record<string, () => Promise<void>>;
+    await made[`at${line}`]();
+  });
+});
+
+test("the compiler accepts every example", async () => {
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const run = promisify(execFile)(process.execPath, [compiler, "-p", folder, "--pretty", "false"], {
+    cwd: folder,
+  });
+  const output = await run.then(
+    () => "",
+    (error: { stdout: string }) => error.stdout,
+  );
+  const places = new Map(modules.map((m) => [relative(folder, m.path), m]));
+  // Errors outside the examples are for `npm run check` to show.
+  const own = output.split("\n").filter((line) => /^[\w-]+\.ts\(/.test(line));
+  const readable = own.map((text) =>
+    text.replace(/^([\w-]+\.ts)\((\d+),\d+\)/, (place, file: string, line: string) => {
+      return places.get(file)?.origin.get(Number(line)) ?? place;
+    }),
+  );
+  expect(readable).toEqual([]);
+});
+
+describe("every public name is documented", () => {
+  const exported = Object.entries(names).flatMap(([pkg, list]) =>
+    list.map((n) => ({ ...n, title: `${pkg}: ${n.name}` })),
+  );
+  const done = exported.filter((n) => !pending.has(n.title));
+  test.each(done.filter((n) => n.isType))("$title has JSDoc", ({ doc }) => {
+    expect(doc.length).toBeGreaterThan("/** */".length);
+  });
+  test.each(done.filter((n) => !n.isType))(
+    "$title has JSDoc with a checked example",
+    ({ doc, name, file }) => {
+      expect(doc, `${name} in ${relative(root, file)}`).toMatch(
+        /@example\s*\n[\s\S]*```ts\n[\s\S]*\/\/ → .+\n[\s\S]*```/,
+      );
+    },
+  );
+  test("what is still pending exists", () => {
+    const known = new Set(exported.map((n) => n.title));
+    expect([...pending].filter((title) => !known.has(title))).toEqual([]);
+  });
+});
+
+test("no @example goes unrun", () => {
+  const open = new Set(exportedFilesPending());
+  const unrun = all
+    .filter(({ file }) => file.endsWith(".ts") && !open.has(file))
+    .flatMap(({ file, examples }) =>
+      examples.filter((e) => !e.checks).map((e) => `${relative(root, file)}:${e.line}`),
+    );
+  expect(unrun).toEqual([]);
+});
+
+/** Files with names on the pending list; their examples are still being written. */
+function exportedFilesPending(): string[] {
+  return Object.entries(names).flatMap(([pkg, list]) =>
+    list.filter((n) => pending.has(`${pkg}: ${n.name}`)).map((n) => n.file),
+  );
+}
+
+test("the comparison tells values apart", () => {
+  expect(matches(Float32Array.of(0.1, 2), [0.1, 2])).toBe(true);
+  expect(matches(Float32Array.of(0.1, 2), [0.1, 2.00001])).toBe(false);
+  expect(matches([1, 2], [1, 2, 3])).toBe(false);
+  expect(matches({ a: Number.NaN }, { a: Number.NaN })).toBe(true);
+  expect(matches({ a: 1, b: 2 }, { a: 1 })).toBe(false);
+  expect(matches(1e9, 1e9 + 2000)).toBe(false);
+  expect(matches("f32", "f64")).toBe(false);
+});
+
+test("every file that a guide names exists", () => {
+  const guides = [...filesBelow("docs", ".md"), join(root, "CONTRIBUTING.md")].filter((f) => existsSync(f));
+  const path = /`((?:packages|test|docs|examples|bench|scripts)\/[\w./-]+\.\w+)`/g;
+  const missing = guides.flatMap((guide) =>
+    [...readFileSync(guide, "utf8").matchAll(path)]
+      .filter(([, named]) => !existsSync(join(root, named)))
+      .map(([, named]) => `${relative(root, guide)}: ${named}`),
+  );
+  expect(missing).toEqual([]);
+});
