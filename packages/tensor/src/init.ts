@@ -42,7 +42,12 @@ export async function createDevice(options: InitOptions = {}): Promise<Device> {
   else {
     const { adapter, report } = await acquireAdapter();
     if (adapter) {
-      const gpu = holdDevice(await adapter.requestDevice({ requiredLimits: usefulLimits(adapter.limits) }));
+      const gpu = holdDevice(
+        await adapter.requestDevice({
+          requiredLimits: usefulLimits(adapter.limits),
+          requiredFeatures: usefulFeatures.filter((name) => adapter.features.has(name)),
+        }),
+      );
       device = new Device(new WebGpuBackend(gpu), {
         kind: "webgpu",
         driver: report.driver,
@@ -61,6 +66,9 @@ export async function createDevice(options: InitOptions = {}): Promise<Device> {
   options.log?.(device.report.why);
   return device;
 }
+
+/** The features that are used where they are offered: `shader-f16` for tensors of dtype `f16`. */
+const usefulFeatures = ["shader-f16"] as const;
 
 /** The limits above WebGPU's defaults that kernels profit from. */
 function usefulLimits(limits: GPUSupportedLimits): Record<string, number> {

@@ -22,8 +22,8 @@ export class CpuBackend implements Backend {
   readonly kind = "cpu";
   readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
 
-  supports(_dtype: DType): boolean {
-    return true;
+  supports(dtype: DType): boolean {
+    return dtype !== "f16";
   }
 
   allocate(dtype: DType, size: number, data?: TypedArray): TypedArray {

@@ -13,6 +13,9 @@ type Found = { gpu: GPU; adapter: GPUAdapter };
 
 const LOADER = "libvulkan.so.1";
 
+/** Dawn hides `shader-f16` on NVIDIA's Vulkan driver, which failed some of the standard's tests (crbug.com/42251215). */
+const f16OnNvidia = "enable-dawn-features=vulkan_enable_f16_on_nvidia";
+
 /** The adapter of the system's own drivers: hardware if there is any, Mesa's lavapipe if `software` asks for it. */
 export async function systemAdapter(
   create: Create,
@@ -57,7 +60,7 @@ export async function packagedAdapter(
 
 /** Dawn's best adapter, or its best of those whose name contains `name`. */
 async function request(create: Create, name?: string): Promise<Found | undefined> {
-  const gpu = create(name === undefined ? [] : [`adapter=${name}`]);
+  const gpu = create([f16OnNvidia, ...(name === undefined ? [] : [`adapter=${name}`])]);
   try {
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     return adapter ? { gpu, adapter } : undefined;

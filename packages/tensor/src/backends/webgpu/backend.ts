@@ -5,6 +5,7 @@
 
 import { allocate, type DType, type TypedArray } from "../../dtype.ts";
 import { DeviceError, OutOfMemoryError } from "../../errors.ts";
+import { narrowF16, widenF16 } from "../../half.ts";
 import type { Op } from "../../op.ts";
 import { coordinates } from "../../ops/elementwise.ts";
 import { coalesce } from "../../shape.ts";
@@ -44,18 +45,19 @@ export class WebGpuBackend implements Backend {
   }
 
   supports(dtype: DType): boolean {
+    if (dtype === "f16") return this.device.features.has("shader-f16");
     return dtype !== "f64";
   }
 
-  byteLength(_dtype: DType, size: number): number {
-    return size * 4;
+  byteLength(dtype: DType, size: number): number {
+    return size * bytesPerElement(dtype);
   }
 
   allocate(dtype: DType, size: number, data?: TypedArray): GPUBuffer {
-    const bytes = Math.max(4, size * 4);
+    const bytes = Math.max(4, wholeWords(this.byteLength(dtype, size)));
     if (!data) return this.queue.pool.acquire(bytes).buffer;
     const { buffer } = this.queue.acquireForWrite(bytes);
-    const words = dtype === "bool" ? Uint32Array.from(data) : data;
+    const words = deviceWords(dtype, data);
     if (size > 0) this.device.queue.writeBuffer(buffer, 0, words.buffer, words.byteOffset, words.byteLength);
     return buffer;
   }
@@ -82,15 +84,19 @@ export class WebGpuBackend implements Backend {
     this.throwFailure();
     const { size, dtype } = tensor;
     if (size === 0) return allocate(dtype, 0);
-    const bytes = size * 4;
+    // Copies start and end on whole words; an f16 tensor may begin or end in the middle of one.
+    const begin = tensor.offset * bytesPerElement(dtype);
+    const start = begin - (begin % 4);
+    const bytes = wholeWords(begin + this.byteLength(dtype, size)) - start;
     const usage = BufferUsage.MAP_READ | BufferUsage.COPY_DST;
     const mappable = this.device.createBuffer({ size: sizeClass(bytes), usage });
     try {
-      this.queue.copyOut(tensor.storage.handle as GPUBuffer, tensor.offset * 4, mappable, bytes);
+      this.queue.copyOut(tensor.storage.handle as GPUBuffer, start, mappable, bytes);
       await this.guard(mappable.mapAsync(MapMode.READ, 0, bytes));
       const copy = mappable.getMappedRange(0, bytes).slice(0);
       this.throwFailure();
       if (dtype === "bool") return Uint8Array.from(new Uint32Array(copy));
+      if (dtype === "f16") return widenF16(new Uint16Array(copy, begin - start, size));
       return dtype === "i32"
         ? new Int32Array(copy)
         : dtype === "u32"
@@ -128,6 +134,26 @@ export class WebGpuBackend implements Backend {
   private throwFailure(): void {
     if (this.failure) throw this.failure;
   }
+}
+
+function bytesPerElement(dtype: DType): number {
+  return dtype === "f16" ? 2 : 4;
+}
+
+/** Bytes rounded up to whole 32-bit words, the unit of WebGPU's writes and copies. */
+function wholeWords(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
+
+/** Host values as the device stores them, in whole words. */
+function deviceWords(dtype: DType, data: TypedArray): TypedArray | Uint16Array {
+  if (dtype === "bool") return Uint32Array.from(data);
+  if (dtype !== "f16") return data;
+  const bits = narrowF16(data as Float32Array);
+  if (bits.length % 2 === 0) return bits;
+  const even = new Uint16Array(bits.length + 1);
+  even.set(bits);
+  return even;
 }
 
 function isOutOfMemory(error: GPUError): boolean {

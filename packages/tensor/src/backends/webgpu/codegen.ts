@@ -13,7 +13,8 @@ export function moduleText(kernel: KernelSource): string {
     (b, k) =>
       `@group(0) @binding(${k}) var<storage, ${b.write ? "read_write" : "read"}> ${b.name}: array<${b.type}>;`,
   );
-  return `struct Params { ${fields.join(", ")} }
+  const half = kernel.buffers.some((b) => b.type.includes("f16"));
+  return `${half ? "enable f16;\n" : ""}struct Params { ${fields.join(", ")} }
 ${buffers.join("\n")}
 @group(0) @binding(${kernel.buffers.length}) var<uniform> p: Params;
 ${kernel.helpers ?? ""}

@@ -7,7 +7,7 @@ import type { DType } from "../../dtype.ts";
 import type { Tensor } from "../../tensor.ts";
 
 /** WGSL types of buffer elements. */
-export type BufferType = "f32" | "i32" | "u32" | "vec4<f32>";
+export type BufferType = "f32" | "f16" | "i32" | "u32" | "vec4<f32>" | "vec4<f16>";
 /** WGSL types of parameters. */
 export type ParamType = "u32" | "i32" | "f32";
 
