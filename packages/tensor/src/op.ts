@@ -15,14 +15,17 @@ export interface Spec {
   dtype: DType;
 }
 
-/** A tensor as the CPU reference sees it. */
+/** A tensor as the CPU reference sees it: element (i, j, …) is `data[offset + i·strides[0] + j·strides[1] + …]`. */
 export interface HostView extends Spec {
+  /** The whole storage, which other tensors may share: write to outputs only. */
   data: TypedArray;
+  /** Steps in elements; row-major without gaps in outputs, and in inputs unless the record is `strided`. */
   strides: Shape;
+  /** Place of the first element. */
   offset: number;
 }
 
-/** What a derivative may use. */
+/** What a derivative may use: `inputs` and `outputs` as in the call (any layout), and its attributes. */
 export interface VjpContext<A> {
   inputs: readonly Tensor[];
   outputs: readonly Tensor[];
@@ -31,9 +34,15 @@ export interface VjpContext<A> {
   needs: readonly boolean[];
 }
 
-/** A gradient per input; null where there is none. */
+/** A gradient per input, of its dtype and of its shape or one it broadcasts to; null where there is none. */
 export type Gradients = readonly (Tensor | null)[];
 
+/**
+ * One operation. `A` is the type of its attributes: whatever else a call needs beside tensors (axes, a width), or `null`.
+ * Run a record with `apply`; `elementwise` makes one from a scalar function. Give `cpu` and `webgpu`, or `view`, or
+ * `assemble`. Records need no registration: an operation defined outside this package is like those inside
+ * (examples/002-custom-op.ts).
+ */
 export interface Op<A> {
   /** Unique name, also the kernel's name. */
   name: string;
@@ -102,14 +111,33 @@ export function isRecording(): boolean {
 }
 
 /** A contiguous tensor with the same elements: itself, or a copy that no gradient records. */
-function packed(x: Tensor): Tensor {
+function packed(op: string, x: Tensor): Tensor {
   if (x.contiguous) return x;
-  const copy = x.device.empty(x.shape, x.dtype);
+  const copy = x.device.empty(x.shape, x.dtype, op);
   x.device.backend.copy(x, copy);
   return copy;
 }
 
-/** Runs an operation and returns all its outputs. */
+/**
+ * Runs an operation with several outputs on the device of its inputs, and returns them all. Gradients see it: `vjp` gets
+ * one upstream gradient per output, null for those that the differentiated value does not depend on.
+ *
+ * @throws DeviceError if the inputs are on several devices, DisposedError for a disposed one, and what `op.infer` throws.
+ * @example
+ * ```ts
+ * const minMax: Op<null> = {
+ *   name: "minMax", // of all elements
+ *   infer: ([x]) => [{ shape: [], dtype: x.dtype }, { shape: [], dtype: x.dtype }],
+ *   cpu([x], [low, high]) {
+ *     const values = x.data.slice(x.offset, x.offset + x.shape.reduce((a, b) => a * b, 1));
+ *     low.data[0] = Math.min(...values);
+ *     high.data[0] = Math.max(...values);
+ *   },
+ * };
+ * const [low, high] = applyAll(minMax, [tensor([3, 1, 2])], null);
+ * [await low.item(), await high.item()]; // → [1, 3]
+ * ```
+ */
 export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const device = requireTensors(op.name, op.arguments ?? argumentNames(inputs.length), inputs);
   const check = watchers.size > 0 ? watched(op.name, inputs, attrs) : undefined;
@@ -120,20 +148,22 @@ export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Ten
     outputs = [new Tensor(inputs[0].storage, shape, strides, offset)];
   } else {
     const specs = op.infer(inputs, attrs);
-    outputs = specs.map((s) => device.empty(s.shape, s.dtype));
-    if (outputs.some((o) => sizeOf(o.shape) > 0)) {
-      const ready = op.strided || op.assemble ? inputs : inputs.map(packed);
-      try {
+    outputs = [];
+    const ready: Tensor[] = [];
+    try {
+      for (const s of specs) outputs.push(device.empty(s.shape, s.dtype, op.name));
+      if (outputs.some((o) => sizeOf(o.shape) > 0)) {
+        for (const x of inputs) ready.push(op.strided || op.assemble ? x : packed(op.name, x));
         if (op.assemble) op.assemble(ready, outputs[0], attrs);
         else device.backend.run(op, ready, outputs, attrs);
-      } catch (error) {
-        for (const o of outputs) o.dispose();
-        throw error;
-      } finally {
-        ready.forEach((t, i) => {
-          if (t !== inputs[i]) t.dispose();
-        });
       }
+    } catch (error) {
+      for (const o of outputs) o.dispose();
+      throw error;
+    } finally {
+      ready.forEach((t, i) => {
+        if (t !== inputs[i]) t.dispose();
+      });
     }
   }
   check?.(outputs);
@@ -141,7 +171,25 @@ export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Ten
   return outputs;
 }
 
-/** Runs an operation with one output. */
+/**
+ * Runs an operation with one output on the device of its inputs. Gradients see it.
+ *
+ * @throws DeviceError if the inputs are on several devices, DisposedError for a disposed one, and what `op.infer` throws.
+ * @example
+ * ```ts
+ * // y = 2x;  dx = 2·dy
+ * const twice: Op<null> = {
+ *   name: "twice",
+ *   infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+ *   cpu: ([x], [y]) => {
+ *     for (let i = 0; i < y.data.length; i++) y.data[i] = 2 * x.data[x.offset + i];
+ *   },
+ *   vjp: (_context, [dy]) => [dy && mul(dy, 2)],
+ * };
+ * await apply(twice, [tensor([1, 2])], null).data(); // → [2, 4]
+ * await grad((x: Tensor) => sum(apply(twice, [x], null)))(tensor([1, 2])).data(); // → [2, 2]
+ * ```
+ */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor {
   return applyAll(op, inputs, attrs)[0];
 }

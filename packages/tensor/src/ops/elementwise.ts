@@ -30,7 +30,12 @@ export interface Domain {
   kinks?: readonly number[];
 }
 
+/**
+ * What `elementwise` needs to know of an operation: y = f(operands) for each element, as a number, as WGSL, and its
+ * derivative. `A` is the type of the attributes, `null` if there are none.
+ */
 export interface ElementwiseDefinition<A> {
+  /** Unique name, also the kernel's name. */
   name: string;
   /** Names of the operands in error messages; default `x` for one, `a` and `b` for two. */
   arguments?: readonly string[];
@@ -40,6 +45,7 @@ export interface ElementwiseDefinition<A> {
   output?: DType | ((attrs: A) => DType);
   /** True if the first operand is a condition of dtype bool. */
   condition?: boolean;
+  /** The value from the operands' values; it is rounded to the output type when stored. */
   cpu(values: readonly number[], attrs: A, dtype: DType): number;
   /** The same as a WGSL expression over operand names; conditions and bools are WGSL `bool`s. */
   wgsl(operands: readonly string[], attrs: A, dtype: DType): string;
@@ -68,6 +74,26 @@ export interface ElementwiseOp<A> extends Op<A> {
 
 const numeric: readonly DType[] = ["f32", "f64", "i32", "u32"];
 
+/**
+ * Turns a definition into a full record: NumPy broadcasting, any layout, kernels for contiguous and strided operands.
+ *
+ * @returns a record for `apply`, which throws DTypeError for types that are not taken, ShapeError for shapes that do not
+ * broadcast.
+ * @example
+ * ```ts
+ * // y = max(x, 0)²;  dx = 2·max(x, 0)·dy
+ * const squaredRelu = elementwise<null>({
+ *   name: "squaredRelu",
+ *   dtypes: ["f32", "f64"],
+ *   cpu: ([x]) => Math.max(x, 0) ** 2,
+ *   wgsl: ([x]) => `max(${x}, 0.0) * max(${x}, 0.0)`,
+ *   vjp: ([x], _y, dy) => [mul(dy, mul(relu(x), 2))],
+ *   domains: [{ low: -2, high: 2, kinks: [0] }],
+ * });
+ * await apply(squaredRelu, [tensor([-1, 3])], null).data(); // → [0, 9]
+ * await grad((x: Tensor) => sum(apply(squaredRelu, [x], null)))(tensor([-1, 3])).data(); // → [0, 6]
+ * ```
+ */
 export function elementwise<A>(definition: ElementwiseDefinition<A>): ElementwiseOp<A> {
   const { name, cpu } = definition;
   const outputType = (inputs: readonly Spec[], attrs: A): DType => {
@@ -316,5 +342,5 @@ export function coordinates(rank: number): string {
   return lines.join("\n");
 }
 
-/** Operand of an elementwise operation: numbers take the dtype and device of the tensors beside them. */
+/** Operand of an elementwise operation: a tensor, or a number that takes the dtype and device of the tensors beside it. */
 export type Operand = Tensor | number;

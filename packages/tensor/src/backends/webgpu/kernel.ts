@@ -6,12 +6,17 @@
 import type { DType } from "../../dtype.ts";
 import type { Tensor } from "../../tensor.ts";
 
-/** WGSL types of buffer elements. */
+/** WGSL types of buffer elements; a vec4 needs sizes and offsets that are multiples of 4. */
 export type BufferType = "f32" | "f16" | "i32" | "u32" | "vec4<f32>" | "vec4<f16>";
-/** WGSL types of parameters. */
+/** WGSL types of a kernel's scalar parameters. */
 export type ParamType = "u32" | "i32" | "f32";
 
-/** A kernel's text. */
+/**
+ * A kernel's text: what the generated frame declares, and the statements that it runs for each `i`.
+ *
+ * A kernel binds its buffers and one buffer of parameters; a record should stay at 8 buffers, the least that WebGPU
+ * grants. Tensors whose `offset` is not 0 need it as a parameter.
+ */
 export interface KernelSource {
   /** Name and type of each buffer, in binding order. */
   buffers: readonly { name: string; type: BufferType; write?: boolean }[];
@@ -23,7 +28,7 @@ export interface KernelSource {
   main: string;
 }
 
-/** One start of a kernel. */
+/** One start of a kernel: its text by key, the tensors it binds, the numbers it gets, how often it runs. */
 export interface KernelCall {
   /** Unique name of the text: operation, element types and layout class, never sizes. */
   key: string;
@@ -34,12 +39,26 @@ export interface KernelCall {
   count: number;
 }
 
-/** The WGSL type in which elements of `dtype` are stored. */
+/**
+ * The WGSL type in which elements of `dtype` are stored: the type itself, `u32` (0 or 1) for bool.
+ *
+ * @example
+ * ```ts
+ * [bufferType("f32"), bufferType("bool")]; // → ["f32", "u32"]
+ * ```
+ */
 export function bufferType(dtype: DType): BufferType {
   return dtype === "bool" ? "u32" : (dtype as BufferType);
 }
 
-/** Shorthand for parameters of type `u32`. */
+/**
+ * Shorthand for kernel parameters of type `u32`.
+ *
+ * @example
+ * ```ts
+ * u32Params("width"); // → [{ name: "width", type: "u32" }]
+ * ```
+ */
 export function u32Params(...names: string[]): { name: string; type: "u32" }[] {
   return names.map((name) => ({ name, type: "u32" }));
 }
