@@ -5,6 +5,14 @@ export { grad, type ValueAndGrad, valueAndGrad, vjp } from "./autodiff.ts";
 export type { BackendStats } from "./backends/backend.ts";
 export { type AdapterReport, acquireAdapter, type DriverKind } from "./backends/webgpu/adapter.ts";
 export type { MissingPiece } from "./backends/webgpu/adapter-missing.ts";
+export {
+  type BufferType,
+  bufferType,
+  type KernelCall,
+  type KernelSource,
+  type ParamType,
+  u32Params,
+} from "./backends/webgpu/kernel.ts";
 export { type CrossEntropyOptions, crossEntropy, mean, min, stopGradient } from "./composed.ts";
 export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
 export {
@@ -19,6 +27,15 @@ export * from "./errors.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
 export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 export { createDevice, type InitOptions, init } from "./init.ts";
+export {
+  apply,
+  applyAll,
+  type Gradients,
+  type HostView,
+  type Op,
+  type Spec,
+  type VjpContext,
+} from "./op.ts";
 export { argmax } from "./ops/argmax.ts";
 export {
   abs,
@@ -36,7 +53,13 @@ export {
 } from "./ops/arithmetic.ts";
 export { attention } from "./ops/attention.ts";
 export { type AttentionSpans, attentionSpans, type SpanOptions } from "./ops/attention-spans.ts";
-export type { Operand } from "./ops/elementwise.ts";
+export {
+  type Domain,
+  type ElementwiseDefinition,
+  type ElementwiseOp,
+  elementwise,
+  type Operand,
+} from "./ops/elementwise.ts";
 export { embedding, gather, indexAdd, scatterAdd, take } from "./ops/indexing.ts";
 export { type AdamWSettings, type AdamWState, adamWStep, assignRows } from "./ops/inplace.ts";
 export {
