@@ -1,57 +1,11 @@
 /**
- * Cases for the operations that are no elementwise records: reductions, products, movement, indexing. Each draws shapes
- * (distinct primes, ones, zeros where allowed), arguments and layouts.
+ * Cases for the operations that are no elementwise records: products, movement, indexing; reductions are in
+ * reduction-cases.ts. Each draws shapes (distinct primes, ones, zeros where allowed), arguments and layouts.
  */
 import * as t from "@pact/tensor";
 import type { Draw } from "./draw.ts";
 import { bools, floats, ints, type OpCase, type Problem } from "./problem.ts";
-
-/** A random set of axes, as one number, a list, or nothing (all). */
-function someAxes(draw: Draw, rank: number): number | number[] | undefined {
-  if (rank === 0 || draw.unit() < 0.2) return undefined;
-  const axes = draw.shuffle(Array.from({ length: rank }, (_, i) => i)).slice(0, draw.int(1, rank));
-  const signed = axes.map((a) => (draw.unit() < 0.5 ? a : a - rank));
-  return signed.length === 1 && draw.unit() < 0.5 ? signed[0] : signed;
-}
-
-function reductionCase(name: string, f: (x: t.Tensor, options: t.ReduceOptions) => t.Tensor): OpCase {
-  return {
-    name,
-    gradient: true,
-    draw(draw) {
-      const x = floats(draw, draw.shape(0, 3));
-      const options = { axes: someAxes(draw, x.shape.length), keepDims: draw.unit() < 0.5 };
-      return { operands: [x], run: ([x]) => f(x, options) };
-    },
-  };
-}
-
-export const reductionCases: OpCase[] = [
-  reductionCase("sum", t.sum),
-  reductionCase("mean", t.mean),
-  reductionCase("max", t.max),
-  reductionCase("min", t.min),
-  reductionCase("logSumExp", t.logSumExp),
-  {
-    name: "argmax",
-    gradient: false,
-    draw(draw) {
-      const x = floats(draw, draw.shape(1, 3));
-      const axis = draw.int(-x.shape.length, x.shape.length - 1);
-      return { operands: [x], run: ([x]) => t.argmax(x, axis) };
-    },
-  },
-  {
-    name: "sum of nothing",
-    tolerance: "sum",
-    gradient: true,
-    draw(draw) {
-      const shape = draw.shuffle([0, draw.size(), draw.size()]);
-      const axes = someAxes(draw, 3);
-      return { operands: [floats(draw, shape)], run: ([x]) => t.sum(x, { axes }) };
-    },
-  },
-];
+import { integerReductionCases, reductionCases } from "./reduction-cases.ts";
 
 /** A product of a and b with the given core sizes, batch dimensions that broadcast, and either side transposed. */
 function product(draw: Draw, [m, k, n]: readonly number[], batch: readonly number[]): Problem {
@@ -268,30 +222,13 @@ export const indexingCases: OpCase[] = [
   },
 ];
 
-/** Integer sums, gathers and scatters are exact and the same on both devices. */
-export const integerIndexingCases: OpCase[] = (["i32", "u32"] as const).flatMap((dtype) => {
+/** Integer gathers and scatters are exact and the same on both devices. */
+const integerIndexingCases: OpCase[] = (["i32", "u32"] as const).flatMap((dtype) => {
   const whole = (draw: Draw, shape: readonly number[]) => ({
     ...ints(draw, shape, 0, 2 ** 31 - 1),
     dtype,
   });
   return [
-    {
-      name: `sum of ${dtype}`,
-      gradient: false,
-      draw(draw: Draw) {
-        const shape = draw.shape(1, 3);
-        const axes = someAxes(draw, shape.length);
-        return { operands: [whole(draw, shape)], run: ([x]) => t.sum(x, { axes }) };
-      },
-    },
-    {
-      name: `max of ${dtype}`,
-      gradient: false,
-      draw(draw: Draw) {
-        const shape = draw.shape(1, 3);
-        return { operands: [whole(draw, shape)], run: ([x]) => t.max(x, { axes: -1 }) };
-      },
-    },
     {
       name: `take of ${dtype}`,
       gradient: false,
@@ -335,5 +272,8 @@ export const integerIndexingCases: OpCase[] = (["i32", "u32"] as const).flatMap(
   ] satisfies OpCase[];
 });
 
-/** Every case of this file that is about floats. */
+/** Every case about integers. */
+export const integerCases: OpCase[] = [...integerReductionCases, ...integerIndexingCases];
+
+/** Every case that is about floats. */
 export const opCases: OpCase[] = [...reductionCases, ...productCases, ...movementCases, ...indexingCases];

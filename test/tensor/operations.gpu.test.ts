@@ -1,7 +1,7 @@
 /** Reductions, products, movement, indexing and network operations on webgpu against the f64 reference. */
 import { describe, test } from "vitest";
 import { networkCases } from "../helpers/network-cases.ts";
-import { integerIndexingCases, opCases } from "../helpers/op-cases.ts";
+import { integerCases, opCases } from "../helpers/op-cases.ts";
 import { gradientMatches, matchesReference } from "../helpers/properties.ts";
 import { requireGpu } from "../helpers/require.ts";
 
@@ -13,7 +13,5 @@ describe.skipIf(!device)("operations on webgpu", () => {
   test.each(cases.filter((c) => c.gradient))("the gradient of $name matches", (testCase) =>
     gradientMatches(testCase, device, 10),
   );
-  test.each(integerIndexingCases)("$name matches the reference", (testCase) =>
-    matchesReference(testCase, device, 8),
-  );
+  test.each(integerCases)("$name matches the reference", (testCase) => matchesReference(testCase, device, 8));
 });

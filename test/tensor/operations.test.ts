@@ -1,7 +1,7 @@
 /** Reductions, products, movement, indexing and network operations on the cpu device, held to the shared properties. */
 import { describe, test } from "vitest";
 import { networkCases } from "../helpers/network-cases.ts";
-import { integerIndexingCases, opCases } from "../helpers/op-cases.ts";
+import { integerCases, opCases } from "../helpers/op-cases.ts";
 import {
   gradientMatches,
   ignoresLayout,
@@ -19,7 +19,5 @@ describe.each([...opCases, ...networkCases])("$name", (testCase) => {
 });
 
 describe("integers", () => {
-  test.each(integerIndexingCases)("$name: any layout gives the same", (testCase) =>
-    ignoresLayout(testCase, 10),
-  );
+  test.each(integerCases)("$name: any layout gives the same", (testCase) => ignoresLayout(testCase, 10));
 });

@@ -13,7 +13,15 @@ export {
   type ParamType,
   u32Params,
 } from "./backends/webgpu/kernel.ts";
-export { type CrossEntropyOptions, crossEntropy, mean, min, stopGradient } from "./composed.ts";
+export {
+  type CrossEntropyOptions,
+  crossEntropy,
+  mean,
+  std,
+  stopGradient,
+  type VarianceOptions,
+  variance,
+} from "./composed.ts";
 export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
 export {
   type Device,
@@ -36,7 +44,7 @@ export {
   type Spec,
   type VjpContext,
 } from "./op.ts";
-export { argmax } from "./ops/argmax.ts";
+export { type ArgOptions, argmax, argmin } from "./ops/argmax.ts";
 export {
   abs,
   add,
@@ -120,9 +128,11 @@ export {
   randomUniform,
   sampleTokens,
 } from "./ops/random.ts";
-export { max, type ReduceOptions, sum } from "./ops/reduce.ts";
+export { all, any, max, min, type ReduceOptions, sum } from "./ops/reduce.ts";
 export { rope } from "./ops/rope.ts";
+export { cumsum, type ScanOptions } from "./ops/scan.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
+export { type TopkOptions, topk } from "./ops/topk.ts";
 export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";

@@ -1,7 +1,8 @@
 /**
- * Reductions over axes: sum and max are records; mean, min and the rest are composed from them (composed.ts). The
- * order of additions is fixed by the shape, so results are the same bits from run to run.
+ * Reductions over axes: sum, max, min, any and all are records; mean, variance and std are composed from them
+ * (composed.ts). The order of additions is fixed by the shape, so results are the same bits from run to run.
  */
+import { requireOptions, requireTensors } from "../arguments.ts";
 import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
@@ -35,20 +36,24 @@ interface Reduction {
   step(total: number, x: number): number;
   wgslStart: string;
   wgslStep(total: string, x: string): string;
+  /** True if it takes and gives bools; otherwise it takes numbers. */
+  logical?: boolean;
 }
 
 /** Long reductions to few results are cut into this many parts, so that more than a handful of lanes work. */
 const parts = 64;
 
-function reduction(r: Reduction, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<ReduceAttrs> {
+function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): Op<ReduceAttrs> {
   return {
     name: r.name,
     strided: true,
     infer: ([x], { axes }) => {
-      if (x.dtype === "bool")
-        throw new DTypeError(
-          `${r.name}: x is ${formatSpec(x)}, expected numbers. Convert it: cast(x, "i32").`,
-        );
+      if ((x.dtype === "bool") !== (r.logical === true)) {
+        const [expected, fix] = r.logical
+          ? ["bool", "Compare first: notEqual(x, 0)"]
+          : ["numbers", 'Convert it: cast(x, "i32")'];
+        throw new DTypeError(`${r.name}: x is ${formatSpec(x)}, expected ${expected}. ${fix}.`);
+      }
       return [{ shape: kept(x.shape, axes), dtype: x.dtype }];
     },
     cpu([x], [out]) {
@@ -158,6 +163,13 @@ export const sumKernel: Reduction = {
 /** y = Σ x;  dx = dy spread over the summed elements */
 export const sumOp = reduction(sumKernel, ({ inputs: [x] }, [dy]) => [dy && expand(dy, x.shape)]);
 
+/** dx = dy at the extreme, shared equally by elements that tie */
+const shareTies: Op<ReduceAttrs>["vjp"] = ({ inputs: [x], outputs: [y], attrs: { axes } }, [dy]) => {
+  if (!dy) return [null];
+  const hits = cast(equal(x, y), x.dtype);
+  return [mul(hits, div(dy, apply(sumOp, [hits], { axes })))];
+};
+
 /** y = max x;  dx = dy at the maximum, shared equally by elements that tie */
 export const maxOp = reduction(
   {
@@ -167,14 +179,44 @@ export const maxOp = reduction(
     wgslStart: "x[base]",
     wgslStep: (t, x) => `max(${t}, ${x})`,
   },
-  ({ inputs: [x], outputs: [y], attrs: { axes } }, [dy]) => {
-    if (!dy) return [null];
-    const hits = cast(equal(x, y), x.dtype);
-    return [mul(hits, div(dy, apply(sumOp, [hits], { axes })))];
-  },
+  shareTies,
 );
 
+/** y = min x;  dx = dy at the minimum, shared equally by elements that tie */
+export const minOp = reduction(
+  {
+    name: "min",
+    start: Number.POSITIVE_INFINITY,
+    step: (t, x) => (x < t || Number.isNaN(x) ? x : t),
+    wgslStart: "x[base]",
+    wgslStep: (t, x) => `min(${t}, ${x})`,
+  },
+  shareTies,
+);
+
+/** y = x₁ ∨ x₂ ∨ …;  no derivative */
+const anyOp = reduction({
+  name: "any",
+  start: 0,
+  step: (t, x) => (x === 0 ? t : 1),
+  wgslStart: "0",
+  wgslStep: (t, x) => `select(${t}, 1u, ${x} != 0u)`,
+  logical: true,
+});
+
+/** y = x₁ ∧ x₂ ∧ …;  no derivative */
+const allOp = reduction({
+  name: "all",
+  start: 1,
+  step: (t, x) => (x === 0 ? 0 : t),
+  wgslStart: "1",
+  wgslStep: (t, x) => `select(0u, ${t}, ${x} != 0u)`,
+  logical: true,
+});
+
 function reduce(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
+  requireTensors(op.name, ["x"], [x]);
+  requireOptions(op.name, options, ["axes", "keepDims"]);
   const axes = normalizeAxes(op.name, options.axes, x.rank);
   return scope(() => {
     const y = apply(op, [x], { axes });
@@ -182,26 +224,103 @@ function reduce(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor 
   });
 }
 
+/** A reduction that has no value for no elements. */
+function reduceSome(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
+  requireTensors(op.name, ["x"], [x]);
+  const axes = normalizeAxes(op.name, options.axes, x.rank);
+  if (axes.some((a) => x.shape[a] === 0)) {
+    const [bound, value] = op === maxOp ? ["floor", "lowest"] : ["ceiling", "highest"];
+    throw new ShapeError(
+      `${op.name}: x is ${formatShape(x.shape)}, expected at least one element along axes ${formatShape(axes)}. ` +
+        `Give it a ${bound}: ${op.name}(concat([x, full(shape, ${value})])).`,
+    );
+  }
+  return reduce(op, x, options);
+}
+
 /** `shape` without the dimensions in `axes`. */
 export function dropped(shape: Shape, axes: readonly number[]): Shape {
   return shape.filter((_, i) => !axes.includes(i));
 }
 
-/** Sum over axes (default all). An empty sum is 0. */
+/**
+ * Sum Σ x over axes (default all). An empty sum is 0; integers wrap at 32 bits.
+ *
+ * @throws AxisError for an axis that `x` does not have, DTypeError for bools.
+ * @example
+ * ```ts
+ * const x = tensor([[1, 2], [3, 4]]);
+ * await sum(x).item(); // → 10
+ * await sum(x, { axes: 0 }).data(); // → [4, 6]
+ * sum(x, { axes: -1, keepDims: true }); // → f32[2, 1]
+ * ```
+ */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reduce(sumOp, x, options);
 }
 
-/** Largest element over axes (default all); elements that tie share the gradient equally. */
+/**
+ * Largest element over axes (default all); elements that tie share the gradient equally. On `cpu` the maximum of
+ * anything with a NaN is NaN; on `webgpu` that is not defined.
+ *
+ * @throws ShapeError over an axis without elements, AxisError for an axis that `x` does not have, DTypeError for bools.
+ * @example
+ * ```ts
+ * const x = tensor([[1, 2], [3, 3]]);
+ * await max(x, { axes: 1 }).data(); // → [2, 3]
+ * await grad((x: Tensor) => max(x))(x).data(); // → [0, 0, 0.5, 0.5]
+ * max(zeros([0, 2]), { axes: 0 }); // → throws ShapeError
+ * ```
+ */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const axes = normalizeAxes("max", options.axes, x.rank);
-  if (axes.some((a) => x.shape[a] === 0)) {
-    throw new ShapeError(
-      `max: x is ${formatShape(x.shape)}, expected at least one element along axes ${formatShape(axes)}. ` +
-        "Give it a floor: max(concat([x, full(shape, lowest)])).",
-    );
-  }
-  return reduce(maxOp, x, options);
+  return reduceSome(maxOp, x, options);
+}
+
+/**
+ * Smallest element over axes (default all); elements that tie share the gradient equally. On `cpu` the minimum of
+ * anything with a NaN is NaN; on `webgpu` that is not defined.
+ *
+ * @throws ShapeError over an axis without elements, AxisError for an axis that `x` does not have, DTypeError for bools.
+ * @example
+ * ```ts
+ * const x = tensor([[1, 2], [3, 3]]);
+ * await min(x, { axes: 1 }).data(); // → [1, 3]
+ * await min(x).item(); // → 1
+ * ```
+ */
+export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduceSome(minOp, x, options);
+}
+
+/**
+ * True where any of the bools over axes (default all) is true; of none it is false. No gradient.
+ *
+ * @throws DTypeError if `x` is no bool, AxisError for an axis that `x` does not have.
+ * @example
+ * ```ts
+ * const x = tensor([[1, -2], [3, 4]]);
+ * await any(less(x, 0)).data(); // → [1]
+ * await any(less(x, 0), { axes: 1 }).data(); // → [1, 0]
+ * any(x); // → throws DTypeError
+ * ```
+ */
+export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(anyOp, x, options);
+}
+
+/**
+ * True where all of the bools over axes (default all) are true; of none it is true. No gradient.
+ *
+ * @throws DTypeError if `x` is no bool, AxisError for an axis that `x` does not have.
+ * @example
+ * ```ts
+ * const x = tensor([[1, -2], [3, 4]]);
+ * await all(greater(x, 0)).data(); // → [0]
+ * await all(greater(x, 0), { axes: 1 }).data(); // → [0, 1]
+ * ```
+ */
+export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(allOp, x, options);
 }
 
 /** `x` summed down to `shape`, the inverse of broadcasting. */
