@@ -97,10 +97,10 @@ describe("dispose", () => {
     x.dispose();
     expect(x.disposed).toBe(true);
     expect(() => exp(x)).toThrowErrorMatchingInlineSnapshot(
-      `[DisposedError: exp: this Tensor f32[2] on cpu was disposed. Return it from the scope that made it, or dispose it later.]`,
+      `[DisposedError: exp: x is f32[2] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.]`,
     );
     expect(() => x.data()).toThrowErrorMatchingInlineSnapshot(
-      `[DisposedError: data: this Tensor f32[2] on cpu was disposed. Return it from the scope that made it, or dispose it later.]`,
+      `[DisposedError: data: this tensor is f32[2] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.]`,
     );
     expect(() => add(make([1, 2]), x)).toThrow(/^add: this Tensor f32\[2\] on cpu was disposed/);
     expect(() => reshape(x, [2])).toThrow(/was disposed/);
@@ -139,7 +139,7 @@ test("memory() counts bytes by dtype, and the peak since resetPeak()", () => {
   const x = zeros([10], { device });
   zeros([10], { device, dtype: "f64" }).dispose();
   zeros([10], { device, dtype: "bool" }).dispose();
-  expect(device.memory()).toEqual({ liveBytes: 40, peakBytes: 120, liveTensors: 1 });
+  expect(device.memory()).toEqual({ liveBytes: 40, peakBytes: 120, liveTensors: 1, pooledBytes: 0 });
   device.resetPeak();
   expect(device.memory().peakBytes).toBe(40);
   x.dispose();
@@ -186,7 +186,7 @@ test("a destroyed device refuses new tensors and lets old ones go", () => {
   device.destroy();
   device.destroy();
   expect(() => make([1])).toThrowErrorMatchingInlineSnapshot(
-    `[DeviceError: This cpu device was destroyed. Call init() for a new one.]`,
+    `[DeviceError: tensor: this cpu device was destroyed. Call init() for a new one, and make its tensors there.]`,
   );
   x.dispose();
   expect(live()).toBe(0);

@@ -5,7 +5,8 @@ import { requireList } from "./arguments.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { allocate, convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
 import { ShapeError, ValueError } from "./errors.ts";
-import { formatShape, type Shape, sizeOf } from "./shape.ts";
+import { requireHeld } from "./literals.ts";
+import { formatShape, type Shape, sizeOf, stridesOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Where and how to store a new tensor. */
@@ -62,12 +63,16 @@ export function checkShape(where: string, shape: Shape): void {
 
 /**
  * A tensor holding `data`: a number, nested arrays of numbers, or a typed array with a `shape` (default: one dimension).
+ * Plain numbers become f32, booleans bool, typed arrays their own type (Float64Array: f64); `dtype` overrides. NaN and
+ * infinities are welcome in floats.
  *
- * @throws ShapeError if rows differ in length or the data does not fill the shape.
+ * @throws ShapeError if rows differ in length or the data does not fill the shape; ValueError for an element that an
+ * integer dtype does not hold exactly; DTypeError for a dtype that the device lacks.
  * @example
  * ```ts
- * tensor([[1, 2], [3, 4]]); // f32[2, 2]
- * tensor(new Int32Array([5, 6]), { shape: [2, 1] }); // i32[2, 1]
+ * tensor([[1, 2], [3, 4]]); // → f32[2, 2]
+ * tensor(new Int32Array([5, 6]), { shape: [2, 1] }); // → i32[2, 1]
+ * tensor([1.5], { dtype: "i32" }); // → throws ValueError
  * ```
  */
 export function tensor(data: Nested | TypedArray, options: CreateOptions & { shape?: Shape } = {}): Tensor {
@@ -77,7 +82,9 @@ export function tensor(data: Nested | TypedArray, options: CreateOptions & { sha
     const shape = options.shape ?? [typed.length];
     checkData(shape, typed.length);
     const dtype = options.dtype ?? dtypeOf(typed);
-    return device.fromHost(shape, dtype, dtype === dtypeOf(typed) ? typed : convert(dtype, typed));
+    if (dtype === dtypeOf(typed)) return device.fromHost(shape, dtype, typed);
+    requireHeld("tensor", dtype, typed, (i) => placeIn(shape, i));
+    return device.fromHost(shape, dtype, convert(dtype, typed));
   }
   const nested = nestedShape(data);
   const flat: number[] = [];
@@ -85,7 +92,14 @@ export function tensor(data: Nested | TypedArray, options: CreateOptions & { sha
   const shape = options.shape ?? nested;
   checkData(shape, flat.length);
   const dtype = options.dtype ?? (typeof firstLeaf(data) === "boolean" ? "bool" : "f32");
+  requireHeld("tensor", dtype, flat, (i) => placeIn(nested, i));
   return device.fromHost(shape, dtype, convert(dtype, flat));
+}
+
+/** How messages name the element at a flat index: `data[1][0]`. */
+function placeIn(shape: Shape, flat: number): string {
+  const index = stridesOf(shape).map((stride, d) => Math.floor(flat / stride) % shape[d]);
+  return `data${index.map((i) => `[${i}]`).join("")}`;
 }
 
 function firstLeaf(data: Nested): number | boolean | undefined {
@@ -103,34 +117,70 @@ function checkData(shape: Shape, length: number): void {
   }
 }
 
-/** A tensor of `shape` filled with `value`. */
+/**
+ * A tensor of `shape` filled with `value`, which may be NaN or infinite in floats.
+ *
+ * @throws ShapeError for a shape that is none, ValueError for a value that an integer dtype does not hold exactly.
+ * @example
+ * ```ts
+ * await full([2], -1, { dtype: "i32" }).data(); // → [-1, -1]
+ * ```
+ */
 export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
   checkShape("full", shape);
   const dtype = options.dtype ?? "f32";
-  const size = sizeOf(shape);
-  const filled = allocate(dtype, size);
+  requireHeld("full", dtype, [value], () => "value");
+  const device = options.device ?? defaultDevice();
+  device.assertFits("full", shape, dtype);
+  const filled = allocate(dtype, sizeOf(shape));
   if (value !== 0) filled.fill(dtype === "bool" ? 1 : value);
-  return (options.device ?? defaultDevice()).fromHost(shape, dtype, filled);
+  return device.fromHost(shape, dtype, filled, "full");
 }
 
-/** A tensor of zeros. */
+/**
+ * A tensor of zeros.
+ *
+ * @throws ShapeError for a shape that is none.
+ * @example
+ * ```ts
+ * zeros([2, 3]); // → f32[2, 3]
+ * ```
+ */
 export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
   return full(shape, 0, options);
 }
 
-/** A tensor of ones. */
+/**
+ * A tensor of ones.
+ *
+ * @throws ShapeError for a shape that is none.
+ * @example
+ * ```ts
+ * await ones([2], { dtype: "i32" }).data(); // → [1, 1]
+ * ```
+ */
 export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
   return full(shape, 1, options);
 }
 
-/** The numbers 0, 1, …, n − 1. */
+/**
+ * The numbers 0, 1, …, n − 1.
+ *
+ * @throws ValueError if n is no whole number of at least 0.
+ * @example
+ * ```ts
+ * await arange(4).data(); // → [0, 1, 2, 3]
+ * ```
+ */
 export function arange(n: number, options: CreateOptions = {}): Tensor {
   if (!Number.isInteger(n) || n < 0)
     throw new ValueError(
       `arange: n is ${n}, expected a whole number of at least 0. Scale the result instead: mul(arange(count), step).`,
     );
   const dtype = options.dtype ?? "f32";
-  return (options.device ?? defaultDevice()).fromHost(
+  const device = options.device ?? defaultDevice();
+  device.assertFits("arange", [n], dtype);
+  return device.fromHost(
     [n],
     dtype,
     convert(

@@ -2,20 +2,23 @@
  * Device: one backend with its memory accounting. `init()` picks one and makes it the default (init.ts).
  */
 import type { Backend, BackendStats } from "./backends/backend.ts";
+import { callerLine } from "./caller.ts";
 import type { DType, TypedArray } from "./dtype.ts";
-import { DeviceError, DTypeError } from "./errors.ts";
+import { DeviceError, DTypeError, OutOfMemoryError } from "./errors.ts";
 import { register } from "./scope.ts";
-import { type Shape, sizeOf } from "./shape.ts";
-import { Storage, Tensor } from "./tensor.ts";
+import { formatShape, type Shape, sizeOf } from "./shape.ts";
+import { assertCountable, Storage, Tensor } from "./tensor.ts";
 
 /** Bytes and tensors alive on a device. */
 export interface MemoryReport {
-  /** Bytes held by tensors now. */
+  /** Bytes of the elements that tensors hold now; views share those of their base. */
   liveBytes: number;
   /** The most `liveBytes` has been since the device was made or `resetPeak()` was called. */
   peakBytes: number;
   /** Tensors (views included) not yet disposed. */
   liveTensors: number;
+  /** Bytes of freed GPU buffers kept for the next tensors (0 on cpu); `device.trim()` gives them back. */
+  pooledBytes: number;
 }
 
 /** What was chosen and why; see `init`. */
@@ -49,28 +52,72 @@ export class Device {
     return this.backend.kind;
   }
 
-  /** A tensor with undefined contents; operations fill it. */
-  empty(shape: Shape, dtype: DType): Tensor {
-    return this.make(shape, dtype);
+  /** A tensor with undefined contents; operations fill it. `where` names the caller in errors. */
+  empty(shape: Shape, dtype: DType, where = "empty"): Tensor {
+    return this.make(where, shape, dtype);
   }
 
-  /** A tensor holding `data` (already of the right type and length). */
-  fromHost(shape: Shape, dtype: DType, data: TypedArray): Tensor {
-    return this.make(shape, dtype, data);
+  /** A tensor holding `data` (already of the right type and length). `where` names the caller in errors. */
+  fromHost(shape: Shape, dtype: DType, data: TypedArray, where = "tensor"): Tensor {
+    return this.make(where, shape, dtype, data);
   }
 
-  private make(shape: Shape, dtype: DType, data?: TypedArray): Tensor {
+  /**
+   * Checks that a tensor of this size can exist here, before anything is allocated.
+   *
+   * @throws OutOfMemoryError if it exceeds what one tensor can have on this device.
+   */
+  assertFits(where: string, shape: Shape, dtype: DType): void {
+    assertCountable(where, shape);
+    const bytes = this.backend.byteLength(dtype, sizeOf(shape));
+    if (bytes <= this.backend.maxTensorBytes) return;
+    throw new OutOfMemoryError(
+      `${where}: a tensor ${dtype}${formatShape(shape)} of ${bytes} bytes exceeds this adapter's limit of ` +
+        `${this.backend.maxTensorBytes} bytes for one binding. Split it, for example into smaller batches.`,
+    );
+  }
+
+  /**
+   * Checks that the device still works.
+   *
+   * @throws DeviceError after `destroy()`.
+   * @throws DeviceLostError if the GPU went away.
+   */
+  assertUsable(where: string): void {
     if (this.destroyed) {
-      throw new DeviceError(`This ${this.kind} device was destroyed. Call init() for a new one.`);
+      throw new DeviceError(
+        `${where}: this ${this.kind} device was destroyed. Call init() for a new one, and make its tensors there.`,
+      );
     }
+    const failure = this.backend.failure(where);
+    if (failure) throw failure;
+  }
+
+  private make(where: string, shape: Shape, dtype: DType, data?: TypedArray): Tensor {
+    this.assertUsable(where);
     if (!this.backend.supports(dtype)) {
       throw new DTypeError(missingDType(dtype, this.kind));
     }
+    this.assertFits(where, shape, dtype);
     const size = sizeOf(shape);
-    const storage = new Storage(this, dtype, size, this.backend.allocate(dtype, size, data));
+    const storage = new Storage(this, dtype, size, this.allocate(where, dtype, size, data));
     this.liveBytes += this.backend.byteLength(dtype, size);
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
     return new Tensor(storage, shape);
+  }
+
+  private allocate(where: string, dtype: DType, size: number, data?: TypedArray): TypedArray | GPUBuffer {
+    try {
+      return this.backend.allocate(dtype, size, data);
+    } catch (error) {
+      // JavaScript's word for an array that it can not hold.
+      if (!(error instanceof RangeError)) throw error;
+      throw new OutOfMemoryError(
+        `${where}: no memory for ${this.backend.byteLength(dtype, size)} bytes (${error.message}). ` +
+          "Use smaller batches, or give tensors back earlier with scope(() => …) or dispose().",
+        { cause: error },
+      );
+    }
   }
 
   /** Called when the last tensor of a storage is disposed. */
@@ -92,7 +139,20 @@ export class Device {
 
   /** Live and peak memory. */
   memory(): MemoryReport {
-    return { liveBytes: this.liveBytes, peakBytes: this.peakBytes, liveTensors: this.liveTensors };
+    return {
+      liveBytes: this.liveBytes,
+      peakBytes: this.peakBytes,
+      liveTensors: this.liveTensors,
+      pooledBytes: this.destroyed ? 0 : this.backend.pooledBytes,
+    };
+  }
+
+  /**
+   * Gives back the freed buffers that are kept for the next tensors (`memory().pooledBytes`); worth a call after the
+   * largest piece of work, when other programs need the GPU.
+   */
+  trim(): void {
+    if (!this.destroyed) this.backend.trim();
   }
 
   /** Starts a new peak at what is alive now. */
@@ -108,7 +168,7 @@ export class Device {
    * ```ts
    * const leaks = device.trackLeaks();
    * trainStep();
-   * console.log(leaks()); // [{ line: "train.ts:31:14", count: 2 }]
+   * console.log(leaks()); // [{ line: "/home/me/train.ts:31:14", count: 2 }]
    * ```
    */
   trackLeaks(): () => { line: string; count: number }[] {
@@ -127,6 +187,7 @@ export class Device {
     return { ...this.backend.stats };
   }
 
+  /** The elements of a tensor in row-major order, on the host. */
   async read(tensor: Tensor): Promise<TypedArray> {
     if (tensor.contiguous) return this.backend.read(tensor);
     const packed = this.empty(tensor.shape, tensor.dtype);
@@ -162,13 +223,6 @@ function missingDType(dtype: DType, kind: "cpu" | "webgpu"): string {
   const missing =
     kind === "cpu" ? "which computes in f32 and f64" : 'whose adapter lacks the feature "shader-f16"';
   return `dtype f16 is not available on this ${kind} device, ${missing}. Use dtype "f32".`;
-}
-
-/** The first stack line outside this package: the user's line that made a tensor. */
-export function callerLine(): string {
-  const lines = (new Error().stack ?? "").split("\n").slice(3);
-  const outside = lines.find((l) => !/[\\/]tensor[\\/](src|dist)[\\/]/.test(l)) ?? lines.at(-1) ?? "";
-  return outside.trim().replace(/^at /, "");
 }
 
 let current: Device | undefined;

@@ -65,8 +65,8 @@ export class DeviceLostError extends PactError {
 
 /** Use of a tensor after its memory was given back. */
 export class DisposedError extends PactError {
-  constructor(message: string) {
-    super("disposed", message);
+  constructor(message: string, options?: ErrorOptions) {
+    super("disposed", message, options);
   }
 }
 

@@ -8,8 +8,21 @@
  */
 import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
-import { DisposedError, ShapeError } from "./errors.ts";
+import { DisposedError, OutOfMemoryError, ShapeError } from "./errors.ts";
 import { formatShape, formatSpec, isContiguous, type Shape, sizeOf, stridesOf } from "./shape.ts";
+
+/** The most elements a tensor can have, repeated ones included: kernels count with 32 bits. */
+const maxElements = 2 ** 32 - 1;
+
+/** Checks that the elements of a shape can be counted. */
+export function assertCountable(where: string, shape: Shape): void {
+  const size = sizeOf(shape);
+  if (size <= maxElements) return;
+  throw new OutOfMemoryError(
+    `${where}: shape ${formatShape(shape)} has ${size} elements, a tensor has at most ${maxElements}. ` +
+      "Split it, for example into smaller batches.",
+  );
+}
 
 /** A block of device memory shared by a tensor and its views. */
 export class Storage {
@@ -48,6 +61,7 @@ export class Tensor {
   private alive = true;
 
   constructor(storage: Storage, shape: Shape, strides: Shape = stridesOf(shape), offset = 0) {
+    assertCountable("view", shape);
     this.storage = storage;
     this.shape = shape;
     this.strides = strides;
@@ -83,13 +97,20 @@ export class Tensor {
     return isContiguous(this.shape, this.strides);
   }
 
-  /** Throws `DisposedError` if the memory was given back; operations call it on each argument. */
+  /**
+   * Operations call it on each argument.
+   *
+   * @throws DisposedError if the memory was given back.
+   * @throws DeviceError or DeviceLostError if the device is gone.
+   */
   assertAlive(where: string, name = "this tensor"): void {
-    if (this.alive) return;
-    throw new DisposedError(
-      `${where}: ${name} is ${formatSpec(this)} on ${this.device.kind} and was disposed, expected a live tensor. ` +
-        "Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.",
-    );
+    if (!this.alive) {
+      throw new DisposedError(
+        `${where}: ${name} is ${formatSpec(this)} on ${this.device.kind} and was disposed, expected a live tensor. ` +
+          "Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.",
+      );
+    }
+    this.device.assertUsable(where);
   }
 
   /**
@@ -108,6 +129,7 @@ export class Tensor {
 
   /** The value of a tensor with one element, as a number. Throws `ShapeError` for any other size. */
   async item(): Promise<number> {
+    this.assertAlive("item");
     if (this.size !== 1) {
       throw new ShapeError(
         `item: x has shape ${formatShape(this.shape)}, expected one element. Read all of them: await x.data().`,

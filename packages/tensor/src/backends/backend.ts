@@ -2,6 +2,7 @@
  * What a device must be able to do. Two backends implement it: `cpu` (plain loops, the specification) and `webgpu`.
  */
 import type { DType, TypedArray } from "../dtype.ts";
+import type { PactError } from "../errors.ts";
 import type { Op } from "../op.ts";
 import type { Storage, Tensor } from "../tensor.ts";
 
@@ -25,6 +26,14 @@ export interface Backend {
   /** Memory for `size` elements; the contents are undefined unless `data` is given. */
   allocate(dtype: DType, size: number, data?: TypedArray): TypedArray | GPUBuffer;
   free(storage: Storage): void;
+  /** The most bytes that one tensor can have. */
+  readonly maxTensorBytes: number;
+  /** Bytes of freed buffers kept for the next tensors. */
+  readonly pooledBytes: number;
+  /** Gives the kept buffers back. */
+  trim(): void;
+  /** Why nothing can run any more, said of `where`; undefined while all is well. */
+  failure(where: string): PactError | undefined;
   /** Bytes that `size` elements take on this device. */
   byteLength(dtype: DType, size: number): number;
   /** Runs an operation; inputs and outputs are on this device, outputs are contiguous and freshly allocated. */

@@ -21,6 +21,9 @@ function view(t: Tensor): HostView {
 export class CpuBackend implements Backend {
   readonly kind = "cpu";
   readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
+  /** JavaScript says itself, by a RangeError, what does not fit. */
+  readonly maxTensorBytes = Number.POSITIVE_INFINITY;
+  readonly pooledBytes = 0;
 
   supports(dtype: DType): boolean {
     return dtype !== "f16";
@@ -32,6 +35,14 @@ export class CpuBackend implements Backend {
 
   free(_storage: Storage): void {
     // The garbage collector takes host arrays.
+  }
+
+  trim(): void {
+    // Nothing is kept.
+  }
+
+  failure(): undefined {
+    return undefined;
   }
 
   byteLength(dtype: DType, size: number): number {

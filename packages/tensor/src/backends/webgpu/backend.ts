@@ -4,44 +4,69 @@
  */
 
 import { allocate, type DType, type TypedArray } from "../../dtype.ts";
-import { DeviceError, OutOfMemoryError } from "../../errors.ts";
+import { DeviceError, DeviceLostError, OutOfMemoryError, type PactError } from "../../errors.ts";
 import { narrowF16, widenF16 } from "../../half.ts";
 import type { Op } from "../../op.ts";
 import { coordinates } from "../../ops/elementwise.ts";
 import { coalesce } from "../../shape.ts";
 import type { Storage, Tensor } from "../../tensor.ts";
 import type { Backend, BackendStats } from "../backend.ts";
-import { sizeClass } from "./buffers.ts";
-import { BufferUsage, MapMode } from "./flags.ts";
+import { bindingLimit } from "./buffers.ts";
+import { MapMode } from "./flags.ts";
 import { bufferType, type KernelCall, u32Params } from "./kernel.ts";
 import { CommandQueue } from "./queue.ts";
 
 export class WebGpuBackend implements Backend {
   readonly kind = "webgpu";
   readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
+  readonly maxTensorBytes: number;
   private readonly device: GPUDevice;
   private readonly queue: CommandQueue;
-  private failure: DeviceError | OutOfMemoryError | undefined;
+  /** Why the device was lost, if it was; `destroyed` if by `destroy()`. */
+  private ended: { reason: string } | "destroyed" | undefined;
+  private rejection: DeviceError | OutOfMemoryError | undefined;
 
   constructor(device: GPUDevice) {
     this.device = device;
     this.queue = new CommandQueue(device, this.stats);
+    this.maxTensorBytes = bindingLimit(device);
     device.addEventListener("uncapturederror", (event) => {
-      const { error } = event as GPUUncapturedErrorEvent;
-      this.failure ??= isOutOfMemory(error)
-        ? new OutOfMemoryError(
-            `The GPU is out of memory: ${error.message}. Use smaller batches, or dispose tensors earlier.`,
-          )
-        : new DeviceError(
-            `The GPU rejected a command: ${error.message}. This is a bug in a kernel; please report it.`,
-          );
+      void this.onError((event as GPUUncapturedErrorEvent).error);
     });
     void device.lost.then((info) => {
-      if (info.reason === "destroyed") return;
-      this.failure ??= new DeviceError(
-        `The GPU device was lost: ${info.message}. Call init() for a new device and load the last checkpoint.`,
-      );
+      this.ended ??= { reason: info.message || info.reason || "no reason given" };
     });
+  }
+
+  /** Buffers report their own lack of memory (buffers.ts); the errors that follow from it say nothing new. */
+  private async onError(error: GPUError): Promise<void> {
+    await this.queue.pool.settled();
+    if (this.queue.pool.recovering) return;
+    this.rejection ??= isOutOfMemory(error)
+      ? new OutOfMemoryError(
+          `The GPU is out of memory: ${error.message}. Use smaller batches on a new device: init().`,
+        )
+      : new DeviceError(
+          `The GPU rejected a command: ${error.message}. This is a bug in a kernel; please report it.`,
+        );
+  }
+
+  failure(where: string): PactError | undefined {
+    if (this.ended === undefined) return undefined;
+    if (this.ended === "destroyed")
+      return new DeviceError(`${where}: the webgpu device was destroyed. Call init() for a new one.`);
+    return new DeviceLostError(
+      `${where}: the GPU device was lost (${this.ended.reason}) and its tensors with it. Call init() for a new device ` +
+        "and load the last checkpoint.",
+    );
+  }
+
+  get pooledBytes(): number {
+    return this.queue.pool.idleBytes;
+  }
+
+  trim(): void {
+    this.queue.pool.trim();
   }
 
   supports(dtype: DType): boolean {
@@ -81,58 +106,69 @@ export class WebGpuBackend implements Backend {
   }
 
   async read(tensor: Tensor): Promise<TypedArray> {
-    this.throwFailure();
     const { size, dtype } = tensor;
     if (size === 0) return allocate(dtype, 0);
     // Copies start and end on whole words; an f16 tensor may begin or end in the middle of one.
     const begin = tensor.offset * bytesPerElement(dtype);
     const start = begin - (begin % 4);
     const bytes = wholeWords(begin + this.byteLength(dtype, size)) - start;
-    const usage = BufferUsage.MAP_READ | BufferUsage.COPY_DST;
-    const mappable = this.device.createBuffer({ size: sizeClass(bytes), usage });
+    const { pool } = this.queue;
+    const source = pool.entry(tensor.storage.handle as GPUBuffer);
+    if (source.lost) throw source.lost;
+    const target = pool.acquireMappable(bytes);
+    const mappable = target.buffer;
     try {
-      this.queue.copyOut(tensor.storage.handle as GPUBuffer, start, mappable, bytes);
-      await this.guard(mappable.mapAsync(MapMode.READ, 0, bytes));
+      const serial = this.queue.copyOut(source.buffer, start, mappable, bytes);
+      await this.guard("read", mappable.mapAsync(MapMode.READ, 0, bytes));
       const copy = mappable.getMappedRange(0, bytes).slice(0);
-      this.throwFailure();
-      if (dtype === "bool") return Uint8Array.from(new Uint32Array(copy));
+      this.throwRejection();
+      const lost = source.lost ?? target.lost;
+      if (lost) throw lost;
+      // The copy went down with a submission that ran out of memory, the tensor did not.
+      if (pool.rejected(serial)) return this.read(tensor);
       if (dtype === "f16") return widenF16(new Uint16Array(copy, begin - start, size));
+      if (dtype === "bool") return Uint8Array.from(new Uint32Array(copy));
       return dtype === "i32"
         ? new Int32Array(copy)
         : dtype === "u32"
           ? new Uint32Array(copy)
           : new Float32Array(copy);
     } finally {
-      mappable.destroy();
+      pool.drop(target);
     }
   }
 
   async synchronize(): Promise<void> {
     this.queue.flush();
-    await this.guard(this.device.queue.onSubmittedWorkDone());
-    this.throwFailure();
+    await this.guard("synchronize", this.device.queue.onSubmittedWorkDone());
+    this.throwRejection();
   }
 
   destroy(): void {
+    this.ended ??= "destroyed";
     this.device.destroy();
   }
 
-  /** Waits for the device; if it is lost meanwhile, throws that instead of the rejected wait. */
-  private async guard(work: Promise<unknown>): Promise<void> {
-    try {
-      await work;
-    } catch (error) {
-      await Promise.resolve();
-      this.throwFailure();
+  /** Waits for the device and for its word on memory; if it ends meanwhile, throws that. */
+  private async guard(where: string, work: Promise<unknown>): Promise<void> {
+    let stopped: unknown;
+    await work.catch((error: unknown) => {
+      stopped = error;
+    });
+    await this.queue.pool.settled();
+    // NOTE: a lost device ends its reads before it says that it is lost.
+    if (stopped) await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, 100))]);
+    const failure = this.failure(where);
+    if (failure) throw failure;
+    if (stopped)
       throw new DeviceError(
-        `Reading from the GPU failed: ${String((error as Error).message)}. Call init() for a new device.`,
-        { cause: error },
+        `${where}: the GPU did not answer: ${String((stopped as Error).message)}. Call init() for a new device.`,
+        { cause: stopped },
       );
-    }
   }
 
-  private throwFailure(): void {
-    if (this.failure) throw this.failure;
+  private throwRejection(): void {
+    if (this.rejection) throw this.rejection;
   }
 }
 

@@ -17,6 +17,8 @@ export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly params: readonly ParamType[];
+  /** Which buffers it writes. */
+  readonly writes: readonly boolean[];
 }
 
 export class PipelineCache {
@@ -60,7 +62,13 @@ export class PipelineCache {
         entryPoint: "main",
       },
     });
-    const made = { id: this.byKey.size, pipeline, layout, params: source.params.map((p) => p.type) };
+    const made = {
+      id: this.byKey.size,
+      pipeline,
+      layout,
+      params: source.params.map((p) => p.type),
+      writes: source.buffers.map((b) => b.write === true),
+    };
     this.byKey.set(call.key, made);
     this.stats.pipelines++;
     return made;

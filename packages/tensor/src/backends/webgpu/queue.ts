@@ -31,13 +31,14 @@ export class CommandQueue {
   private encoder: GPUCommandEncoder | undefined;
   private pass: GPUComputePassEncoder | undefined;
   private used = 0;
-  /** Number of the submission being collected. */
-  private serial = 0;
 
   constructor(device: GPUDevice, stats: BackendStats) {
     this.device = device;
     this.stats = stats;
-    this.pool = new BufferPool(device);
+    this.pool = new BufferPool(device, () => {
+      this.flush();
+      this.bindGroups.clear();
+    });
     this.pipelines = new PipelineCache(device, stats);
     const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
     this.uniforms = device.createBuffer({ size: slotBytes * slots, usage });
@@ -45,7 +46,7 @@ export class CommandQueue {
 
   /** A buffer that a host write may fill at once: no command waiting for submission uses it. */
   acquireForWrite(bytes: number): PooledBuffer {
-    return this.pool.acquire(bytes, this.serial);
+    return this.pool.acquire(bytes, true);
   }
 
   /** Starts a kernel. */
@@ -53,7 +54,10 @@ export class CommandQueue {
     if (call.count === 0) return;
     const pipeline = this.pipelines.get(call);
     const buffers = call.buffers.map((t) => this.pool.entry(t.storage.handle as GPUBuffer));
-    for (const b of buffers) b.lastUse = this.serial;
+    buffers.forEach((b, k) => {
+      if (b.lost) throw b.lost;
+      this.use(b, pipeline.writes[k]);
+    });
     const groups = Math.ceil(call.count / workgroupSize);
     const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
     const width = Math.min(groups, limit);
@@ -65,6 +69,11 @@ export class CommandQueue {
     this.stats.dispatches++;
     this.used++;
     if (this.used === slots) this.flush();
+  }
+
+  private use(buffer: PooledBuffer, write: boolean): void {
+    buffer.lastUse = this.pool.serial;
+    if (write) buffer.lastWrite = this.pool.serial;
   }
 
   private begin(): GPUCommandEncoder {
@@ -102,16 +111,18 @@ export class CommandQueue {
 
   /** Fills a whole buffer with zeros. */
   clear(buffer: GPUBuffer): void {
-    this.pool.entry(buffer).lastUse = this.serial;
+    this.use(this.pool.entry(buffer), true);
     this.endPass();
     this.begin().clearBuffer(buffer);
   }
 
-  /** Copies bytes to a mappable buffer and submits. */
-  copyOut(source: GPUBuffer, offset: number, target: GPUBuffer, bytes: number): void {
+  /** Copies bytes to a mappable buffer and submits; returns the submission's number. */
+  copyOut(source: GPUBuffer, offset: number, target: GPUBuffer, bytes: number): number {
+    const { serial } = this.pool;
     this.endPass();
     this.begin().copyBufferToBuffer(source, offset, target, 0, bytes);
     this.flush();
+    return serial;
   }
 
   private endPass(): void {
@@ -128,7 +139,7 @@ export class CommandQueue {
     this.device.queue.submit([this.encoder.finish()]);
     this.encoder = undefined;
     this.used = 0;
-    this.serial++;
+    this.pool.serial++;
     this.stats.submits++;
   }
 }
