@@ -1,131 +1,57 @@
 /**
  * Reverse-mode automatic differentiation, functional: `valueAndGrad(f)(params)` runs `f` while a tape notes each
- * operation that depends on the parameters, then walks the tape backwards through the records' derivatives. The tape
- * lives only inside the call. Derivatives are written with operations, so an outer gradient can record them: gradients
- * of gradients need nothing special.
+ * operation that depends on the parameters (tape.ts), then walks the tape backwards through the records' derivatives.
+ * The tape lives only inside the call. Derivatives are written with operations, so an outer gradient can record them:
+ * gradients of gradients need nothing special. Left out: forward mode, derivatives across an `await`.
  */
-
-import { ones, zeros } from "./create.ts";
+import { ones } from "./create.ts";
 import { AutodiffError } from "./errors.ts";
-import { differentiable, popRecorder, pushRecorder, type Recordable, type Recorder } from "./op.ts";
-import { add } from "./ops/arithmetic.ts";
-import { expand, reshape } from "./ops/movement.ts";
-import { sumTo } from "./ops/reduce.ts";
-import { holdScopes, scope } from "./scope.ts";
-import { formatShape } from "./shape.ts";
+import { differentiable } from "./op.ts";
+import { madeHere, scope } from "./scope.ts";
+import { formatShape, sameShape } from "./shape.ts";
+import { alias, pullback, recordRun, walkBack } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
-import { leavesOf, type MapTree, mapTree } from "./tree.ts";
+import { describe, isTensor, leavesOf, type MapTree, mapTree, matchTree, replaceLeaves } from "./tree.ts";
 
-interface Node {
-  name: string;
-  inputs: readonly Tensor[];
-  outputs: readonly Tensor[];
-  backward(dys: readonly (Tensor | null)[]): readonly (Tensor | null)[];
-}
-
-/** The operations that depend on a set of tensors, in the order they ran. */
-class Tape implements Recorder {
-  readonly nodes: Node[] = [];
-  private readonly tracked: Set<Tensor>;
-
-  constructor(roots: readonly Tensor[]) {
-    this.tracked = new Set(roots);
-  }
-
-  record<A>(op: Recordable<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void {
-    const needs = inputs.map((t) => this.tracked.has(t));
-    if (!needs.includes(true) || !outputs.some(differentiable)) return;
-    for (const o of outputs) if (differentiable(o)) this.tracked.add(o);
-    this.nodes.push({
-      name: op.name,
-      inputs,
-      outputs,
-      backward: (dys) => {
-        if (!op.vjp) {
-          throw new AutodiffError(
-            `${op.name} has no derivative. Wrap its result in stopGradient, or keep it out of the differentiated function.`,
-          );
-        }
-        return op.vjp({ inputs, outputs, attrs, needs }, dys).map((g, i) => (needs[i] ? g : null));
-      },
-    });
-  }
-
-  depends(t: Tensor): boolean {
-    return this.tracked.has(t);
-  }
-}
-
-/** Gradients of `outputs` (weighted with `seeds`) with respect to `roots`. */
-function backward(
-  tape: Tape,
-  outputs: readonly Tensor[],
-  seeds: readonly (Tensor | null)[],
-  roots: readonly Tensor[],
-): Tensor[] {
-  const gradients = new Map<Tensor, Tensor>();
-  const accumulate = (t: Tensor, g: Tensor) => {
-    const shaped = sumTo(g, t.shape);
-    const sofar = gradients.get(t);
-    gradients.set(t, sofar ? add(sofar, shaped) : shaped);
-  };
-  outputs.forEach((o, i) => {
-    const seed = seeds[i];
-    if (seed && tape.depends(o)) accumulate(o, seed);
-  });
-  for (let n = tape.nodes.length - 1; n >= 0; n--) {
-    const node = tape.nodes[n];
-    const dys = node.outputs.map((o) => gradients.get(o) ?? null);
-    if (dys.every((d) => d === null)) continue;
-    const dxs = node.backward(dys);
-    // An output that is itself a root keeps its gradient; the others are done with.
-    for (const o of node.outputs) if (!roots.includes(o)) gradients.delete(o);
-    node.inputs.forEach((t, i) => {
-      const g = dxs[i];
-      if (g && tape.depends(t)) accumulate(t, g);
-    });
-  }
-  const taken = new Set<Tensor>(seeds.filter((s) => s !== null));
-  return roots.map((r) => {
-    const g = gradients.get(r);
-    if (!g) return zeros(r.shape, { dtype: r.dtype, device: r.device });
-    // One tensor can be the gradient of several roots, or the seed; each root gets its own, to dispose of as it likes.
-    const own = taken.has(g) ? alias(g) : g;
-    taken.add(own);
-    return own;
-  });
-}
-
-/** Another tensor on the same elements. */
-function alias(t: Tensor): Tensor {
-  return t.contiguous ? reshape(t, t.shape) : expand(t, t.shape);
-}
-
-/** Records `f` and returns its result with the tape; the caller must keep scopes held meanwhile. */
-function recordRun<R>(roots: readonly Tensor[], f: () => R): { result: R; tape: Tape } {
-  for (const r of roots) {
-    r.assertAlive("valueAndGrad");
-    if (!differentiable(r)) {
+/** The tensors of the parameter tree; throws with the path of what can not have a gradient. */
+function parameters(params: unknown): Tensor[] {
+  const roots: Tensor[] = [];
+  mapTree(params, (t, path) => {
+    t.assertAlive("valueAndGrad", path ? `the parameter at ${path}` : "the parameter");
+    if (!differentiable(t)) {
       throw new AutodiffError(
-        `valueAndGrad: a parameter has dtype ${r.dtype}; only f32 and f64 tensors have gradients. ` +
-          "Pass it as a further argument instead.",
+        `valueAndGrad: the parameter${path ? ` at ${path}` : ""} is ${describe(t)}; only tensors of floats have gradients. ` +
+          "Pass it as a further argument instead: valueAndGrad(f)(params, x).",
       );
     }
-  }
-  const tape = new Tape(roots);
-  pushRecorder(tape);
-  try {
-    return { result: f(), tape };
-  } finally {
-    popRecorder(tape);
-  }
+    roots.push(t);
+  });
+  return roots;
 }
 
-function assertScalar(value: Tensor): void {
+function assertValue(value: unknown, roots: readonly Tensor[]): asserts value is Tensor {
+  if (!isTensor(value)) {
+    throw new AutodiffError(
+      `valueAndGrad: the function returned ${describe(value)}, expected a tensor with one element. ` +
+        "Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true }).",
+    );
+  }
+  value.assertAlive("valueAndGrad", "the returned value");
   if (value.size !== 1) {
     throw new AutodiffError(
       `valueAndGrad: the function must return one number, received shape ${formatShape(value.shape)}. ` +
         "Reduce it with sum or mean, or use vjp for other outputs.",
+    );
+  }
+  if (!differentiable(value)) {
+    throw new AutodiffError(
+      `valueAndGrad: the function returned ${describe(value)}, expected a float. Cast what it is computed from: cast(x, "f32").`,
+    );
+  }
+  if (!madeHere(value) && !roots.includes(value)) {
+    throw new AutodiffError(
+      "valueAndGrad: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. " +
+        "Compute the value inside the function, from its arguments.",
     );
   }
 }
@@ -139,15 +65,20 @@ export interface ValueAndGrad<P> {
 /**
  * Turns `f(params, ...rest) → scalar` into a function that also returns ∂value/∂params.
  *
- * `params` is a tensor or any nesting of arrays and plain records of tensors; `grads` has the same structure. A
- * parameter that the value does not depend on gets zeros. With `{ aux: true }`, `f` returns `[scalar, aux]` and `aux`
- * (any tree of tensors) is handed through. Temporaries are disposed.
+ * `params` is a tensor or any nesting of arrays and plain records of tensors, empty ones too; `grads` has the same
+ * structure. A parameter that the value does not depend on gets zeros; a tensor that stands in several places gets its
+ * full gradient in each. With `{ aux: true }`, `f` returns `[scalar, aux]` and `aux` (any tree of tensors) is handed
+ * through. Temporaries are disposed: what `f` made and did not return is gone afterwards. Calls nest: the gradient of a
+ * gradient is a second derivative.
  *
- * @throws AutodiffError if the value is no scalar, a parameter is no float, or an operation has no derivative.
+ * @throws AutodiffError if the value is no scalar, was made outside `f` or is a promise, if a parameter is no float, or
+ *   if an operation has no derivative; `DisposedError` if `f` disposed what its derivative needs.
  * @example
  * ```ts
  * const f = valueAndGrad((x: Tensor) => sum(mul(x, x)));
- * const { value, grads } = f(tensor([1, 2, 3])); // 14, [2, 4, 6]
+ * const { value, grads } = f(tensor([1, 2, 3]));
+ * await value.item(); // → 14
+ * await grads.data(); // → [2, 4, 6]
  * ```
  */
 export function valueAndGrad<P, R extends readonly unknown[]>(
@@ -162,18 +93,12 @@ export function valueAndGrad<P, R extends readonly unknown[], X>(
 ): (params: P, ...rest: R) => ValueAndGrad<P> & { aux?: X } {
   return (params, ...rest) =>
     scope(() => {
-      const roots = leavesOf(params);
-      const release = holdScopes();
-      let run: { result: Tensor | readonly [Tensor, X]; tape: Tape };
-      try {
-        run = recordRun(roots, () => f(params, ...rest));
-      } finally {
-        release();
-      }
-      const [value, aux] = isPair(run.result) ? run.result : [run.result, undefined];
-      assertScalar(value);
+      const roots = parameters(params);
+      const { result, tape } = recordRun("valueAndGrad", roots, () => f(params, ...rest));
+      const [value, aux] = isPair(result) ? result : [result, undefined];
+      assertValue(value, roots);
       const seed = ones(value.shape, { dtype: value.dtype, device: value.device });
-      const list = backward(run.tape, [value], [seed], roots);
+      const list = walkBack(tape, [value], [seed], roots);
       let i = 0;
       return {
         value: roots.includes(value) ? alias(value) : value,
@@ -187,7 +112,15 @@ function isPair<X>(result: Tensor | readonly [Tensor, X]): result is readonly [T
   return Array.isArray(result);
 }
 
-/** Like `valueAndGrad`, returning the gradients alone. */
+/**
+ * Like `valueAndGrad`, returning the gradients alone, in the structure of `params`.
+ *
+ * @throws AutodiffError as `valueAndGrad` does.
+ * @example
+ * ```ts
+ * await grad((x: Tensor) => sum(mul(x, x)))(tensor([1, 2, 3])).data(); // → [2, 4, 6]
+ * ```
+ */
 export function grad<P, R extends readonly unknown[]>(
   f: (params: P, ...rest: R) => Tensor,
 ): (params: P, ...rest: R) => MapTree<P, Tensor> {
@@ -197,25 +130,62 @@ export function grad<P, R extends readonly unknown[]>(
     scope(() => both(params, ...rest).grads);
 }
 
+/** Gradients in the structure of outputs: each like its tensor, or null where the output does not count. */
+export type OutputGradients<R> = R extends Tensor
+  ? Tensor | null
+  : { readonly [K in keyof R]: OutputGradients<R[K]> };
+
 /**
- * Vector–Jacobian product: runs `f(inputs)` and contracts the given output gradients with its Jacobian.
- * Returns the outputs and the gradients of the inputs.
+ * Vector–Jacobian product: runs `f(...inputs)` and contracts the gradients `dys` of its outputs with its Jacobian,
+ * dxₖ = Σᵢ (∂yᵢ/∂xₖ)ᵀ dyᵢ.
+ *
+ * Inputs and outputs are tensors or trees of them (arrays, plain records); `dys` has the structure of the outputs, each
+ * a tensor of the output's shape and dtype or null, `grads` that of `inputs`. A tensor passed twice gets its two
+ * gradients apart. An input that no output depends on, and one that is no float, gets zeros of its own dtype. Other
+ * values among the inputs are passed through to `f` and to `grads`.
+ *
+ * @throws AutodiffError if `f` returns a promise, or a gradient in `dys` does not fit its output.
+ * @example
+ * ```ts
+ * const x = tensor([1, 2]);
+ * const { outputs, grads } = vjp((x) => [mul(x, x), sum(x)], [x], [tensor([1, 10]), tensor(100)]);
+ * await outputs[0].data(); // → [1, 4]
+ * await grads[0].data(); // → [102, 140]
+ * ```
  */
-export function vjp(
-  f: (...inputs: Tensor[]) => readonly Tensor[],
-  inputs: readonly Tensor[],
-  dys: readonly (Tensor | null)[],
-): { outputs: readonly Tensor[]; grads: Tensor[] } {
-  return scope(() => {
-    // NOTE: one tensor may be passed twice (attention of x with itself); aliases keep its two gradients apart.
-    const roots = inputs.map(alias);
-    const release = holdScopes();
-    let run: { result: readonly Tensor[]; tape: Tape };
-    try {
-      run = recordRun(roots.filter(differentiable), () => f(...roots));
-    } finally {
-      release();
+export function vjp<A extends readonly unknown[], R>(
+  f: (...inputs: A) => R,
+  inputs: readonly [...A],
+  dys: OutputGradients<NoInfer<R>>,
+): { outputs: R; grads: MapTree<A, Tensor> } {
+  let result: R | undefined;
+  const { grads } = pullback(
+    "vjp",
+    (roots) => {
+      result = f(...refill(inputs, roots));
+      return leavesOf(result);
+    },
+    leavesOf(inputs),
+    () => fittingGradients(result, dys),
+  );
+  // NOTE: pullback ran f, or threw.
+  return { outputs: result as R, grads: refill(inputs, grads) as unknown as MapTree<A, Tensor> };
+}
+
+/** `tree` with its tensors replaced by `leaves`, in order. */
+function refill<P>(tree: P, leaves: readonly Tensor[]): P {
+  let i = 0;
+  return replaceLeaves(tree, () => leaves[i++]);
+}
+
+function fittingGradients(outputs: unknown, dys: unknown): (Tensor | null)[] {
+  return matchTree("vjp", outputs, dys, "dys").map(({ leaf, value, path }) => {
+    if (value && (!sameShape(value.shape, leaf.shape) || value.dtype !== leaf.dtype)) {
+      throw new AutodiffError(
+        `vjp: ${path} is ${describe(value)}, its output is ${describe(leaf)}; expected the same shape and dtype. ` +
+          "Shape it like the output: expand(dy, y.shape), cast(dy, y.dtype).",
+      );
     }
-    return { outputs: run.result, grads: backward(run.tape, run.result, dys, roots) };
+    return value;
   });
 }

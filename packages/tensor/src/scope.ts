@@ -26,12 +26,39 @@ export function holdScopes(): () => void {
   };
 }
 
+/** Lets scopes dispose again although a gradient is recorded; for what is computed anew in the backward pass. */
+export function suspendHolds(): () => void {
+  const saved = holds;
+  holds = 0;
+  return () => {
+    holds = saved;
+  };
+}
+
+/** True if `tensor` was made inside the innermost scope. */
+export function madeHere(tensor: Tensor): boolean {
+  return scopes[scopes.length - 1]?.has(tensor) ?? false;
+}
+
+/** Runs `f`; the tensors it makes belong to no scope. */
+export function outsideScopes<R>(f: () => R): R {
+  const saved = scopes.splice(0);
+  try {
+    return f();
+  } finally {
+    scopes.splice(0, scopes.length, ...saved);
+  }
+}
+
 /**
  * Runs `f` and disposes every tensor it made except those in its result (a tensor, or arrays and records of them).
  *
+ * @throws ValueError if `f` returns a promise.
  * @example
  * ```ts
+ * const x = tensor([1, 2]);
  * const y = scope(() => mul(add(x, 1), 2)); // the sum is given back, y stays
+ * await y.data(); // → [4, 6]
  * ```
  */
 export function scope<R>(f: () => R): R {
@@ -41,6 +68,8 @@ export function scope<R>(f: () => R): R {
   try {
     result = f();
     if (result instanceof Promise) {
+      // NOTE: the rest of the async function still runs, on tensors that are gone; its failure says nothing new.
+      result.catch(() => undefined);
       throw new ValueError(
         "scope: the function returned a promise; scopes are synchronous. Read back after the scope.",
       );

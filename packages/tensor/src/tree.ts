@@ -38,9 +38,67 @@ export function mapTree<P, T>(tree: P, f: (leaf: Tensor, path: string) => T, pat
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, walk(v, at ? `${at}.${k}` : k)]));
     }
     throw new AutodiffError(
-      `parameters${at ? ` at ${at}` : ""}: expected a tensor, an array or a plain record, received ${typeof value}. ` +
+      `parameters${at ? ` at ${at}` : ""}: expected a tensor, an array or a plain record, received ${describe(value)}. ` +
         "Keep settings out of the parameter tree; pass them as further arguments.",
     );
   };
   return walk(tree, path) as MapTree<P, T>;
+}
+
+/** `tree` with each tensor replaced by `f(tensor)`; anything that is no tensor, array or plain record stays. */
+export function replaceLeaves<P>(tree: P, f: (leaf: Tensor) => Tensor): P {
+  const walk = (value: unknown): unknown => {
+    if (isTensor(value)) return f(value);
+    if (Array.isArray(value)) return value.map(walk);
+    if (isRecord(value)) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, walk(v)]));
+    return value;
+  };
+  return walk(tree) as P;
+}
+
+/**
+ * `values` (gradients in the structure of `tree`) as a list: one entry per tensor of `tree`, with the tensor and its
+ * path. Null or undefined in place of a tensor or of a whole branch means null for all of it.
+ *
+ * @throws AutodiffError if the structures differ.
+ */
+export function matchTree(
+  where: string,
+  tree: unknown,
+  values: unknown,
+  path: string,
+): { leaf: Tensor; value: Tensor | null; path: string }[] {
+  const absent = values === null || values === undefined;
+  const mismatch = (expected: string) =>
+    new AutodiffError(
+      `${where}: ${path} is ${describe(values)}, expected ${expected} or null. Give one gradient per tensor, in the structure of the tensors.`,
+    );
+  if (isTensor(tree)) {
+    if (!absent && !isTensor(values)) throw mismatch(`a tensor like ${describe(tree)}`);
+    return [{ leaf: tree, value: absent ? null : (values as Tensor), path }];
+  }
+  if (Array.isArray(tree)) {
+    if (!absent && !(Array.isArray(values) && values.length === tree.length)) {
+      throw mismatch(`an array of ${tree.length}`);
+    }
+    return tree.flatMap((t, i) => matchTree(where, t, absent ? null : values[i], `${path}[${i}]`));
+  }
+  if (isRecord(tree)) {
+    const names = Object.keys(tree);
+    const record = isRecord(values) ? values : {};
+    if (!absent && (!isRecord(values) || Object.keys(values).some((k) => !names.includes(k)))) {
+      throw mismatch(`a record of ${names.join(", ")}`);
+    }
+    return names.flatMap((k) => matchTree(where, tree[k], record[k], `${path}.${k}`));
+  }
+  return [];
+}
+
+/** What a value that should have been a tensor is, for messages. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (isTensor(value)) return `${value.dtype}[${value.shape.join(", ")}]`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (isRecord(value)) return "a record";
+  return typeof value === "object" ? `an object of class ${value.constructor.name}` : `a ${typeof value}`;
 }

@@ -138,7 +138,7 @@ ${storeVector("dv", `i * ${size}u`, "sumV", size)}`,
   // NOTE: y, lse and δ depend on q, k, v; the composed definition carries those paths, so the saved ones get none.
   vjp({ inputs: [q, k, v, queries, , , , dy] }, dys) {
     const mask = spanMask(queries, k.shape[0]);
-    const backward = (q: Tensor, k: Tensor, v: Tensor, dy: Tensor) =>
+    const backward = (q: Tensor, k: Tensor, v: Tensor, dy: Tensor): readonly Tensor[] =>
       vjp((q, k, v) => [composedAttention(q, k, v, mask)], [q, k, v], [dy]).grads;
     const [gq, gk, gv, gdy] = vjp(backward, [q, k, v, dy], dys).grads;
     return [gq, gk, gv, null, null, null, null, gdy];
