@@ -37,10 +37,17 @@ export type OpCase = {
 /** Computes the outputs of a case; host-side integers (segments) are read from `golden`. */
 export type Adapter = (x: Inputs, attrs: Attrs, golden: OpCase) => Tensor | Tensor[];
 
+/** `dim` is a number, a list, or null (or an empty list, as in PyTorch) for all. */
 const axes = ({ dim, keepdim }: Attrs) => ({
-  axes: (dim ?? undefined) as number | number[] | undefined,
+  axes: (Array.isArray(dim) && dim.length === 0 ? undefined : (dim ?? undefined)) as
+    | number
+    | number[]
+    | undefined,
   keepDims: keepdim === true,
 });
+/** The one axis of an operation that takes a single one; undefined for null: the flattened tensor. */
+const axis = ({ dim }: Attrs) => (Array.isArray(dim) ? dim[0] : (dim ?? undefined)) as number | undefined;
+const kept = ({ keepdim }: Attrs) => ({ keepDims: keepdim === true });
 const dim = (attrs: Attrs) => attrs.dim as number;
 const list = (value: unknown) => value as number[];
 const unary = (f: (x: Tensor) => Tensor) => (x: Inputs) => f(x.x);
@@ -75,13 +82,17 @@ const table: Record<string, Adapter> = {
   sum: (x, a) => t.sum(x.x, axes(a)),
   mean: (x, a) => t.mean(x.x, axes(a)),
   amax: (x, a) => t.max(x.x, axes(a)),
-  max: (x, a) => [t.max(x.x, axes(a)), indices(t.argmax(x.x, dim(a)), a)],
-  min: (x, a) => [t.min(x.x, axes(a)), indices(t.argmax(t.neg(x.x), dim(a)), a)],
-  argmax: (x, a) => t.argmax(x.x, dim(a)),
-  var: (x, a) => {
-    const centred = t.sub(x.x, t.mean(x.x, { axes: list(a.dim), keepDims: true }));
-    const count = list(a.dim).reduce((n, axis) => n * x.x.shape.at(axis)!, 1);
-    return t.div(t.sum(t.square(centred), axes(a)), count - (a.correction as number));
+  amin: (x, a) => t.min(x.x, axes(a)),
+  max: (x, a) => [t.max(x.x, axes(a)), t.argmax(x.x, axis(a), kept(a))],
+  min: (x, a) => [t.min(x.x, axes(a)), t.argmin(x.x, axis(a), kept(a))],
+  argmax: (x, a) => t.argmax(x.x, axis(a), kept(a)),
+  argmin: (x, a) => t.argmin(x.x, axis(a), kept(a)),
+  var: (x, a) => t.variance(x.x, { ...axes(a), correction: number(a.correction) }),
+  std: (x, a) => t.std(x.x, { ...axes(a), correction: number(a.correction) }),
+  cumsum: (x, a) => t.cumsum(x.x, dim(a)),
+  topk: (x, a) => {
+    const { values, indices } = t.topk(x.x, a.k as number, { axis: axis(a), largest: a.largest !== false });
+    return [values, indices];
   },
   logsumexp: (x, a) => t.logSumExp(x.x, axes(a)),
   softmax: (x, a) => t.softmax(x.x, dim(a)),
@@ -117,7 +128,7 @@ const table: Record<string, Adapter> = {
   expand: (x, a) => t.expand(x.x, list(a.shape)),
   pad: (x, a) => t.pad(x.x, a.pads as [number, number][], a.value as number),
   where: (x) => t.where(x.cond, x.a, x.b),
-  clamp: (x, a) => t.clamp(x.x, { min: bound(a.min), max: bound(a.max) }),
+  clamp: (x, a) => t.clamp(x.x, { min: number(a.min), max: number(a.max) }),
   masked_fill: (x, a) => t.maskedFill(x.x, x.mask, a.value as number),
   cross_entropy: (x, a) =>
     t.crossEntropy(x.logits, x.targets, {
@@ -137,11 +148,8 @@ const table: Record<string, Adapter> = {
   attention_packed: attentionCase,
 };
 
-function indices(flat: Tensor, { dim, keepdim }: Attrs): Tensor {
-  return keepdim === true ? t.unsqueeze(flat, dim as number) : flat;
-}
-
-function bound(value: unknown): number | undefined {
+/** An optional number: null and absent both leave it out. */
+function number(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 

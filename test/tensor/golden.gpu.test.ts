@@ -8,8 +8,6 @@ const folder = new URL("../golden", import.meta.url).pathname;
 
 test.skipIf(!device)("every golden operation agrees, values and gradients", async () => {
   const outcomes = await checkOps({ device, dtype: "f32" }, folder);
-  expect(outcomes.filter((o) => o.status === "failed")).toEqual([]);
-  const unsupported = outcomes.filter((o) => o.status === "unsupported").map((o) => o.name);
-  expect(unsupported).toEqual(["ops/cumsum", "ops/topk"]); // not part of the engine yet
+  expect(outcomes.filter((o) => o.status !== "passed")).toEqual([]);
   expect(outcomes.length).toBe(99);
 });

@@ -7,8 +7,6 @@ const folder = new URL("../golden", import.meta.url).pathname;
 
 test("every golden operation agrees, values and gradients", async () => {
   const outcomes = await checkOps({ device: reference, dtype: "f64" }, folder);
-  expect(outcomes.filter((o) => o.status === "failed")).toEqual([]);
-  const unsupported = outcomes.filter((o) => o.status === "unsupported").map((o) => o.name);
-  expect(unsupported).toEqual(["ops/cumsum", "ops/topk"]); // not part of the engine yet
+  expect(outcomes.filter((o) => o.status !== "passed")).toEqual([]);
   expect(outcomes.length).toBe(99);
 });

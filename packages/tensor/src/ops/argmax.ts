@@ -93,10 +93,10 @@ function best(x: Tensor, found: Tensor, y: Tensor, flip: number): KernelCall {
       params: u32Params("offset", "n", "chunks", "flip", "nan"),
       helpers: orderKey(x.dtype),
       main: `let x0 = p.offset + i * p.n;
-let from = i * p.chunks;
-var best = found[from];
+let first = i * p.chunks;
+var best = found[first];
 var top = key(x[x0 + u32(best)]);
-for (var c = from + 1u; c < from + p.chunks; c++) {
+for (var c = first + 1u; c < first + p.chunks; c++) {
   let k = key(x[x0 + u32(found[c])]);
   if (k > top) { best = found[c]; top = k; }
 }

@@ -86,7 +86,7 @@ export const topkLastOp: Op<TopkAttrs> = {
 };
 
 /**
- * WGSL that picks p.k elements of the row at x0, best first, from the candidates `candidate` for c in [from, stop), and
+ * WGSL that picks p.k elements of the row at x0, best first, from the candidates `candidate` for c in [first, stop), and
  * runs `write` for each. Candidates with equal values must come in order of index; `none` is no candidate, and is
  * what is picked when they run out.
  */
@@ -96,7 +96,7 @@ var last = 0u;
 for (var pick = 0u; pick < p.k; pick++) {
   var best = none;
   var top = 0u;
-  for (var c = from; c < stop; c++) {
+  for (var c = first; c < stop; c++) {
     let j = ${candidate};
     if (j == none) { continue; }
     let k = key(x[x0 + j]);
@@ -127,7 +127,7 @@ function directCall(x: Tensor, values: Tensor, indices: Tensor, order: readonly 
       params: u32Params("offset", "n", "k", "flip", "nan"),
       helpers: helpers(x),
       main: `let x0 = p.offset + i * p.n;
-let from = 0u;
+let first = 0u;
 let stop = p.n;
 ${picking("c", writeBoth)}`,
     }),
@@ -149,8 +149,8 @@ function partCall(x: Tensor, candidates: Tensor, chunk: number, order: readonly 
       params: u32Params("offset", "n", "k", "chunks", "chunk", "flip", "nan"),
       helpers: helpers(x),
       main: `let x0 = p.offset + (i / p.chunks) * p.n;
-let from = (i % p.chunks) * p.chunk;
-let stop = min(p.n, from + p.chunk);
+let first = (i % p.chunks) * p.chunk;
+let stop = min(p.n, first + p.chunk);
 ${picking("c", "candidates[i * p.k + pick] = best;")}`,
     }),
     buffers: [x, candidates],
@@ -180,8 +180,8 @@ function mergeCall(
       params: u32Params("offset", "n", "k", "many", "flip", "nan"),
       helpers: helpers(x),
       main: `let x0 = p.offset + i * p.n;
-let from = i * p.many;
-let stop = from + p.many;
+let first = i * p.many;
+let stop = first + p.many;
 ${picking("candidates[c]", writeBoth)}`,
     }),
     buffers: [x, candidates, values, indices],
