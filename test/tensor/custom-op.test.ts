@@ -54,9 +54,15 @@ test("values by hand", async () => {
 test("arguments that do not fit are named", () => {
   const device = reference;
   const x = tensor([1, 2], { device });
-  expect(() => squaredDistance(x, tensor([1, 2, 3], { device }))).toThrowErrorMatchingInlineSnapshot(`[ShapeError: squaredDistance: a is [2] and b is [3], expected one shape of rows. Repeat one: expand(b, a.shape).]`);
+  expect(() => squaredDistance(x, tensor([1, 2, 3], { device }))).toThrowErrorMatchingInlineSnapshot(
+    `[ShapeError: squaredDistance: a is [2] and b is [3], expected one shape of rows. Repeat one: expand(b, a.shape).]`,
+  );
   expect(() =>
     squaredDistance(x, tensor([1, 2], { dtype: "f64", device })),
-  ).toThrowErrorMatchingInlineSnapshot(`[DTypeError: squaredDistance: a is f32 and b is f64, expected both f32 or both f64. Convert with cast(a, "f32").]`);
-  expect(() => squaredRelu(tensor([1, 2], { dtype: "i32", device }))).toThrowErrorMatchingInlineSnapshot(`[DTypeError: squaredRelu: x is i32[2], expected f32, f64. Convert it: cast(x, "f32").]`);
+  ).toThrowErrorMatchingInlineSnapshot(
+    `[DTypeError: squaredDistance: a is f32 and b is f64, expected both f32 or both f64. Convert with cast(a, "f32").]`,
+  );
+  expect(() => squaredRelu(tensor([1, 2], { dtype: "i32", device }))).toThrowErrorMatchingInlineSnapshot(
+    `[DTypeError: squaredRelu: x is i32[2], expected f32, f64. Convert it: cast(x, "f32").]`,
+  );
 });
