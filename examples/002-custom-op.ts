@@ -105,7 +105,7 @@ async function main(): Promise<void> {
     return squaredDistance(squaredRelu(a), b).data();
   });
   const [expected, actual] = await Promise.all(results);
-  const difference = expected.reduce((worst, e, i) => Math.max(worst, Math.abs(e - actual[i])), 0);
+  const difference = Math.max(...Array.from(expected, (e, i) => Math.abs(e - actual[i])));
   console.log(`cpu and ${webgpu.report.adapterName} differ by at most ${difference.toExponential(1)}`);
 
   // Points of squaredRelu away from 0, where its second derivative jumps; gradcheck rejects if a derivative is wrong.

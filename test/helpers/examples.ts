@@ -118,12 +118,12 @@ function checked(statement: string, expected: string, where: string): string {
   const error = /^throws ([\w$]+)$/.exec(expected)?.[1];
   if (error) {
     if (name) throw new Error(`${where}: a line that throws must not declare ${name}`);
-    return `await checkThrows(${place}, async () => (${bare(statement)}), "${error}");`;
+    return `await $checkThrows(${place}, async () => (${bare(statement)}), "${error}");`;
   }
   // `f32[2, 3]` stands for a tensor; everything else is a literal.
   const literal = expected.replace(/\b(?:f16|f32|f64|i32|u32|bool)\[[\d, ]*\]/g, (t) => JSON.stringify(t));
-  if (name) return `${statement}\nawait check(${place}, () => ${name}, ${literal});`;
-  return `await check(${place}, async () => (${bare(statement)}), ${literal});`;
+  if (name) return `${statement}\nawait $check(${place}, () => ${name}, ${literal});`;
+  return `await $check(${place}, async () => (${bare(statement)}), ${literal});`;
 }
 
 /** A statement's expression. */
