@@ -21,12 +21,12 @@ test("views with gaps, and a clip that is no number, are refused", () => {
   expect(() =>
     assignRows(turned, Int32Array.of(0), zeros([1, 2], { device })),
   ).toThrowErrorMatchingInlineSnapshot(
-    `[ShapeError: assignRows: Tensor f32[2, 2] on cpu is a view with gaps, expected contiguous tensors. Copy it with reshape first.]`,
+    `[ShapeError: assignRows: target is f32[2, 2] on cpu, a view with gaps, expected contiguous elements. Copy it: reshape(target, target.shape).]`,
   );
   const state = { params: flat(), grads: flat(), m: flat(), v: flat(), decayMask: flat() };
   const settings = { lr: 1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, step: 1 };
   expect(() => adamWStep({ ...state, clipScale: zeros([2], { device }) }, settings)).toThrow(
-    "adamWStep: clipScale is Tensor f32[2] on cpu, expected one f32 number.",
+    "adamWStep: clipScale is f32[2], expected one f32 number.",
   );
 });
 

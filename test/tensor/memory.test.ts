@@ -102,7 +102,7 @@ describe("dispose", () => {
     expect(() => x.data()).toThrowErrorMatchingInlineSnapshot(
       `[DisposedError: data: this tensor is f32[2] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.]`,
     );
-    expect(() => add(make([1, 2]), x)).toThrow(/^add: this Tensor f32\[2\] on cpu was disposed/);
+    expect(() => add(make([1, 2]), x)).toThrow(/^add: b is f32\[2\] on cpu and was disposed/);
     expect(() => reshape(x, [2])).toThrow(/was disposed/);
     await expect(make([1]).item()).resolves.toBe(1);
   });

@@ -72,6 +72,9 @@ export function requireList(op: string, name: string, list: unknown, before = "x
   );
 }
 
+/** What PyTorch and NumPy call settings that have another name here. */
+const fromPyTorch: Readonly<Record<string, string>> = { dim: "axes", axis: "axes", unbiased: "correction" };
+
 /**
  * Checks that settings come as a record with known names: `sum(x, 1)` or `{ dim: 1 }` would otherwise be ignored in
  * silence.
@@ -91,9 +94,11 @@ export function requireOptions(op: string, options: unknown, known: readonly str
     );
   }
   for (const name of Object.keys(options)) {
-    if (!known.includes(name))
-      throw new ValueError(
-        `${op}: options has no setting "${name}", expected ${list}. Rename it: { ${known[0]}: … }.`,
-      );
+    if (known.includes(name)) continue;
+    const plain = name.toLowerCase();
+    const meant = known.find((k) => k.toLowerCase() === plain || k === fromPyTorch[plain]) ?? known[0];
+    throw new ValueError(
+      `${op}: options has no setting "${name}", expected ${list}. Rename it: { ${meant}: … }.`,
+    );
   }
 }

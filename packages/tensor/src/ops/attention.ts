@@ -6,7 +6,7 @@
  */
 import { describe, requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
-import { AutodiffError, DTypeError, ShapeError, ValueError } from "../errors.ts";
+import { AutodiffError, DeviceError, DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec } from "../shape.ts";
@@ -193,7 +193,13 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans
     );
   }
   const { queries, keys, keyCount } = spans;
-  requireTensors("attention", attentionOp.arguments ?? [], [q, k, v, queries, keys]);
+  const device = requireTensors("attention", ["q", "k", "v"], [q, k, v]);
+  if (queries.device !== device) {
+    throw new DeviceError(
+      `attention: q is ${describe(q)}, spans are on another device; expected one device. ` +
+        "Make them beside q: attentionSpans(ranges, keyCount, { device: q.device }).",
+    );
+  }
   if (keyCount !== k.shape[0]) {
     throw new ShapeError(
       `attention: spans are over ${keyCount} keys, k is ${formatShape(k.shape)}; expected Nk = ${keyCount} keys [Nk, Hkv, D]. ` +

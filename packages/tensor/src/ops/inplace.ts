@@ -5,7 +5,7 @@
 import { describe, requireTensors } from "../arguments.ts";
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
-import { AutodiffError, ShapeError, ValueError } from "../errors.ts";
+import { AutodiffError, DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { isRecording, type Op } from "../op.ts";
 import { formatShape, formatSpec, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -101,13 +101,16 @@ export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): vo
     }
     seen.add(r);
   }
-  if (values.dtype !== target.dtype || !sameShape(values.shape, [rows.length, ...target.shape.slice(1)])) {
+  if (values.dtype !== target.dtype) {
+    throw new DTypeError(
+      `assignRows: values is ${formatSpec(values)}, target is ${formatSpec(target)}; expected one dtype. Convert it: cast(values, "${target.dtype}").`,
+    );
+  }
+  if (!sameShape(values.shape, [rows.length, ...target.shape.slice(1)])) {
     const expected = [rows.length, ...target.shape.slice(1)];
     throw new ShapeError(
       `assignRows: values is ${formatSpec(values)}, expected ${target.dtype}${formatShape(expected)} for ${rows.length} rows of target ${formatSpec(target)}. ` +
-        (values.dtype === target.dtype
-          ? `Bring it there: reshape(values, ${formatShape(expected)}).`
-          : `Convert it: cast(values, "${target.dtype}").`),
+        `Bring it there: reshape(values, ${formatShape(expected)}).`,
     );
   }
   if (rows.length === 0) return;

@@ -2,13 +2,13 @@
  * Log-probability of chosen ids under logits, fused: neither the softmax nor the log-softmax of [.., V] is stored
  * forward, and the backward pass writes the logits' gradient in one kernel.
  */
-import { requireOptions } from "../arguments.ts";
+import { requireOptions, requireTensors } from "../arguments.ts";
 import { vjp } from "../autodiff.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, formatSpec, sameShape } from "../shape.ts";
+import { formatShape, formatSpec, normalizeAxis, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { mul, neg } from "./arithmetic.ts";
 import { gather } from "./indexing.ts";
@@ -194,6 +194,9 @@ export function logProbGather(logits: Tensor, ids: Tensor, options: { temperatur
  * ```
  */
 export function entropy(logits: Tensor): Tensor {
+  requireTensors("entropy", ["logits"], [logits]);
+  requireFloat("entropy", logits, "logits");
+  normalizeAxis("entropy", -1, logits.rank);
   return scope(() => {
     const logs = logSoftmax(logits);
     return neg(sum(mul(exp(logs), logs), { axes: -1 }));

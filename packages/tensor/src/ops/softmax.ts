@@ -2,6 +2,7 @@
  * Softmax family over the last axis, one invocation per row; other axes are permuted there. Rows are shifted by their
  * maximum first, so nothing overflows.
  */
+import { requireOptions, requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
@@ -111,6 +112,7 @@ for (var j = 0u; j < p.n; j++) { y[y0 + j] = x[x0 + j] - shift; }`,
 
 /** Applies a last-axis record along `axis`. */
 function along(op: Op<null>, x: Tensor, axis: number): Tensor {
+  requireTensors(op.name, ["x"], [x]);
   const a = normalizeAxis(op.name, axis, x.rank);
   if (a === x.rank - 1) return apply(op, [x], null);
   const swap = x.shape.map((_, i) => (i === a ? x.rank - 1 : i === x.rank - 1 ? a : i));
@@ -160,6 +162,8 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
  * ```
  */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  requireTensors("logSumExp", ["x"], [x]);
+  requireOptions("logSumExp", options, ["axes", "keepDims"]);
   const axes = normalizeAxes("logSumExp", options.axes, x.rank);
   return scope(() => {
     const top = max(x, { axes, keepDims: true });
