@@ -11,7 +11,16 @@ import { madeHere, scope } from "./scope.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { alias, pullback, recordRun, walkBack } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
-import { describe, isTensor, leavesOf, type MapTree, mapTree, matchTree, replaceLeaves } from "./tree.ts";
+import {
+  describe,
+  isTensor,
+  leavesOf,
+  type MapTree,
+  mapTree,
+  matchTree,
+  type OutputGradients,
+  refill,
+} from "./tree.ts";
 
 /** The tensors of the parameter tree; throws with the path of what can not have a gradient. */
 function parameters(params: unknown): Tensor[] {
@@ -130,11 +139,6 @@ export function grad<P, R extends readonly unknown[]>(
     scope(() => both(params, ...rest).grads);
 }
 
-/** Gradients in the structure of outputs: each like its tensor, or null where the output does not count. */
-export type OutputGradients<R> = R extends Tensor
-  ? Tensor | null
-  : { readonly [K in keyof R]: OutputGradients<R[K]> };
-
 /**
  * Vector–Jacobian product: runs `f(...inputs)` and contracts the gradients `dys` of its outputs with its Jacobian,
  * dxₖ = Σᵢ (∂yᵢ/∂xₖ)ᵀ dyᵢ.
@@ -170,12 +174,6 @@ export function vjp<A extends readonly unknown[], R>(
   );
   // NOTE: pullback ran f, or threw.
   return { outputs: result as R, grads: refill(inputs, grads) as unknown as MapTree<A, Tensor> };
-}
-
-/** `tree` with its tensors replaced by `leaves`, in order. */
-function refill<P>(tree: P, leaves: readonly Tensor[]): P {
-  let i = 0;
-  return replaceLeaves(tree, () => leaves[i++]);
 }
 
 function fittingGradients(outputs: unknown, dys: unknown): (Tensor | null)[] {

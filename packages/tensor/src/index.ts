@@ -13,16 +13,10 @@ export {
   type ParamType,
   u32Params,
 } from "./backends/webgpu/kernel.ts";
-export {
-  type CrossEntropyOptions,
-  crossEntropy,
-  mean,
-  std,
-  stopGradient,
-  type VarianceOptions,
-  variance,
-} from "./composed.ts";
+export { checkpoint } from "./checkpoint.ts";
+export { mean, std, stopGradient, type VarianceOptions, variance } from "./composed.ts";
 export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
+export { type CustomContext, customVjp, type InputGradients, type UpstreamGradients } from "./custom-vjp.ts";
 export {
   type Device,
   type DeviceReport,
@@ -35,6 +29,7 @@ export * from "./errors.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
 export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 export { createDevice, type InitOptions, init } from "./init.ts";
+export { type CrossEntropyOptions, crossEntropy, klDivergence } from "./losses.ts";
 export {
   apply,
   applyAll,
@@ -49,7 +44,6 @@ export {
   abs,
   add,
   div,
-  floor,
   maximum,
   minimum,
   mul,
@@ -61,6 +55,7 @@ export {
 } from "./ops/arithmetic.ts";
 export { attention } from "./ops/attention.ts";
 export { type AttentionSpans, attentionSpans, type SpanOptions } from "./ops/attention-spans.ts";
+export { dropout } from "./ops/dropout.ts";
 export {
   type Domain,
   type ElementwiseDefinition,
@@ -76,11 +71,14 @@ export {
   equal,
   greater,
   greaterEqual,
+  isFinite,
+  isNan,
   less,
   lessEqual,
   logicalAnd,
   logicalNot,
   logicalOr,
+  logicalXor,
   maskedFill,
   notEqual,
   where,
@@ -109,31 +107,33 @@ export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export {
   concat,
   expand,
-  pad,
   permute,
   reshape,
   slice,
   squeeze,
-  stack,
   transpose,
   unsqueeze,
 } from "./ops/movement.ts";
 export { layerNorm, type NormOptions, rmsNorm } from "./ops/norm.ts";
+export { oneHot } from "./ops/one-hot.ts";
 export {
   foldIn,
   type Key,
   key,
   randomBits,
   randomNormal,
+  randomPermutation,
   randomUniform,
-  sampleTokens,
 } from "./ops/random.ts";
+export { flip, type Padding, pad, repeat, split, stack } from "./ops/rearrange.ts";
 export { all, any, max, min, type ReduceOptions, sum } from "./ops/reduce.ts";
 export { rope } from "./ops/rope.ts";
+export { ceil, floor, floorDiv, remainder, round } from "./ops/rounding.ts";
+export { randomCategorical, sampleTokens } from "./ops/sampling.ts";
 export { cumsum, type ScanOptions } from "./ops/scan.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 export { type TopkOptions, topk } from "./ops/topk.ts";
 export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";
-export type { MapTree, Tree } from "./tree.ts";
+export type { MapTree, OutputGradients, Tree } from "./tree.ts";

@@ -11,6 +11,11 @@ export type Tree = Tensor | readonly Tree[] | { readonly [name: string]: Tree };
 /** The same structure with every tensor replaced by a `T`. */
 export type MapTree<P, T> = P extends Tensor ? T : { [K in keyof P]: MapTree<P[K], T> };
 
+/** Gradients in the structure of outputs: each like its tensor, or null where the output does not count. */
+export type OutputGradients<R> = R extends Tensor
+  ? Tensor | null
+  : { readonly [K in keyof R]: OutputGradients<R[K]> };
+
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
 }
@@ -46,7 +51,7 @@ export function mapTree<P, T>(tree: P, f: (leaf: Tensor, path: string) => T, pat
 }
 
 /** `tree` with each tensor replaced by `f(tensor)`; anything that is no tensor, array or plain record stays. */
-export function replaceLeaves<P>(tree: P, f: (leaf: Tensor) => Tensor): P {
+export function replaceLeaves<P>(tree: P, f: (leaf: Tensor) => Tensor | null): P {
   const walk = (value: unknown): unknown => {
     if (isTensor(value)) return f(value);
     if (Array.isArray(value)) return value.map(walk);
@@ -54,6 +59,12 @@ export function replaceLeaves<P>(tree: P, f: (leaf: Tensor) => Tensor): P {
     return value;
   };
   return walk(tree) as P;
+}
+
+/** `tree` with its tensors replaced by `leaves`, in order. */
+export function refill<P>(tree: P, leaves: readonly Tensor[]): P {
+  let i = 0;
+  return replaceLeaves(tree, () => leaves[i++]);
 }
 
 /**
