@@ -4,7 +4,9 @@
  */
 import { requireTensors } from "./arguments.ts";
 import type { KernelCall } from "./backends/webgpu/kernel.ts";
-import { type DType, isFloat, type TypedArray } from "./dtype.ts";
+import { computeType, type DType, isFloat, type TypedArray } from "./dtype.ts";
+import { cast } from "./ops/logic.ts";
+import { scope } from "./scope.ts";
 import { argumentNames, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 import { watched, watchers } from "./watch.ts";
@@ -52,6 +54,8 @@ export interface Op<A> {
   infer(inputs: readonly Spec[], attrs: A): Spec[];
   /** True if `cpu` and `webgpu` read inputs through their strides; otherwise inputs arrive contiguous. */
   strided?: boolean;
+  /** True if `webgpu` takes and gives f16 itself. Otherwise it is given f16 inputs as f32, and its outputs are rounded. */
+  half?: boolean;
   /** Plain loops. Outputs are contiguous and zeroed. Absent for views. */
   cpu?(inputs: readonly HostView[], outputs: readonly HostView[], attrs: A): void;
   /** The kernel calls that compute the outputs. Outputs are contiguous, their contents undefined. */
@@ -119,6 +123,18 @@ function packed(op: string, x: Tensor): Tensor {
 }
 
 /**
+ * Runs a record that has no kernels for f16: inputs are widened to f32, outputs that should be f16 rounded once at the
+ * end. The casts are recorded like any operation, so the derivative and what it keeps are f32 too.
+ */
+function widened<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
+  const specs = op.infer(inputs, attrs);
+  return scope(() => {
+    const wide = inputs.map((x) => cast(x, computeType(x.dtype)));
+    return applyAll(op, wide, attrs).map((y, k) => cast(y, specs[k].dtype));
+  });
+}
+
+/**
  * Runs an operation with several outputs on the device of its inputs, and returns them all. Gradients see it: `vjp` gets
  * one upstream gradient per output, null for those that the differentiated value does not depend on.
  *
@@ -140,6 +156,9 @@ function packed(op: string, x: Tensor): Tensor {
  */
 export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const device = requireTensors(op.name, op.arguments ?? argumentNames(inputs.length), inputs);
+  // Views and assembled outputs only move elements: any dtype.
+  const native = op.half || op.view || op.assemble;
+  if (!native && inputs.some((x) => x.dtype === "f16")) return widened(op, inputs, attrs);
   const check = watchers.size > 0 ? watched(op.name, inputs, attrs) : undefined;
   let outputs: Tensor[];
   if (op.view) {

@@ -5,10 +5,17 @@
  *
  * Three kernels serve every layout. `flat`: each operand is contiguous and its elements repeat with a period (its own
  * size: all of it, a bias row, one scalar); `quad`: the same, four elements at once. `strided`: anything else, after
- * merging dimensions.
+ * merging dimensions. Elements of dtype f16 are widened to f32 as they are read and results rounded once as they are
+ * written, so definitions know nothing of f16: a definition that takes f32 takes f16.
  */
-import { bufferType, type KernelCall, type KernelSource, u32Params } from "../backends/webgpu/kernel.ts";
-import { type DType, isFloat } from "../dtype.ts";
+import {
+  type BufferType,
+  bufferType,
+  type KernelCall,
+  type KernelSource,
+  u32Params,
+} from "../backends/webgpu/kernel.ts";
+import { computeType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import type { HostView, Op, Spec } from "../op.ts";
 import {
@@ -39,7 +46,7 @@ export interface ElementwiseDefinition<A> {
   name: string;
   /** Names of the operands in error messages; default `x` for one, `a` and `b` for two. */
   arguments?: readonly string[];
-  /** Element types taken; default floats and integers. */
+  /** Element types taken; default floats and integers. Where f32 is taken, f16 is too. */
   dtypes?: readonly DType[];
   /** Output type; default the operands' type. */
   output?: DType | ((attrs: A) => DType);
@@ -47,7 +54,7 @@ export interface ElementwiseDefinition<A> {
   condition?: boolean;
   /** The value from the operands' values; it is rounded to the output type when stored. */
   cpu(values: readonly number[], attrs: A, dtype: DType): number;
-  /** The same as a WGSL expression over operand names; conditions and bools are WGSL `bool`s. */
+  /** The same as a WGSL expression over operand names; conditions and bools are WGSL `bool`s, f16 operands `f32`s. */
   wgsl(operands: readonly string[], attrs: A, dtype: DType): string;
   /** WGSL functions that the expression calls. */
   helpers?: string;
@@ -105,6 +112,7 @@ export function elementwise<A>(definition: ElementwiseDefinition<A>): Elementwis
     name,
     arguments: definition.arguments,
     strided: true,
+    half: true,
     definition,
     infer(inputs, attrs) {
       const skipped = definition.condition ? 1 : 0;
@@ -118,7 +126,7 @@ export function elementwise<A>(definition: ElementwiseDefinition<A>): Elementwis
       for (const [i, v] of values.entries()) {
         const argument = names(inputs)[i + skipped];
         if (v.dtype !== values[0].dtype) throw mixedTypes(name, names(inputs).slice(skipped), values);
-        if (!allowed.includes(v.dtype)) {
+        if (!allowed.includes(computeType(v.dtype))) {
           throw new DTypeError(
             `${name}: ${argument} is ${formatSpec(v)}, expected ${allowed.join(", ")}. Convert it: cast(${argument}, "${allowed[0]}").`,
           );
@@ -206,7 +214,15 @@ function isPeriodic(x: Tensor, shape: Shape): boolean {
 
 /** WGSL that reads operand `k` of `dtype` at `index`. */
 function load(k: number, dtype: DType, index: string): string {
-  return dtype === "bool" ? `(x${k}[${index}] != 0u)` : `x${k}[${index}]`;
+  const element = `x${k}[${index}]`;
+  if (dtype === "bool") return `(${element} != 0u)`;
+  return dtype === "f16" ? `f32(${element})` : element;
+}
+
+/** WGSL that turns a computed value into an element of `dtype`. */
+function store(dtype: DType, value: string): string {
+  if (dtype === "bool") return `select(0u, 1u, ${value})`;
+  return dtype === "f16" ? `f16(${value})` : value;
 }
 
 function elementwiseCall<A>(
@@ -219,9 +235,9 @@ function elementwiseCall<A>(
   const value = definition.wgsl(
     inputs.map((_, k) => `v${k}`),
     attrs,
-    types[types.length - 1],
+    computeType(types[types.length - 1]),
   );
-  const result = out.dtype === "bool" ? `select(0u, 1u, ${value})` : value;
+  const result = store(out.dtype, value);
   const extra = definition.params?.names.map((n) => ({ name: n, type: "f32" as const })) ?? [];
   const extraValues = definition.params?.values(attrs) ?? [];
   const stem = `${definition.name}${definition.variant?.(attrs) ?? ""}:${types.join(",")}>${out.dtype}`;
@@ -293,8 +309,8 @@ interface KernelParts {
 }
 
 /**
- * The flat kernel with four elements per invocation, for f32 operands that are whole rows of 4 or single numbers; null
- * for others. An invocation costs more than the arithmetic of one element, on software adapters above all.
+ * The flat kernel with four elements per invocation, for f32 and f16 operands that are whole rows of 4 or single
+ * numbers; null for others. An invocation costs more than the arithmetic of one element, on software adapters above all.
  */
 function quadCall<A>(
   definition: ElementwiseDefinition<A>,
@@ -305,15 +321,18 @@ function quadCall<A>(
 ): KernelCall | null {
   const single = inputs.map((x) => x.size === 1);
   const fits = (x: Tensor, k: number) =>
-    x.dtype === "f32" && (single[k] || (x.size % 4 === 0 && x.offset % 4 === 0));
-  if (out.dtype !== "f32" || out.size % 4 !== 0 || !inputs.every(fits)) return null;
+    computeType(x.dtype) === "f32" && (single[k] || (x.size % 4 === 0 && x.offset % 4 === 0));
+  if (computeType(out.dtype) !== "f32" || out.size % 4 !== 0 || !inputs.every(fits)) return null;
   const names = inputs.map((_, k) => `v${k}`);
   return {
     key: `${stem}:quad${single.map((s) => (s ? "1" : "4")).join("")}`,
     source: () => ({
       buffers: [
-        ...single.map((s, k) => ({ name: `x${k}`, type: s ? ("f32" as const) : ("vec4<f32>" as const) })),
-        { name: "out", type: "vec4<f32>", write: true },
+        ...inputs.map((x, k) => ({
+          name: `x${k}`,
+          type: single[k] ? bufferType(x.dtype) : quadType(x.dtype),
+        })),
+        { name: "out", type: quadType(out.dtype), write: true },
       ],
       params: [...u32Params(...inputs.flatMap((_, k) => [`offset${k}`, `period${k}`])), ...extra],
       helpers: `${definition.helpers ?? ""}
@@ -322,8 +341,11 @@ fn wrap(i: u32, period: u32) -> u32 {
   return i % period;
 }
 fn one(${names.map((n) => `${n}: f32`).join(", ")}) -> f32 { return ${value}; }`,
-      main: `${single.map((s, k) => (s ? `let q${k} = vec4<f32>(x${k}[p.offset${k}]);` : `let q${k} = x${k}[p.offset${k} + wrap(i, p.period${k})];`)).join("\n")}
-out[i] = vec4<f32>(${["x", "y", "z", "w"].map((l) => `one(${names.map((_, k) => `q${k}.${l}`).join(", ")})`).join(", ")});`,
+      main: `${single.map((s, k) => (s ? `let q${k} = vec4<f32>(f32(x${k}[p.offset${k}]));` : `let q${k} = vec4<f32>(x${k}[p.offset${k} + wrap(i, p.period${k})]);`)).join("\n")}
+out[i] = ${quadType(out.dtype)}(${["x", "y", "z", "w"]
+        .map((l) => `one(${names.map((_, k) => `q${k}.${l}`).join(", ")})`)
+        .map((y) => store(out.dtype, y))
+        .join(", ")});`,
     }),
     buffers: [...inputs, out],
     params: [
@@ -332,6 +354,11 @@ out[i] = vec4<f32>(${["x", "y", "z", "w"].map((l) => `one(${names.map((_, k) => 
     ],
     count: out.size / 4,
   };
+}
+
+/** Four elements of f32 or f16. */
+function quadType(dtype: DType): BufferType {
+  return dtype === "f16" ? "vec4<f16>" : "vec4<f32>";
 }
 
 /** WGSL that splits `i` into coordinates c0 … of dimensions p.d0 …. */

@@ -3,7 +3,7 @@
  * between floats do.
  */
 import { full } from "../create.ts";
-import { type DType, isFloat } from "../dtype.ts";
+import { computeType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError, ValueError } from "../errors.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -98,8 +98,8 @@ export const castOp = elementwise<{ dtype: DType }>({
         ? x
         : `(${x} != ${from}(0))`
       : from === "bool"
-        ? `select(${dtype}(0), ${dtype}(1), ${x})`
-        : `${dtype}(${x})`,
+        ? `select(${computeType(dtype)}(0), ${computeType(dtype)}(1), ${x})`
+        : `${computeType(dtype)}(${x})`,
   vjp: ([x], _y, dy, { dtype }) => [isFloat(x.dtype) && isFloat(dtype) ? cast(dy, x.dtype) : null],
   domains: [wide],
 });

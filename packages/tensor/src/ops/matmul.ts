@@ -4,8 +4,8 @@
  * are vec4. No shared memory: its barriers are slow on software adapters.
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
-import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
-import { isFloat } from "../dtype.ts";
+import { type BufferType, bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { computeType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -25,6 +25,7 @@ const batchNames = ["the batch of a", "the batch of b"];
 export const matmulOp: Op<null> = {
   name: "matmul",
   strided: true,
+  half: true,
   infer([a, b]) {
     if (a.dtype !== b.dtype || !isFloat(a.dtype)) {
       throw new DTypeError(
@@ -146,7 +147,7 @@ function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
   const parts = Math.ceil(k / chunkLength);
   if (parts < 4 || out.size > 2 ** 17 || sizeOf(leading(out.shape)) !== 1)
     return [matmulCall(a, b, out, k, 1)];
-  const partial = a.device.empty([parts, out.size], out.dtype);
+  const partial = a.device.empty([parts, out.size], computeType(out.dtype));
   const calls = [
     matmulCall(a, b, partial, chunkLength, parts, out),
     reduceCall(sumKernel, partial, out, [0], 1),
@@ -178,22 +179,23 @@ function matmulCall(
   // Vector loads need both sides: tiles advance by 4 along k as soon as one operand is read along k.
   if (la === "scalar" || lb === "scalar" || ((la === "inner" || lb === "inner") && k % 4 !== 0))
     la = lb = "scalar";
-  const type: BufferType = la === "scalar" ? "f32" : "vec4<f32>";
+  const element = a.dtype === "f16" ? "f16" : "f32";
+  const type: BufferType = la === "scalar" ? element : `vec4<${element}>`;
   const [tileM, tileN] = tileSizes[`${la}:${lb}`];
   const tiles = [Math.ceil(m / tileM), Math.ceil(n / tileN)];
   const [am, ak] = a.strides.slice(-2);
   const [bk, bn] = b.strides.slice(-2);
   const split = parts > 1;
   return {
-    key: `matmul:${la}:${lb}`,
+    key: `matmul:${la}:${lb}:${a.dtype}>${target.dtype}`,
     source: () => ({
       buffers: [
         { name: "a", type },
         { name: "b", type },
-        { name: "out", type: "f32", write: true },
+        { name: "out", type: bufferType(target.dtype), write: true },
       ],
       params: u32Params(..."m n k chunk tilesN tiles offsetA offsetB batchA batchB am ak bk bn".split(" ")),
-      main: kernelText(la, lb, tileM, tileN),
+      main: kernelText(la, lb, tileM, tileN, target.dtype),
     }),
     buffers: [a, b, target],
     params: [
@@ -206,7 +208,8 @@ function matmulCall(
   };
 }
 
-function kernelText(la: Layout, lb: Layout, tileM: number, tileN: number): string {
+/** Loads are widened to f32, sums kept in f32, results rounded to `target` once (no change where both are f32). */
+function kernelText(la: Layout, lb: Layout, tileM: number, tileN: number, target: DType): string {
   const rows = Array.from({ length: tileM }, (_, r) => r);
   const columns = Array.from({ length: tileN }, (_, j) => j);
   const quads = Array.from({ length: tileN / 4 }, (_, q) => q);
@@ -227,7 +230,7 @@ ${rows
   .map(
     (r) => `if (row + ${r}u < p.m) {
   let at = base + (row + ${r}u) * p.n + col;
-  ${columns.map((j) => `if (col + ${j}u < p.n) { out[at + ${j}u] = c${r}_${j >> 2}.${"xyzw"[j & 3]}; }`).join("\n  ")}
+  ${columns.map((j) => `if (col + ${j}u < p.n) { out[at + ${j}u] = ${bufferType(target)}(c${r}_${j >> 2}.${"xyzw"[j & 3]}); }`).join("\n  ")}
 }`,
   )
   .join("\n")}`;
@@ -238,8 +241,8 @@ function scalarLoop(rows: readonly number[]): string {
   return `for (var l = 0u; l < length; l++) {
   let atA = baseA + l * p.ak;
   let atB = baseB + l * p.bk;
-  let bv = vec4<f32>(b[atB + n0 * p.bn], b[atB + n1 * p.bn], b[atB + n2 * p.bn], b[atB + n3 * p.bn]);
-  ${rows.map((r) => `c${r}_0 += a[atA + r${r} * p.am] * bv;`).join("\n  ")}
+  let bv = vec4<f32>(f32(b[atB + n0 * p.bn]), f32(b[atB + n1 * p.bn]), f32(b[atB + n2 * p.bn]), f32(b[atB + n3 * p.bn]));
+  ${rows.map((r) => `c${r}_0 += f32(a[atA + r${r} * p.am]) * bv;`).join("\n  ")}
 }`;
 }
 
@@ -252,25 +255,25 @@ function vectorLoop(la: Layout, lb: Layout, rows: readonly number[], columns: re
     return `for (var l = 0u; l < length; l++) {
   ${rows
     .filter((r) => r % 4 === 0)
-    .map((r) => `let a${r / 4} = a[(baseA + l * p.ak + min(row + ${r}u, p.m - 4u)) / 4u];`)
+    .map((r) => `let a${r / 4} = vec4<f32>(a[(baseA + l * p.ak + min(row + ${r}u, p.m - 4u)) / 4u]);`)
     .join(" ")}
-  ${quads.map((q) => `let b${q} = b[(baseB + l * p.bk + min(col + ${4 * q}u, p.n - 4u)) / 4u];`).join(" ")}
+  ${quads.map((q) => `let b${q} = vec4<f32>(b[(baseB + l * p.bk + min(col + ${4 * q}u, p.n - 4u)) / 4u]);`).join(" ")}
   ${rows.flatMap((r) => quads.map((q) => `c${r}_${q} += a${r >> 2}.${lane[r & 3]} * b${q};`)).join("\n  ")}
 }`;
   }
   const four = [0, 1, 2, 3];
   const loadA =
     la === "inner"
-      ? rows.map((r) => `let a${r} = a[(baseA + r${r} * p.am + l) / 4u];`)
+      ? rows.map((r) => `let a${r} = vec4<f32>(a[(baseA + r${r} * p.am + l) / 4u]);`)
       : // One vec4 along m for each of the four k: transposed into rows.
         [
-          ...four.map((s) => `let t${s} = a[(baseA + (l + ${s}u) * p.ak + row) / 4u];`),
+          ...four.map((s) => `let t${s} = vec4<f32>(a[(baseA + (l + ${s}u) * p.ak + row) / 4u]);`),
           ...four.map((r) => `let a${r} = vec4<f32>(${four.map((s) => `t${s}.${lane[r]}`).join(", ")});`),
         ];
   const update =
     lb === "inner"
       ? [
-          ...columns.map((j) => `let b${j} = b[(baseB + n${j} * p.bn + l) / 4u];`),
+          ...columns.map((j) => `let b${j} = vec4<f32>(b[(baseB + n${j} * p.bn + l) / 4u]);`),
           ...rows.flatMap((r) =>
             quads.map(
               (q) => `c${r}_${q} += vec4<f32>(${four.map((j) => `dot(a${r}, b${4 * q + j})`).join(", ")});`,
@@ -279,7 +282,8 @@ function vectorLoop(la: Layout, lb: Layout, rows: readonly number[], columns: re
         ]
       : four.flatMap((s) => [
           ...quads.map(
-            (q) => `let b${s}_${q} = b[(baseB + (l + ${s}u) * p.bk + min(col + ${4 * q}u, p.n - 4u)) / 4u];`,
+            (q) =>
+              `let b${s}_${q} = vec4<f32>(b[(baseB + (l + ${s}u) * p.bk + min(col + ${4 * q}u, p.n - 4u)) / 4u]);`,
           ),
           ...rows.flatMap((r) => quads.map((q) => `c${r}_${q} += a${r}.${lane[s]} * b${s}_${q};`)),
         ]);

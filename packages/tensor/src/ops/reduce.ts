@@ -3,7 +3,8 @@
  * (composed.ts). The order of additions is fixed by the shape, so results are the same bits from run to run.
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
-import { bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { bufferType, type KernelCall, u32Params, valueType } from "../backends/webgpu/kernel.ts";
+import { computeType } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -47,6 +48,7 @@ function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): Op<ReduceAttrs> 
   return {
     name: r.name,
     strided: true,
+    half: true,
     infer: ([x], { axes }) => {
       if ((x.dtype === "bool") !== (r.logical === true)) {
         const [expected, fix] = r.logical
@@ -68,7 +70,7 @@ function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): Op<ReduceAttrs> 
     webgpu([x], [out], { axes }) {
       const length = sizeOf(axes.map((a) => x.shape[a]));
       if (out.size >= 512 || length < 2048) return [reduceCall(r, x, out, axes, 1)];
-      const partial = x.device.empty([parts, out.size], x.dtype);
+      const partial = x.device.empty([parts, out.size], computeType(x.dtype));
       const calls = [reduceCall(r, x, partial, axes, parts), reduceCall(r, partial, out, [0], 1)];
       partial.dispose();
       return calls;
@@ -99,13 +101,14 @@ export function reduceCall(
   );
   const [rank, depth] = [outer.shape.length, inner.shape.length];
   const length = sizeOf(inner.shape);
-  const type = bufferType(x.dtype);
+  // f16 is added up in f32 and rounded once.
+  const type = valueType(x.dtype);
   return {
-    key: `${r.name}:${x.dtype}:${rank}:${depth}`,
+    key: `${r.name}:${x.dtype}>${out.dtype}:${rank}:${depth}`,
     source: () => ({
       buffers: [
-        { name: "x", type },
-        { name: "out", type, write: true },
+        { name: "x", type: bufferType(x.dtype) },
+        { name: "out", type: bufferType(out.dtype), write: true },
       ],
       params: u32Params(
         "offset",
@@ -115,6 +118,7 @@ export function reduceCall(
         ...outer.shape.flatMap((_, d) => [`d${d}`, `s${d}`]),
         ...inner.shape.flatMap((_, d) => [`e${d}`, `t${d}`]),
       ),
+      helpers: `fn element(at: u32) -> ${type} { return ${type}(x[at]); }`,
       main: `var rest = i % p.outputs;
 let part = i / p.outputs;
 var base = p.offset;
@@ -126,9 +130,9 @@ let stop = min(p.length, (part + 1u) * p.chunk);
 var total: ${type} = ${r.wgslStart};
 for (var j = part * p.chunk; j < stop; j++) {
   ${depth === 1 ? "let at = base + j * p.t0;" : innerIndex(depth)}
-  total = ${r.wgslStep("total", "x[at]")};
+  total = ${r.wgslStep("total", "element(at)")};
 }
-out[i] = total;`,
+out[i] = ${bufferType(out.dtype)}(total);`,
     }),
     buffers: [x, out],
     params: [
@@ -176,7 +180,7 @@ export const maxOp = reduction(
     name: "max",
     start: Number.NEGATIVE_INFINITY,
     step: (t, x) => (x > t || Number.isNaN(x) ? x : t),
-    wgslStart: "x[base]",
+    wgslStart: "element(base)",
     wgslStep: (t, x) => `max(${t}, ${x})`,
   },
   shareTies,
@@ -188,7 +192,7 @@ export const minOp = reduction(
     name: "min",
     start: Number.POSITIVE_INFINITY,
     step: (t, x) => (x < t || Number.isNaN(x) ? x : t),
-    wgslStart: "x[base]",
+    wgslStart: "element(base)",
     wgslStep: (t, x) => `min(${t}, ${x})`,
   },
   shareTies,

@@ -3,7 +3,7 @@
  * so a new shape builds no pipeline. The generated frame (codegen.ts) declares the buffers and the parameter struct
  * `p`, and runs `main` once for each `i` from 0 to `count` − 1.
  */
-import type { DType } from "../../dtype.ts";
+import { computeType, type DType } from "../../dtype.ts";
 import type { Tensor } from "../../tensor.ts";
 
 /** WGSL types of buffer elements; a vec4 needs sizes and offsets that are multiples of 4. */
@@ -49,6 +49,11 @@ export interface KernelCall {
  */
 export function bufferType(dtype: DType): BufferType {
   return dtype === "bool" ? "u32" : (dtype as BufferType);
+}
+
+/** The WGSL type in which kernels compute with elements of `dtype`: f16 is widened when read, rounded when written. */
+export function valueType(dtype: DType): BufferType {
+  return bufferType(computeType(dtype));
 }
 
 /**
