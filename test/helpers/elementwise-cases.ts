@@ -1,12 +1,13 @@
 /**
  * Cases generated from the elementwise records themselves: each brings its sample domains, so a new record in
- * arithmetic.ts, math.ts or logic.ts is tested without a line here.
+ * arithmetic.ts, rounding.ts, math.ts or logic.ts is tested without a line here.
  */
 import { apply } from "../../packages/tensor/src/op.ts";
 import * as arithmetic from "../../packages/tensor/src/ops/arithmetic.ts";
 import type { ElementwiseOp } from "../../packages/tensor/src/ops/elementwise.ts";
 import * as logic from "../../packages/tensor/src/ops/logic.ts";
 import * as math from "../../packages/tensor/src/ops/math.ts";
+import * as rounding from "../../packages/tensor/src/ops/rounding.ts";
 import type { Draw } from "./draw.ts";
 import { layouts } from "./layouts.ts";
 import { bools, floats, ints, type OpCase, type Operand } from "./problem.ts";
@@ -22,7 +23,7 @@ function isElementwise(value: unknown): value is ElementwiseOp<unknown> {
 }
 
 /** Every elementwise record. */
-export const elementwiseOps: ElementwiseOp<unknown>[] = [arithmetic, math, logic]
+export const elementwiseOps: ElementwiseOp<unknown>[] = [arithmetic, math, logic, rounding]
   .flatMap((file) => Object.values(file) as unknown[])
   .filter(isElementwise);
 
@@ -48,8 +49,12 @@ function operand(draw: Draw, op: ElementwiseOp<unknown>, k: number, shape: numbe
   return floats(draw, shape, { ...domains[k], layout: draw.pick(layouts) });
 }
 
+/** Records that take integers only have no case on floats. */
+const takesFloats = (op: ElementwiseOp<unknown>) =>
+  op.definition.dtypes?.some((dtype) => dtype === "f32" || dtype === "bool") ?? true;
+
 /** One case per record, on floats (or bools), broadcast, in any layout. */
-export const elementwiseCases: OpCase[] = elementwiseOps.map((op) => ({
+export const elementwiseCases: OpCase[] = elementwiseOps.filter(takesFloats).map((op) => ({
   name: op.name,
   gradient: op.definition.vjp !== undefined,
   // Differences of a conversion to f32 measure its rounding.

@@ -4,9 +4,8 @@
 import { requireOptions, requireTensors } from "./arguments.ts";
 import { ValueError } from "./errors.ts";
 import { unrecorded } from "./op.ts";
-import { div, mul, neg, square, sub } from "./ops/arithmetic.ts";
-import { cast, equal, notEqual, where } from "./ops/logic.ts";
-import { logProbGather } from "./ops/logprob.ts";
+import { div, square, sub } from "./ops/arithmetic.ts";
+import { equal, where } from "./ops/logic.ts";
 import { sqrt } from "./ops/math.ts";
 import { reshape } from "./ops/movement.ts";
 import { type ReduceOptions, sum } from "./ops/reduce.ts";
@@ -95,35 +94,14 @@ export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   });
 }
 
-/** The same values as a constant: no gradient flows into `x`. A view. */
+/**
+ * The same values as a constant: no gradient flows into `x`. A view.
+ *
+ * @example
+ * ```ts
+ * await grad((x: Tensor) => sum(mul(x, stopGradient(x))))(tensor([3])).data(); // → [3]
+ * ```
+ */
 export function stopGradient(x: Tensor): Tensor {
   return unrecorded(() => reshape(x, x.shape));
-}
-
-/** Options of `crossEntropy`. */
-export interface CrossEntropyOptions {
-  /** Targets with this value count nothing; default −100. */
-  ignoreIndex?: number;
-  /** `mean` over the counted targets (default), `sum`, or `none`: one loss per target. */
-  reduction?: "mean" | "sum" | "none";
-}
-
-/**
- * −log softmax(logits)[target]: logits [..., V], targets [...] i32 → a scalar, or [...] with `reduction: "none"`.
- *
- * NOTE: with `mean` and every target ignored the result is NaN (0/0), as in PyTorch.
- */
-export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  const reduction = options.reduction ?? "mean";
-  if (!["mean", "sum", "none"].includes(reduction)) {
-    throw new ValueError(`crossEntropy: reduction "${reduction}" is not known; use "mean", "sum" or "none".`);
-  }
-  return scope(() => {
-    const counted = notEqual(targets, options.ignoreIndex ?? -100);
-    const safe = where(counted, targets, 0);
-    const weight = cast(counted, logits.dtype);
-    const losses = neg(mul(logProbGather(logits, safe), weight));
-    if (reduction === "none") return losses;
-    return reduction === "sum" ? sum(losses) : div(sum(losses), sum(weight));
-  });
 }

@@ -1,15 +1,14 @@
 /**
- * Elementwise arithmetic: add, sub, mul, div, maximum, minimum, neg, abs, sign, floor, square, reciprocal.
- * Every function broadcasts like NumPy and accepts numbers, which take the dtype of the tensors beside them.
+ * Elementwise arithmetic: add, sub, mul, div, maximum, minimum, neg, abs, sign, square, reciprocal. Every function
+ * broadcasts like NumPy and accepts finite numbers, which take the dtype of the tensors beside them. Integers wrap at 32
+ * bits. Whole-number division and rounding are in rounding.ts.
  */
-import { full } from "../create.ts";
 import { type DType, isFloat } from "../dtype.ts";
-import { AutodiffError } from "../errors.ts";
 import { apply } from "../op.ts";
-import { scope } from "../scope.ts";
-import { Tensor } from "../tensor.ts";
-import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
+import type { Tensor } from "../tensor.ts";
+import { elementwise, type Operand } from "./elementwise.ts";
 import { equal, greaterEqual, lessEqual, where } from "./logic.ts";
+import { applyLifted } from "./operands.ts";
 
 const wide = { low: -3, high: 3 };
 const positive = { low: 0.2, high: 3 };
@@ -107,21 +106,10 @@ export const absOp = elementwise<null>({
 /** y = sign(x);  dx = 0 */
 export const signOp = elementwise<null>({
   name: "sign",
-  dtypes: ["f32", "f64", "i32"],
   cpu: ([x]) => Math.sign(x),
-  wgsl: ([x]) => `sign(${x})`,
-  vjp: ([x]) => [mul(x, 0)],
+  wgsl: ([x], _a, dtype) => (dtype === "u32" ? `min(${x}, 1u)` : `sign(${x})`),
+  vjp: () => [null],
   domains: [{ ...wide, kinks: [0] }],
-});
-
-/** y = ⌊x⌋;  dx = 0 */
-export const floorOp = elementwise<null>({
-  name: "floor",
-  dtypes: ["f32", "f64"],
-  cpu: ([x]) => Math.floor(x),
-  wgsl: ([x]) => `floor(${x})`,
-  vjp: ([x]) => [mul(x, 0)],
-  domains: [{ ...wide, kinks: [-3, -2, -1, 0, 1, 2, 3] }],
 });
 
 /** y = x²;  dx = 2x·dy */
@@ -133,81 +121,138 @@ export const squareOp = elementwise<null>({
   domains: [wide],
 });
 
-/** Turns numbers into scalars of the dtype and device of the first tensor among the operands. */
-function lift(name: string, operands: readonly Operand[]): Tensor[] {
-  const model = operands.find((o): o is Tensor => o instanceof Tensor);
-  if (!model) {
-    throw new AutodiffError(
-      `${name}: expected at least one tensor, received only numbers. Wrap one: tensor(${operands[0]}).`,
-    );
-  }
-  return operands.map((o) =>
-    o instanceof Tensor ? o : full([], o, { dtype: model.dtype, device: model.device }),
-  );
-}
-
-/** Runs a record on operands that may be numbers. */
-export function applyLifted(op: ElementwiseOp<null>, ...operands: Operand[]): Tensor {
-  if (operands.every((o): o is Tensor => o instanceof Tensor)) return apply(op, operands, null);
-  return scope(() => apply(op, lift(op.name, operands), null));
-}
-
-/** a + b. */
+/**
+ * a + b.
+ *
+ * @throws ShapeError if the shapes do not broadcast, DTypeError if the dtypes differ, ValueError for a number that is
+ * not finite or that an integer dtype does not hold. The other operations of two operands throw the same.
+ * @example
+ * ```ts
+ * await add(tensor([1, 2]), 1).data(); // → [2, 3]
+ * await add(tensor([[1], [2]]), tensor([10, 20])).data(); // → [11, 21, 12, 22]
+ * ```
+ */
 export function add(a: Operand, b: Operand): Tensor {
-  return applyLifted(addOp, a, b);
+  return applyLifted(addOp, [a, b]);
 }
 
-/** a − b. */
+/**
+ * a − b.
+ *
+ * @example
+ * ```ts
+ * await sub(1, tensor([1, 2])).data(); // → [0, -1]
+ * ```
+ */
 export function sub(a: Operand, b: Operand): Tensor {
-  return applyLifted(subOp, a, b);
+  return applyLifted(subOp, [a, b]);
 }
 
-/** a·b, element by element. */
+/**
+ * a·b, element by element.
+ *
+ * @example
+ * ```ts
+ * await mul(tensor([1, 2]), tensor([3, 4])).data(); // → [3, 8]
+ * ```
+ */
 export function mul(a: Operand, b: Operand): Tensor {
-  return applyLifted(mulOp, a, b);
+  return applyLifted(mulOp, [a, b]);
 }
 
-/** a/b for floats. */
+/**
+ * a/b for floats; integers have `floorDiv`.
+ *
+ * @throws DTypeError for integers.
+ * @example
+ * ```ts
+ * await div(tensor([1, 3]), 2).data(); // → [0.5, 1.5]
+ * ```
+ */
 export function div(a: Operand, b: Operand): Tensor {
-  return applyLifted(divOp, a, b);
+  return applyLifted(divOp, [a, b]);
 }
 
-/** The larger of a and b; gradients are shared half and half where they are equal. */
+/**
+ * The larger of a and b; where they are equal each gets half of the gradient.
+ *
+ * @example
+ * ```ts
+ * await maximum(tensor([-1, 2]), 0).data(); // → [0, 2]
+ * ```
+ */
 export function maximum(a: Operand, b: Operand): Tensor {
-  return applyLifted(maximumOp, a, b);
+  return applyLifted(maximumOp, [a, b]);
 }
 
-/** The smaller of a and b; gradients are shared half and half where they are equal. */
+/**
+ * The smaller of a and b; where they are equal each gets half of the gradient.
+ *
+ * @example
+ * ```ts
+ * await minimum(tensor([-1, 2]), 0).data(); // → [-1, 0]
+ * ```
+ */
 export function minimum(a: Operand, b: Operand): Tensor {
-  return applyLifted(minimumOp, a, b);
+  return applyLifted(minimumOp, [a, b]);
 }
 
-/** −x. */
+/**
+ * −x; u32 wraps to 2³² − x.
+ *
+ * @example
+ * ```ts
+ * await neg(tensor([1, -2])).data(); // → [-1, 2]
+ * ```
+ */
 export function neg(x: Tensor): Tensor {
   return apply(negOp, [x], null);
 }
 
-/** |x|; the gradient at 0 is 0. */
+/**
+ * |x|; the gradient at 0 is 0. The smallest i32, −2³¹, stays as it is.
+ *
+ * @example
+ * ```ts
+ * await abs(tensor([-1.5, 2])).data(); // → [1.5, 2]
+ * ```
+ */
 export function abs(x: Tensor): Tensor {
   return apply(absOp, [x], null);
 }
 
-/** −1, 0 or 1. */
+/**
+ * −1, 0 or 1; the gradient is 0.
+ *
+ * @example
+ * ```ts
+ * await sign(tensor([-3, 0, 0.5])).data(); // → [-1, 0, 1]
+ * ```
+ */
 export function sign(x: Tensor): Tensor {
   return apply(signOp, [x], null);
 }
 
-/** The largest whole number not above x. */
-export function floor(x: Tensor): Tensor {
-  return apply(floorOp, [x], null);
-}
-
-/** x². */
+/**
+ * x².
+ *
+ * @example
+ * ```ts
+ * await square(tensor([-3, 2])).data(); // → [9, 4]
+ * ```
+ */
 export function square(x: Tensor): Tensor {
   return apply(squareOp, [x], null);
 }
 
-/** 1/x. */
+/**
+ * 1/x for floats.
+ *
+ * @example
+ * ```ts
+ * await reciprocal(tensor([4, 0.5])).data(); // → [0.25, 2]
+ * ```
+ */
 export function reciprocal(x: Tensor): Tensor {
   return div(1, x);
 }

@@ -1,51 +1,27 @@
 /**
  * Indexing: gather and scatterAdd along an axis, take and indexAdd of whole rows. Sums over repeated indices run in a
  * fixed order (no float atomics), so embedding gradients are the same bits from run to run.
+ *
+ * Indices count from 0. One outside its axis is a ValueError on cpu. On webgpu the host never sees the numbers: there
+ * it reads 0 and adds nothing.
  */
 import { requireTensors } from "../arguments.ts";
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { zeros } from "../create.ts";
-import { DTypeError, ShapeError, ValueError } from "../errors.ts";
-import { apply, type HostView, type Op, type Spec } from "../op.ts";
+import { ShapeError } from "../errors.ts";
+import { apply, type Op, type Spec } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, formatSpec, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
+import { formatShape, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
+import { checkAlong, checkIndex, checkSummed, indexAt } from "./index-checks.ts";
 import { permute, reshape } from "./movement.ts";
-
-function checkIndex(name: string, index: Spec): void {
-  if (index.dtype !== "i32")
-    throw new DTypeError(
-      `${name}: index is ${formatSpec(index)}, expected i32. Convert it: cast(index, "i32").`,
-    );
-}
-
-/** Sums need numbers of one type. */
-function checkSummed(name: string, x: Spec, source: Spec): void {
-  if (x.dtype === "bool" || source.dtype !== x.dtype) {
-    throw new DTypeError(
-      `${name}: x is ${formatSpec(x)}, source is ${formatSpec(source)}; expected numbers of one dtype. ` +
-        `Convert: cast(source, "${x.dtype === "bool" ? "i32" : x.dtype}").`,
-    );
-  }
-}
-
-/** Reads index `i`; the reference rejects what the GPU can not check. */
-function indexAt(name: string, index: HostView, i: number, size: number): number {
-  const v = index.data[index.offset + i];
-  if (v < 0 || v >= size)
-    throw new ValueError(
-      `${name}: index holds ${v} at position ${i}, expected 0 … ${size - 1} for an axis of size ${size}. ` +
-        (v < 0 ? `Count from 0, or add the size: add(index, ${size}).` : "Bound it: minimum(index, last)."),
-    );
-  return v;
-}
 
 /** y[i, c] = x[index[i], c] for x [R, C], index [n];  dx = indexRows(dy): rows of dy summed by index */
 export const takeRowsOp: Op<null> = {
   name: "takeRows",
   infer([x, index]) {
-    checkIndex("take", index);
+    checkIndex("take", index, x.shape[0]);
     return [{ shape: [index.shape[0], x.shape[1]], dtype: x.dtype }];
   },
   cpu([x, index], [y]) {
@@ -65,11 +41,12 @@ export const takeRowsOp: Op<null> = {
             { name: "index", type: "i32" },
             { name: "y", type: bufferType(x.dtype), write: true },
           ],
-          params: u32Params("offset", "offsetI", "width"),
-          main: "y[i] = x[p.offset + u32(index[p.offsetI + i / p.width]) * p.width + i % p.width];",
+          params: u32Params("offset", "offsetI", "rows", "width"),
+          main: `let row = u32(index[p.offsetI + i / p.width]);
+if (row < p.rows) { y[i] = x[p.offset + row * p.width + i % p.width]; } else { y[i] = ${bufferType(x.dtype)}(0); }`,
         }),
         buffers: [x, index, y],
-        params: [x.offset, index.offset, x.shape[1]],
+        params: [x.offset, index.offset, x.shape[0], x.shape[1]],
         count: y.size,
       },
     ];
@@ -86,7 +63,7 @@ export const takeRowsOp: Op<null> = {
 export const addRowsOp: Op<{ rows: number }> = {
   name: "addRows",
   infer([x, index], { rows }) {
-    checkIndex("indexAdd", index);
+    checkIndex("indexAdd", index, rows);
     checkSummed("indexAdd", x, x);
     return [{ shape: [rows, x.shape[1]], dtype: x.dtype }];
   },
@@ -163,7 +140,7 @@ function lastAxis(x: Spec): [number, number] {
 export const gatherLastOp: Op<null> = {
   name: "gatherLast",
   infer([x, index]) {
-    checkIndex("gather", index);
+    checkIndex("gather", index, lastAxis(x)[1]);
     return [{ shape: index.shape, dtype: x.dtype }];
   },
   cpu([x, index], [y]) {
@@ -185,7 +162,8 @@ export const gatherLastOp: Op<null> = {
             { name: "y", type: bufferType(x.dtype), write: true },
           ],
           params: u32Params("offset", "offsetI", "n", "width"),
-          main: "y[i] = x[p.offset + (i / p.width) * p.n + u32(index[p.offsetI + i])];",
+          main: `let at = u32(index[p.offsetI + i]);
+if (at < p.n) { y[i] = x[p.offset + (i / p.width) * p.n + at]; } else { y[i] = ${bufferType(x.dtype)}(0); }`,
         }),
         buffers: [x, index, y],
         params: [x.offset, index.offset, x.shape[x.rank - 1], index.shape[index.rank - 1]],
@@ -203,7 +181,7 @@ export const gatherLastOp: Op<null> = {
 export const scatterLastOp: Op<null> = {
   name: "scatterLast",
   infer([x, index, source]) {
-    checkIndex("scatterAdd", index);
+    checkIndex("scatterAdd", index, lastAxis(x)[1]);
     checkSummed("scatterAdd", x, source);
     return [{ shape: x.shape, dtype: x.dtype }];
   },
@@ -235,8 +213,8 @@ export const scatterLastOp: Op<null> = {
           main: `for (var j = 0u; j < p.n; j++) { y[i * p.n + j] = x[p.offset + i * p.n + j]; }
 for (var j = 0u; j < p.width; j++) {
   let at = i * p.width + j;
-  let to = i * p.n + u32(index[p.offsetI + at]);
-  y[to] = y[to] + source[p.offsetS + at];
+  let to = u32(index[p.offsetI + at]);
+  if (to < p.n) { y[i * p.n + to] = y[i * p.n + to] + source[p.offsetS + at]; }
 }`,
         }),
         buffers: [x, index, source, y],
@@ -253,25 +231,33 @@ function exchange(rank: number, axis: number, target: number): number[] {
   return Array.from({ length: rank }, (_, i) => (i === axis ? target : i === target ? axis : i));
 }
 
-function checkAlong(name: string, x: Tensor, axis: number, index: Tensor): number {
-  const a = normalizeAxis(name, axis, x.rank);
-  if (index.rank !== x.rank || index.shape.some((d, i) => i !== a && d !== x.shape[i])) {
-    throw new ShapeError(
-      `${name}: x is ${formatShape(x.shape)}, index is ${formatShape(index.shape)}; expected equal sizes except along axis ${a}. ` +
-        `For one index per slice of x use take(x, index, ${a}); to align axes, unsqueeze(index, ${a}).`,
-    );
-  }
-  return a;
-}
-
-/** y[…, j, …] = x[…, index[…, j, …], …] along `axis`; index is i32 and matches x in every other dimension. */
+/**
+ * y[…, j, …] = x[…, index[…, j, …], …] along `axis`; index is i32 and matches x in every other dimension (PyTorch's
+ * gather, NumPy's take_along_axis).
+ *
+ * @throws ShapeError for another dimension, DTypeError if index is not i32, ValueError for an index outside (cpu).
+ * @example
+ * ```ts
+ * const index = tensor([[2], [0]], { dtype: "i32" });
+ * await gather(tensor([[1, 2, 3], [4, 5, 6]]), 1, index).data(); // → [3, 4]
+ * ```
+ */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
   requireTensors("gather", ["x", "index"], [x, index]);
   const swap = exchange(x.rank, checkAlong("gather", x, axis, index), x.rank - 1);
   return scope(() => permute(apply(gatherLastOp, [permute(x, swap), permute(index, swap)], null), swap));
 }
 
-/** A copy of x with source[…, j, …] added at index[…, j, …] along `axis`; repeated indices add up in order. */
+/**
+ * A copy of x with source[…, j, …] added at index[…, j, …] along `axis`; repeated indices add up in order.
+ *
+ * @throws as gather; ShapeError unless source and index have one shape, DTypeError for bools or mixed dtypes.
+ * @example
+ * ```ts
+ * const index = tensor([1, 1], { dtype: "i32" });
+ * await scatterAdd(zeros([3]), 0, index, tensor([5, 6])).data(); // → [0, 11, 0]
+ * ```
+ */
 export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   requireTensors("scatterAdd", ["x", "index", "source"], [x, index, source]);
   const swap = exchange(x.rank, checkAlong("scatterAdd", x, axis, index), x.rank - 1);
@@ -293,7 +279,16 @@ function asRows(x: Tensor): Tensor {
   return reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))]);
 }
 
-/** Slices of x along `axis` (default 0) at `index` [n] i32: PyTorch's index_select. Gradients of repeated indices add up. */
+/**
+ * Slices of x along `axis` (default 0) at `index` [n] i32: PyTorch's index_select. Gradients of repeated indices add up.
+ *
+ * @throws ShapeError if index is not [n], DTypeError if it is not i32, ValueError for an index outside (cpu).
+ * @example
+ * ```ts
+ * const index = tensor([2, 0], { dtype: "i32" });
+ * await take(tensor([[1, 2], [3, 4], [5, 6]]), index).data(); // → [5, 6, 1, 2]
+ * ```
+ */
 export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
   requireTensors("take", ["x", "index"], [x, index]);
   if (index.rank !== 1)
@@ -309,7 +304,15 @@ export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
   });
 }
 
-/** Rows of weight [V, C] at ids of any shape: [...ids.shape, C]. */
+/**
+ * Rows of weight [V, C] at ids [...] i32 → [..., C].
+ *
+ * @throws as take.
+ * @example
+ * ```ts
+ * embedding(zeros([50, 8]), tensor([[1, 2, 3]], { dtype: "i32" })); // → f32[1, 3, 8]
+ * ```
+ */
 export function embedding(weight: Tensor, ids: Tensor): Tensor {
   requireTensors("embedding", ["weight", "ids"], [weight, ids]);
   return scope(() =>
@@ -317,7 +320,16 @@ export function embedding(weight: Tensor, ids: Tensor): Tensor {
   );
 }
 
-/** A copy of x with the slices of source added at `index` [n] along `axis`: PyTorch's index_add. */
+/**
+ * A copy of x with the slices of source added at `index` [n] along `axis`: PyTorch's index_add.
+ *
+ * @throws as take; ShapeError unless source is x with n entries along axis, DTypeError for bools or mixed dtypes.
+ * @example
+ * ```ts
+ * const index = tensor([1, 1], { dtype: "i32" });
+ * await indexAdd(zeros([2]), 0, index, tensor([5, 6])).data(); // → [0, 11]
+ * ```
+ */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   requireTensors("indexAdd", ["x", "index", "source"], [x, index, source]);
   const a = normalizeAxis("indexAdd", axis, x.rank);

@@ -1,15 +1,17 @@
 /**
- * Comparisons, logic, selection and conversion. Comparisons give `bool` and have no gradient; `where` and `cast`
- * between floats do.
+ * Comparisons, logic, selection and conversion. Comparisons give `bool` and have no gradient; `where`, `clamp` and
+ * `cast` between floats do.
  */
 import { full } from "../create.ts";
 import { computeType, type DType, isFloat } from "../dtype.ts";
-import { DTypeError, ValueError } from "../errors.ts";
+import { ValueError } from "../errors.ts";
+import { requireFinite } from "../literals.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatSpec } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
+import { maximumOp, minimumOp } from "./arithmetic.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
+import { applyLifted, lift } from "./operands.ts";
 
 const wide = { low: -3, high: 3 };
 
@@ -59,11 +61,31 @@ export const logicalOrOp = logical(
   ([a, b]) => `(${a} || ${b})`,
   ([a, b]) => a !== 0 || b !== 0,
 );
+export const logicalXorOp = logical(
+  "logicalXor",
+  ([a, b]) => `(${a} != ${b})`,
+  ([a, b]) => (a !== 0) !== (b !== 0),
+);
 export const logicalNotOp = logical(
   "logicalNot",
   ([a]) => `(!${a})`,
   ([a]) => a === 0,
 );
+
+/** A test of floats. NOTE: WGSL may assume that there are no NaNs and infinities, so the bits themselves are tested. */
+function bitTest(name: string, symbol: ">" | "<", cpu: (x: number) => boolean): ElementwiseOp<null> {
+  return elementwise<null>({
+    name,
+    dtypes: ["f32", "f64"],
+    output: "bool",
+    cpu: ([x]) => Number(cpu(x)),
+    wgsl: ([x]) => `((bitcast<u32>(${x}) & 0x7fffffffu) ${symbol} 0x7f800000u)`,
+    domains: [wide],
+  });
+}
+
+export const isNanOp = bitTest("isNan", ">", Number.isNaN);
+export const isFiniteOp = bitTest("isFinite", "<", Number.isFinite);
 
 /** y = c ? a : b;  da = c ? dy : 0, db = c ? 0 : dy */
 export const whereOp = elementwise<null>({
@@ -110,86 +132,202 @@ export const clampOp = elementwise<{ min: number; max: number }>({
   dtypes: ["f32", "f64"],
   cpu: ([x], { min, max }) => Math.min(Math.max(x, min), max),
   wgsl: ([x]) => `clamp(${x}, p.low, p.high)`,
-  // NOTE: WGSL has no infinities one can rely on; the largest finite f32 stands for an open end.
-  params: {
-    names: ["low", "high"],
-    values: ({ min, max }) => [Math.max(min, -3.4e38), Math.min(max, 3.4e38)],
+  // An open end is an infinity: WGSL can not write one, but takes it as data.
+  params: { names: ["low", "high"], values: ({ min, max }) => [min, max] },
+  vjp: ([x], _y, dy, { min, max }) => {
+    const above = min === Number.NEGATIVE_INFINITY ? dy : where(greaterEqual(x, min), dy, 0);
+    return [max === Number.POSITIVE_INFINITY ? above : where(lessEqual(x, max), above, 0)];
   },
-  vjp: ([x], _y, dy, { min, max }) => [where(logicalAnd(greaterEqual(x, min), lessEqual(x, max)), dy, 0)],
   domains: [{ ...wide, kinks: [-0.5, 0.8] }],
 });
 
-/** Turns numbers into scalars of the other operand's dtype and device. */
-function pair(name: string, a: Operand, b: Operand): [Tensor, Tensor] {
-  const model = a instanceof Tensor ? a : b instanceof Tensor ? b : undefined;
-  if (!model)
-    throw new ValueError(
-      `${name}: expected at least one tensor, received only numbers. Wrap one with tensor().`,
-    );
-  const up = (o: Operand) =>
-    o instanceof Tensor ? o : full([], o, { dtype: model.dtype, device: model.device });
-  return [up(a), up(b)];
-}
-
-function compare(op: ElementwiseOp<null>, a: Operand, b: Operand): Tensor {
-  return scope(() => apply(op, pair(op.name, a, b), null));
-}
-
-/** a = b, as bool. */
-export const equal = (a: Operand, b: Operand): Tensor => compare(equalOp, a, b);
-/** a ≠ b, as bool. */
-export const notEqual = (a: Operand, b: Operand): Tensor => compare(notEqualOp, a, b);
-/** a < b, as bool. */
-export const less = (a: Operand, b: Operand): Tensor => compare(lessOp, a, b);
-/** a ≤ b, as bool. */
-export const lessEqual = (a: Operand, b: Operand): Tensor => compare(lessEqualOp, a, b);
-/** a > b, as bool. */
-export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
-/** a ≥ b, as bool. */
-export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
-/** Both, for bools. */
+/**
+ * a = b, as bool, for numbers or bools. NaN equals nothing.
+ *
+ * @throws ShapeError if the shapes do not broadcast, DTypeError if the dtypes differ, ValueError for a number that is
+ * not finite or that an integer dtype does not hold. The other comparisons throw the same.
+ * @example
+ * ```ts
+ * await equal(tensor([1, 2]), 2).data(); // → [0, 1]
+ * ```
+ */
+export const equal = (a: Operand, b: Operand): Tensor => applyLifted(equalOp, [a, b]);
+/**
+ * a ≠ b, as bool, for numbers or bools.
+ *
+ * @example
+ * ```ts
+ * await notEqual(tensor([1, 2]), 2).data(); // → [1, 0]
+ * ```
+ */
+export const notEqual = (a: Operand, b: Operand): Tensor => applyLifted(notEqualOp, [a, b]);
+/**
+ * a < b, as bool.
+ *
+ * @example
+ * ```ts
+ * await less(tensor([1, 2, 3]), 2).data(); // → [1, 0, 0]
+ * ```
+ */
+export const less = (a: Operand, b: Operand): Tensor => applyLifted(lessOp, [a, b]);
+/**
+ * a ≤ b, as bool.
+ *
+ * @example
+ * ```ts
+ * await lessEqual(tensor([1, 2, 3]), 2).data(); // → [1, 1, 0]
+ * ```
+ */
+export const lessEqual = (a: Operand, b: Operand): Tensor => applyLifted(lessEqualOp, [a, b]);
+/**
+ * a > b, as bool.
+ *
+ * @example
+ * ```ts
+ * await greater(tensor([1, 2, 3]), 2).data(); // → [0, 0, 1]
+ * ```
+ */
+export const greater = (a: Operand, b: Operand): Tensor =>
+  applyLifted(lessOp, [b, a], { name: "greater", names: ["b", "a"] });
+/**
+ * a ≥ b, as bool.
+ *
+ * @example
+ * ```ts
+ * await greaterEqual(tensor([1, 2, 3]), 2).data(); // → [0, 1, 1]
+ * ```
+ */
+export const greaterEqual = (a: Operand, b: Operand): Tensor =>
+  applyLifted(lessEqualOp, [b, a], { name: "greaterEqual", names: ["b", "a"] });
+/**
+ * True where the float x is NaN, as bool.
+ *
+ * @example
+ * ```ts
+ * await isNan(tensor([1, Number.NaN, Infinity])).data(); // → [0, 1, 0]
+ * ```
+ */
+export const isNan = (x: Tensor): Tensor => apply(isNanOp, [x], null);
+/**
+ * True where the float x is neither NaN nor infinite, as bool.
+ *
+ * @example
+ * ```ts
+ * await isFinite(tensor([1, Number.NaN, Infinity])).data(); // → [1, 0, 0]
+ * ```
+ */
+const finite = (x: Tensor): Tensor => apply(isFiniteOp, [x], null);
+export { finite as isFinite };
+/**
+ * Both, for bools.
+ *
+ * @example
+ * ```ts
+ * await logicalAnd(tensor([true, true]), tensor([true, false])).data(); // → [1, 0]
+ * ```
+ */
 export const logicalAnd = (a: Tensor, b: Tensor): Tensor => apply(logicalAndOp, [a, b], null);
-/** Either, for bools. */
+/**
+ * Either or both, for bools.
+ *
+ * @example
+ * ```ts
+ * await logicalOr(tensor([true, false]), tensor([true, false])).data(); // → [1, 0]
+ * ```
+ */
 export const logicalOr = (a: Tensor, b: Tensor): Tensor => apply(logicalOrOp, [a, b], null);
-/** Not, for bools. */
-export const logicalNot = (a: Tensor): Tensor => apply(logicalNotOp, [a], null);
+/**
+ * One but not both, for bools.
+ *
+ * @example
+ * ```ts
+ * await logicalXor(tensor([true, false]), tensor([true, true])).data(); // → [0, 1]
+ * ```
+ */
+export const logicalXor = (a: Tensor, b: Tensor): Tensor => apply(logicalXorOp, [a, b], null);
+/**
+ * Not, for bools.
+ *
+ * @example
+ * ```ts
+ * await logicalNot(tensor([true, false])).data(); // → [0, 1]
+ * ```
+ */
+export const logicalNot = (x: Tensor): Tensor => apply(logicalNotOp, [x], null);
 
-/** `a` where the bool `condition` holds, `b` elsewhere; all three broadcast. A number takes the other operand's dtype. */
+/**
+ * `a` where the bool `condition` holds, `b` elsewhere; all three broadcast. A number takes the other operand's dtype
+ * (two numbers: f32) and may be NaN or infinite, because it is only copied. The gradient reaches the chosen operand.
+ *
+ * @throws DTypeError if condition is no bool or the dtypes of a and b differ, ShapeError if the shapes do not broadcast.
+ * @example
+ * ```ts
+ * const x = tensor([-1, 2]);
+ * await where(greater(x, 0), x, 0).data(); // → [0, 2]
+ * ```
+ */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return scope(() => {
     const [x, y] =
       a instanceof Tensor || b instanceof Tensor
-        ? pair("where", a, b)
+        ? lift("where", [a, b], { data: true })
         : [a, b].map((v) => full([], v, { device: condition.device }));
     return apply(whereOp, [condition, x, y], null);
   });
 }
 
-/** `x` with the elements under a true `mask` replaced by `value`; no gradient flows there. */
+/**
+ * `x` with the elements under a true `mask` replaced by `value`, which may be infinite; no gradient flows there.
+ *
+ * @example
+ * ```ts
+ * await maskedFill(tensor([1, 2]), tensor([true, false]), -9).data(); // → [-9, 2]
+ * ```
+ */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
   return where(mask, value, x);
 }
 
-/** `x` converted to `dtype`: floats to integers round towards zero and stop at the ends of the range, to bool tests for non-zero. Returns `x` itself if it fits. */
+/**
+ * `x` converted to `dtype`: floats to integers round towards zero and stop at the ends of the range, integers among
+ * themselves keep their 32 bits, to bool tests for non-zero. Returns `x` itself if it has that dtype.
+ *
+ * @example
+ * ```ts
+ * await cast(tensor([1.9, -1.9]), "i32").data(); // → [1, -1]
+ * ```
+ */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
 }
 
 /**
- * `x` limited to [min, max]; either bound may be left out.
+ * `x` limited to [min, max]; a bound left out is open. Floats on a bound get the whole gradient, outside 0 (PyTorch's
+ * choice). Integers take whole bounds and are exact.
  *
- * @throws ValueError if min > max.
+ * @throws ValueError if a bound is NaN, infinite, not held by x's dtype, or min > max; DTypeError for bools.
+ * @example
+ * ```ts
+ * await clamp(tensor([-2, 0.5, 3]), { min: -1, max: 1 }).data(); // → [-1, 0.5, 1]
+ * await clamp(tensor([-2, 5], { dtype: "i32" }), { min: 0 }).data(); // → [0, 5]
+ * ```
  */
 export function clamp(x: Tensor, bounds: { min?: number; max?: number }): Tensor {
-  const min = bounds.min ?? Number.NEGATIVE_INFINITY;
-  const max = bounds.max ?? Number.POSITIVE_INFINITY;
-  if (!(min <= max))
+  const { min, max } = bounds;
+  if (min !== undefined) requireFinite("clamp", "min", min);
+  if (max !== undefined) requireFinite("clamp", "max", max);
+  if (min !== undefined && max !== undefined && min > max) {
     throw new ValueError(
       `clamp: min is ${min}, max is ${max}; expected min ≤ max. Swap them: clamp(x, { min: ${max}, max: ${min} }).`,
     );
-  if (!isFloat(x.dtype))
-    throw new DTypeError(
-      `clamp: x is ${formatSpec(x)}, expected f32 or f64. Use minimum(maximum(x, min), max) for integers, or cast(x, "f32").`,
-    );
-  return apply(clampOp, [x], { min, max });
+  }
+  if (isFloat(x.dtype) || x.dtype === "bool") {
+    const open = { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY };
+    return apply(clampOp, [x], { min: min ?? open.min, max: max ?? open.max });
+  }
+  return scope(() => {
+    const names = (bound: string) => ({ name: "clamp", names: ["x", bound] });
+    const above = min === undefined ? x : applyLifted(maximumOp, [x, min], names("min"));
+    return max === undefined ? above : applyLifted(minimumOp, [above, max], names("max"));
+  });
 }

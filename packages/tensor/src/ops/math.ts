@@ -5,9 +5,10 @@ import type { DType } from "../dtype.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
-import { add, applyLifted, div, mul, neg, square, sub } from "./arithmetic.ts";
+import { add, div, mul, neg, square, sub } from "./arithmetic.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
 import { cast, equal, greater, where } from "./logic.ts";
+import { applyLifted } from "./operands.ts";
 
 const floats: readonly DType[] = ["f32", "f64"];
 const wide = { low: -4, high: 4 };
@@ -278,7 +279,7 @@ function erfScalar(x: number): number {
 
 /** aᵇ for floats; for a < 0 only whole b give a number. */
 export function pow(a: Operand, b: Operand): Tensor {
-  return applyLifted(powOp, a, b);
+  return applyLifted(powOp, [a, b]);
 }
 
 /** eˣ. */

@@ -1,9 +1,8 @@
 /**
  * Movement: operations that rearrange elements. reshape, permute, slice and expand are views wherever strides allow
- * and then cost nothing; concat, stack and pad copy.
+ * and then cost nothing; concat copies. What is composed of them is in rearrange.ts.
  */
 import { describe, requireList, requireTensors } from "../arguments.ts";
-import { full } from "../create.ts";
 import { ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op, unrecorded } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -137,6 +136,10 @@ function windowOf(y: Tensor, attrs: SliceAttrs): Tensor {
  * contiguous, otherwise a copy.
  *
  * @throws ShapeError if the sizes differ.
+ * @example
+ * ```ts
+ * reshape(zeros([2, 6]), [3, -1]); // → f32[3, 4]
+ * ```
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   requireTensors("reshape", ["x"], [x]);
@@ -158,7 +161,15 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return scope(() => apply(reshapeOp, [apply(copyOp, [x], null)], { shape: target }));
 }
 
-/** `x` with its axes in the given order, as a view. */
+/**
+ * `x` with its axes in the given order, as a view: axis i of the result is axis axes[i] of x (NumPy's transpose).
+ *
+ * @throws ShapeError unless each axis is named once, AxisError for one outside the rank.
+ * @example
+ * ```ts
+ * permute(zeros([2, 3, 5]), [2, 0, 1]); // → f32[5, 2, 3]
+ * ```
+ */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
   requireList("permute", "axes", axes);
   const order = axes.map((a) => normalizeAxis("permute", a, x.rank));
@@ -171,7 +182,14 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
   return apply(permuteOp, [x], { axes: order });
 }
 
-/** `x` with two axes exchanged, as a view; default the last two. */
+/**
+ * `x` with two axes exchanged, as a view; default the last two.
+ *
+ * @example
+ * ```ts
+ * await transpose(tensor([[1, 2], [3, 4]])).data(); // → [1, 3, 2, 4]
+ * ```
+ */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
   const [i, j] = [normalizeAxis("transpose", a, x.rank), normalizeAxis("transpose", b, x.rank)];
   return permute(
@@ -180,7 +198,15 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
   );
 }
 
-/** `x` stretched to `shape` (NumPy's broadcast_to), as a view. */
+/**
+ * `x` stretched to `shape` (NumPy's broadcast_to), as a view: axes of size 1 and new leading axes repeat.
+ *
+ * @throws ShapeError if any other size differs.
+ * @example
+ * ```ts
+ * await expand(tensor([1, 2]), [2, 2]).data(); // → [1, 2, 1, 2]
+ * ```
+ */
 export function expand(x: Tensor, shape: Shape): Tensor {
   requireTensors("expand", ["x"], [x]);
   requireList("expand", "shape", shape);
@@ -197,6 +223,13 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 /**
  * Elements starts[d], starts[d] + steps[d], … up to but without stops[d] along each dimension, as a view (NumPy's
  * x[start:stop:step]). Bounds are clipped; negative ones count from the end; steps may be negative.
+ *
+ * @throws ShapeError unless there is one bound (and step) per axis, ValueError for a step of 0.
+ * @example
+ * ```ts
+ * await slice(arange(5), [1], [-1]).data(); // → [1, 2, 3]
+ * await slice(arange(5), [4], [-6], [-2]).data(); // → [4, 2, 0]
+ * ```
  */
 export function slice(
   x: Tensor,
@@ -231,7 +264,15 @@ export function slice(
   return apply(sliceOp, [x], { starts: first, steps: stride, shape });
 }
 
-/** `x` without a dimension of size 1. */
+/**
+ * `x` without the dimension of size 1 at `axis`.
+ *
+ * @throws ShapeError if its size is not 1, AxisError for an axis outside the rank.
+ * @example
+ * ```ts
+ * squeeze(zeros([2, 1, 3]), 1); // → f32[2, 3]
+ * ```
+ */
 export function squeeze(x: Tensor, axis: number): Tensor {
   const a = normalizeAxis("squeeze", axis, x.rank);
   if (x.shape[a] !== 1)
@@ -244,13 +285,29 @@ export function squeeze(x: Tensor, axis: number): Tensor {
   );
 }
 
-/** `x` with a new dimension of size 1 at `axis`. */
+/**
+ * `x` with a new dimension of size 1 at `axis` of the result; −1 puts it last.
+ *
+ * @throws AxisError for an axis outside the result's rank.
+ * @example
+ * ```ts
+ * unsqueeze(zeros([2, 3]), -1); // → f32[2, 3, 1]
+ * ```
+ */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
   const a = normalizeAxis("unsqueeze", axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, a), 1, ...x.shape.slice(a)]);
 }
 
-/** The tensors one after another along `axis`; other dimensions must agree. */
+/**
+ * The tensors one after another along `axis` (default 0).
+ *
+ * @throws ShapeError for an empty list, another dtype, or sizes that differ along another axis.
+ * @example
+ * ```ts
+ * await concat([tensor([1, 2]), tensor([3])]).data(); // → [1, 2, 3]
+ * ```
+ */
 export function concat(xs: readonly Tensor[], axis = 0): Tensor {
   requireAll("concat", xs);
   const a = normalizeAxis("concat", axis, xs[0].rank);
@@ -272,7 +329,7 @@ export function concat(xs: readonly Tensor[], axis = 0): Tensor {
 }
 
 /** Checks a list of tensors. */
-function requireAll(op: string, xs: readonly Tensor[]): void {
+export function requireAll(op: string, xs: readonly Tensor[]): void {
   if (!Array.isArray(xs) || xs.length === 0) {
     const received = Array.isArray(xs) ? "an empty array" : describe(xs);
     throw new ShapeError(
@@ -288,42 +345,6 @@ function requireAll(op: string, xs: readonly Tensor[]): void {
 
 /** The first axis along which shapes differ. */
 function differing(a: Shape, b: Shape): number {
-  return Math.max(
-    0,
-    a.findIndex((d, i) => d !== b[i]),
-  );
-}
-
-/** The tensors, of one shape, along a new axis. */
-export function stack(xs: readonly Tensor[], axis = 0): Tensor {
-  requireAll("stack", xs);
-  return scope(() =>
-    concat(
-      xs.map((x) => unsqueeze(x, axis)),
-      axis < 0 && xs[0] ? axis + xs[0].rank + 1 : axis,
-    ),
-  );
-}
-
-/** `x` with `value` around it: `pads[d] = [before, after]` for each dimension. */
-export function pad(x: Tensor, pads: readonly (readonly [number, number])[], value = 0): Tensor {
-  if (pads.length !== x.rank || pads.flat().some((p) => !Number.isInteger(p) || p < 0)) {
-    const example = JSON.stringify(x.shape.map(() => [0, 1]));
-    throw new ShapeError(
-      `pad: pads is ${JSON.stringify(pads)}, expected ${x.rank} pairs of whole numbers of at least 0 for x ${formatShape(x.shape)}. ` +
-        `Name both sides of every axis: pad(x, ${example}).`,
-    );
-  }
-  return scope(() => pads.reduce((y, pair, axis) => padAxis(y, axis, pair, value), x));
-}
-
-function padAxis(x: Tensor, axis: number, [before, after]: readonly [number, number], value: number): Tensor {
-  if (before + after === 0) return x;
-  const side = (n: number) =>
-    full(
-      x.shape.map((d, i) => (i === axis ? n : d)),
-      value,
-      { dtype: x.dtype, device: x.device },
-    );
-  return concat([side(before), x, side(after)], axis);
+  const axis = a.findIndex((d, i) => d !== b[i]);
+  return Math.max(axis, 0);
 }

@@ -1,16 +1,17 @@
 /**
  * Random numbers without state: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as
  * 1, 2, 3", SC 2011) turns (key, counter) into bits. The bits are the same on every device; equal keys give equal
- * numbers, so use a new key (`foldIn`) for each use.
+ * numbers, so use a new key (`foldIn`) for each use. Draws from logits are in sampling.ts, dropout in dropout.ts.
  */
-import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { u32Params } from "../backends/webgpu/kernel.ts";
 import { type CreateOptions, checkShape, tensor } from "../create.ts";
 import { defaultDevice } from "../device.ts";
-import { ShapeError, ValueError } from "../errors.ts";
-import { apply, applyAll, type HostView, type Op, unrecorded } from "../op.ts";
-import { formatShape, type Shape, sizeOf } from "../shape.ts";
+import { isFloat } from "../dtype.ts";
+import { DTypeError, ValueError } from "../errors.ts";
+import { requireFinite } from "../literals.ts";
+import { apply, type Op, unrecorded } from "../op.ts";
+import { type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { requireFloat } from "./softmax.ts";
 
 /** 64 bits that name a stream of random numbers. */
 export type Key = readonly [number, number];
@@ -36,7 +37,7 @@ export function threefry([k0, k1]: Key, c0: number, c1: number): [number, number
 }
 
 /** The same in WGSL, unrolled: indexing small arrays at run time costs more than the cipher itself on software adapters. */
-const threefryWgsl = `fn threefry(k: vec2<u32>, c: vec2<u32>) -> vec2<u32> {
+export const threefryWgsl = `fn threefry(k: vec2<u32>, c: vec2<u32>) -> vec2<u32> {
   let k2 = k.x ^ k.y ^ 0x1bd11bdau;
   var x = c.x + k.x;
   var y = c.y + k.y;
@@ -50,7 +51,18 @@ ${Array.from({ length: 20 }, (_, round) => {
   return vec2<u32>(x, y);
 }`;
 
-/** The stream named by a whole number: a seed. */
+/** Uniform in [0, 1) from the top 24 bits of a word: every such number is exact in f32. */
+const unit = (word: number) => (word >>> 8) / 2 ** 24;
+
+/**
+ * The stream named by a whole number, a seed: its 64 bits.
+ *
+ * @throws ValueError if the seed is no whole number.
+ * @example
+ * ```ts
+ * key(5); // → [0, 5]
+ * ```
+ */
 export function key(seed: number | bigint): Key {
   if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
     throw new ValueError(`key: seed ${seed} is no whole number; pass an integer or a bigint.`);
@@ -59,7 +71,16 @@ export function key(seed: number | bigint): Key {
   return [Number(bits >> 32n), Number(bits & 0xffffffffn)];
 }
 
-/** A new stream for the n-th use of `k`, independent of `k` and of other n. */
+/**
+ * A new stream for the n-th use of `k`, independent of `k` and of other n.
+ *
+ * @throws ValueError if n is no whole number of at least 0.
+ * @example
+ * ```ts
+ * const perStep = foldIn(key(5), 0);
+ * await randomUniform(perStep, [2]).data(); // → [0, 0]
+ * ```
+ */
 export function foldIn(k: Key, n: number): Key {
   if (!Number.isSafeInteger(n) || n < 0)
     throw new ValueError(`foldIn: ${n} is no whole number of at least 0.`);
@@ -92,187 +113,118 @@ export const randomBitsOp: Op<{ key: Key; shape: Shape }> = {
   },
 };
 
-/** Random 32-bit words. */
-export function randomBits(k: Key, shape: Shape, options: CreateOptions = {}): Tensor {
+/**
+ * Random u32 words: element i is the first word of Threefry-2x32-20 at counter (i, 0), the same on every device.
+ *
+ * @throws ShapeError for a shape that is none.
+ * @example
+ * ```ts
+ * randomBits(key(1), [2, 3]); // → u32[2, 3]
+ * ```
+ */
+export function randomBits(k: Key, shape: Shape, options: Pick<CreateOptions, "device"> = {}): Tensor {
   checkShape("randomBits", shape);
   const device = options.device ?? defaultDevice();
   using anchor = device.empty([1], "u32");
   return unrecorded(() => apply(randomBitsOp, [anchor], { key: k, shape }));
 }
 
-/** Uniform numbers in [0, 1): 24 random bits each. */
-export function randomUniform(k: Key, shape: Shape, options: CreateOptions = {}): Tensor {
-  // The host computes the words' top 24 bits exactly as any device would; small tensors (weights, noise) only.
-  const values = Float64Array.from(
-    { length: sizeOf(shape) },
-    (_, i) => (threefry(k, i, 0)[0] >>> 8) / 2 ** 24,
-  );
-  return tensor(values, { shape, dtype: options.dtype ?? "f32", device: options.device });
-}
-
-/** Normal numbers with mean 0 and deviation 1 (Box–Muller on two words per element), the same on every device. */
-export function randomNormal(k: Key, shape: Shape, options: CreateOptions = {}): Tensor {
-  const values = Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
-    const [a, b] = threefry(k, i, 0);
-    return (
-      Math.sqrt(-2 * Math.log(((a >>> 8) + 1) / 2 ** 24)) * Math.cos((2 * Math.PI * (b >>> 8)) / 2 ** 24)
+/** Numbers made on the host, as any device would from the same words; meant for weights and noise, not for gigabytes. */
+function fromWords(
+  name: string,
+  k: Key,
+  shape: Shape,
+  options: CreateOptions,
+  value: (words: [number, number]) => number,
+): Tensor {
+  checkShape(name, shape);
+  const dtype = options.dtype ?? "f32";
+  if (!isFloat(dtype)) {
+    throw new DTypeError(
+      `${name}: dtype is ${dtype}, expected a float. For whole numbers use randomBits or randomPermutation.`,
     );
-  });
-  return tensor(values, { shape, dtype: options.dtype ?? "f32", device: options.device });
-}
-
-/** Parts of the vocabulary that one row's sampling is split into on the GPU. */
-const sampleParts = 16;
-
-interface SampleAttrs {
-  temperature: number;
-}
-
-/** Uniform in (0, 1) from a row's key and the column: the noise of the Gumbel trick. */
-function noise(keys: HostView, row: number, column: number): number {
-  const at = keys.offset + 2 * row;
-  return ((threefry([keys.data[at], keys.data[at + 1]], column, 1)[0] >>> 9) + 0.5) / 2 ** 23;
-}
-
-/**
- * id = argmaxⱼ (xⱼ/T + Gumbelⱼ), a sample of softmax(x/T) (Maddison et al., arXiv 1411.0030); T = 0: argmax xⱼ, the first of
- * equals. Second output: ln softmax(x/T)[id] (T = 0: at temperature 1).
- */
-export const sampleTokensOp: Op<SampleAttrs> = {
-  name: "sampleTokens",
-  infer([x]) {
-    requireFloat("sampleTokens", x);
-    if (x.shape.length !== 2 || x.shape[1] === 0) {
-      throw new ShapeError(
-        `sampleTokens: expected logits [rows, vocabulary], received ${formatShape(x.shape)}. Bring them there with reshape.`,
-      );
-    }
-    return [
-      { shape: [x.shape[0]], dtype: "i32" },
-      { shape: [x.shape[0]], dtype: x.dtype },
-    ];
-  },
-  cpu([x, keys], [ids, logProbs], { temperature }) {
-    const [rows, n] = x.shape;
-    const scale = temperature > 0 ? 1 / temperature : 1;
-    for (let r = 0; r < rows; r++) {
-      let best = 0;
-      let bestScore = Number.NEGATIVE_INFINITY;
-      let top = Number.NEGATIVE_INFINITY;
-      for (let j = 0; j < n; j++) {
-        const s = x.data[x.offset + r * n + j] * scale;
-        top = Math.max(top, s);
-        const score = temperature > 0 ? s - Math.log(-Math.log(noise(keys, r, j))) : s;
-        if (score > bestScore) [best, bestScore] = [j, score];
-      }
-      let total = 0;
-      for (let j = 0; j < n; j++) total += Math.exp(x.data[x.offset + r * n + j] * scale - top);
-      ids.data[r] = best;
-      logProbs.data[r] = x.data[x.offset + r * n + best] * scale - top - Math.log(total);
-    }
-  },
-  webgpu([x, keys], [ids, logProbs], { temperature }) {
-    const [rows, n] = x.shape;
-    const scale = temperature > 0 ? 1 / temperature : 1;
-    // The vocabulary is walked in parts, or a batch of 64 rows would keep a single workgroup busy.
-    const best = x.device.empty([rows, sampleParts], "i32");
-    const partial = x.device.empty([rows, sampleParts, 3], "f32");
-    const calls: KernelCall[] = [
-      {
-        key: "sampleTokens:parts",
-        source: () => ({
-          buffers: [
-            { name: "x", type: "f32" },
-            { name: "keys", type: "u32" },
-            { name: "best", type: "i32", write: true },
-            { name: "partial", type: "f32", write: true },
-          ],
-          params: [...u32Params("offset", "offsetK", "n", "chunk", "greedy"), { name: "scale", type: "f32" }],
-          helpers: threefryWgsl,
-          main: `let row = i / ${sampleParts}u;
-let start = (i % ${sampleParts}u) * p.chunk;
-let stop = min(start + p.chunk, p.n);
-let x0 = p.offset + row * p.n;
-let k = vec2<u32>(keys[p.offsetK + 2u * row], keys[p.offsetK + 2u * row + 1u]);
-var id = 0u;
-var bestScore = -3.0e38;
-var top = -3.0e38;
-var total = 0.0;
-for (var j = start; j < stop; j++) {
-  let s = x[x0 + j] * p.scale;
-  var score = s;
-  if (p.greedy == 0u) {
-    let u = (f32(threefry(k, vec2<u32>(j, 1u)).x >> 9u) + 0.5) / 8388608.0;
-    score = s - log(-log(u));
   }
-  if (score > bestScore) { id = j; bestScore = score; }
-  let higher = max(top, s);
-  total = total * exp(top - higher) + exp(s - higher);
-  top = higher;
+  const values = Float64Array.from({ length: sizeOf(shape) }, (_, i) => value(threefry(k, i, 0)));
+  return tensor(values, { shape, dtype, device: options.device });
 }
-best[i] = i32(id);
-partial[3u * i] = bestScore;
-partial[3u * i + 1u] = top;
-partial[3u * i + 2u] = total;`,
-        }),
-        buffers: [x, keys, best, partial],
-        params: [x.offset, keys.offset, n, Math.ceil(n / sampleParts), temperature > 0 ? 0 : 1, scale],
-        count: rows * sampleParts,
-      },
-      {
-        key: "sampleTokens:merge",
-        source: () => ({
-          buffers: [
-            { name: "x", type: "f32" },
-            { name: "best", type: "i32" },
-            { name: "partial", type: "f32" },
-            { name: "ids", type: "i32", write: true },
-            { name: "logProbs", type: "f32", write: true },
-          ],
-          params: [...u32Params("offset", "n"), { name: "scale", type: "f32" }],
-          main: `let first = i * ${sampleParts}u;
-var id = best[first];
-var bestScore = partial[3u * first];
-var top = partial[3u * first + 1u];
-var total = partial[3u * first + 2u];
-for (var part = first + 1u; part < first + ${sampleParts}u; part++) {
-  if (partial[3u * part] > bestScore) { id = best[part]; bestScore = partial[3u * part]; }
-  let higher = max(top, partial[3u * part + 1u]);
-  total = total * exp(top - higher) + partial[3u * part + 2u] * exp(partial[3u * part + 1u] - higher);
-  top = higher;
-}
-ids[i] = id;
-logProbs[i] = x[p.offset + i * p.n + u32(id)] * p.scale - top - log(total);`,
-        }),
-        buffers: [x, best, partial, ids, logProbs],
-        params: [x.offset, n, scale],
-        count: rows,
-      },
-    ];
-    best.dispose();
-    partial.dispose();
-    return calls;
-  },
-};
 
 /**
- * One token per row of logits [R, V], drawn with the row's own key (two words per row), so that a row's draw does not
- * depend on its neighbours. `temperature` 0 takes the most likely token. Returns ids [R] i32 and their log-probabilities
- * [R] at that temperature (at 1 when greedy).
+ * Uniform numbers in [low, high), default [0, 1), the same on every device: low + (high − low)·u with 24 random bits in
+ * u. As in NumPy, rounding to the dtype can reach `high` unless it is 1 above a `low` of 0.
+ *
+ * @throws ValueError unless low < high, both finite; DTypeError for integers; ShapeError for a shape that is none.
+ * @example
+ * ```ts
+ * const x = randomUniform(key(1), [1000], { low: -1, high: 1 });
+ * await less(abs(mean(x)), 0.1).item(); // → 1
+ * ```
  */
-export function sampleTokens(
-  logits: Tensor,
-  keys: Uint32Array,
-  options: SampleAttrs,
-): { ids: Tensor; logProbs: Tensor } {
-  if (!(options.temperature >= 0))
-    throw new ValueError(`sampleTokens: temperature ${options.temperature} must be at least 0.`);
-  if (keys.length !== 2 * logits.shape[0]) {
+export function randomUniform(
+  k: Key,
+  shape: Shape,
+  options: CreateOptions & { low?: number; high?: number } = {},
+): Tensor {
+  const { low = 0, high = 1 } = options;
+  requireFinite("randomUniform", "low", low);
+  requireFinite("randomUniform", "high", high);
+  if (low >= high) {
     throw new ValueError(
-      `sampleTokens: expected ${2 * logits.shape[0]} key words for ${logits.shape[0]} rows, received ${keys.length}.`,
+      `randomUniform: low is ${low}, high is ${high}; expected low < high. Name both: { low: 0, high: 1 }.`,
     );
   }
-  using onDevice = tensor(keys, { shape: [keys.length / 2, 2], device: logits.device });
-  const [ids, logProbs] = unrecorded(() => applyAll(sampleTokensOp, [logits, onDevice], options));
-  return { ids, logProbs };
+  return fromWords("randomUniform", k, shape, options, ([a]) => low + (high - low) * unit(a));
+}
+
+/**
+ * Normal numbers with mean 0 and deviation 1, the same on every device: √(−2 ln u)·cos 2πv (Box and Muller, 1958) of
+ * two words per element. With 24 bits in u, none is beyond 5.77.
+ *
+ * @throws DTypeError for integers; ShapeError for a shape that is none.
+ * @example
+ * ```ts
+ * const x = randomNormal(key(1), [1000]);
+ * await less(abs(mean(x)), 0.15).item(); // → 1
+ * ```
+ */
+export function randomNormal(k: Key, shape: Shape, options: CreateOptions = {}): Tensor {
+  return fromWords("randomNormal", k, shape, options, ([a, b]) => {
+    const u = unit(a) + 2 ** -24; // in (0, 1]
+    return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * unit(b));
+  });
+}
+
+/** Counter word that keeps a permutation's draws apart from randomBits (0) and sampleTokens (1) under one key. */
+const permutationStream = 2;
+
+/**
+ * The numbers 0 … n − 1 in random order: i32 [n], the same on every device. Fisher and Yates' shuffle (Durstenfeld,
+ * CACM 1964); a word that would favour some places (Threefry's range is no multiple of them) is drawn again, so that
+ * each order is as likely as the words are uniform.
+ *
+ * @throws ValueError unless n is a whole number from 0 to 2³¹ − 1.
+ * @example
+ * ```ts
+ * await sum(randomPermutation(key(1), 5)).item(); // → 10
+ * ```
+ */
+export function randomPermutation(k: Key, n: number, options: Pick<CreateOptions, "device"> = {}): Tensor {
+  if (!Number.isInteger(n) || n < 0 || n >= 2 ** 31) {
+    throw new ValueError(
+      `randomPermutation: n is ${n}, expected a whole number from 0 to 2147483647. Pass the number of elements: x.shape[0].`,
+    );
+  }
+  let counter = 0;
+  const below = (places: number) => {
+    const fair = 2 ** 32 - (2 ** 32 % places);
+    for (;;) {
+      const [word] = threefry(k, counter++, permutationStream);
+      if (word < fair) return word % places;
+    }
+  };
+  const order = Int32Array.from({ length: n }, (_, i) => i);
+  for (let i = n - 1; i > 0; i--) {
+    const j = below(i + 1);
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return tensor(order, { device: options.device });
 }
