@@ -11,7 +11,7 @@ import { coordinates } from "../../ops/elementwise.ts";
 import { coalesce } from "../../shape.ts";
 import type { Storage, Tensor } from "../../tensor.ts";
 import type { Backend, BackendStats } from "../backend.ts";
-import { bindingLimit } from "./buffers.ts";
+import { bindingLimit, type PooledBuffer } from "./buffers.ts";
 import { MapMode } from "./flags.ts";
 import { bufferType, type KernelCall, u32Params } from "./kernel.ts";
 import { CommandQueue } from "./queue.ts";
@@ -119,11 +119,9 @@ export class WebGpuBackend implements Backend {
     const mappable = target.buffer;
     try {
       const serial = this.queue.copyOut(source.buffer, start, mappable, bytes);
-      await this.guard("read", mappable.mapAsync(MapMode.READ, 0, bytes));
+      await this.guard("read", mappable.mapAsync(MapMode.READ, 0, bytes), [source, target]);
       const copy = mappable.getMappedRange(0, bytes).slice(0);
       this.throwRejection();
-      const lost = source.lost ?? target.lost;
-      if (lost) throw lost;
       // The copy went down with a submission that ran out of memory, the tensor did not.
       if (pool.rejected(serial)) return this.read(tensor);
       if (dtype === "f16") return widenF16(new Uint16Array(copy, begin - start, size));
@@ -150,12 +148,17 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Waits for the device and for its word on memory; if it ends meanwhile, throws that. */
-  private async guard(where: string, work: Promise<unknown>): Promise<void> {
+  private async guard(
+    where: string,
+    work: Promise<unknown>,
+    uses: readonly PooledBuffer[] = [],
+  ): Promise<void> {
     let stopped: unknown;
     await work.catch((error: unknown) => {
       stopped = error;
     });
     await this.queue.pool.settled();
+    for (const { lost } of uses) if (lost) throw lost;
     // NOTE: a lost device ends its reads before it says that it is lost.
     if (stopped) await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, 100))]);
     const failure = this.failure(where);

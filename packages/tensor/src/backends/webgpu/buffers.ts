@@ -75,6 +75,7 @@ export class BufferPool {
       this.idleBytes -= capacity;
       const pooled = list.splice(i, 1)[0];
       pooled.lastWrite = -1;
+      pooled.lost = undefined;
       return pooled;
     }
     const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
