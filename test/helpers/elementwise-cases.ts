@@ -2,7 +2,9 @@
  * Cases generated from the elementwise records themselves: each brings its sample domains, so a new record in
  * arithmetic.ts, rounding.ts, math.ts or logic.ts is tested without a line here.
  */
+
 import { apply } from "../../packages/tensor/src/op.ts";
+import * as activations from "../../packages/tensor/src/ops/activations.ts";
 import * as arithmetic from "../../packages/tensor/src/ops/arithmetic.ts";
 import type { ElementwiseOp } from "../../packages/tensor/src/ops/elementwise.ts";
 import * as logic from "../../packages/tensor/src/ops/logic.ts";
@@ -23,7 +25,7 @@ function isElementwise(value: unknown): value is ElementwiseOp<unknown> {
 }
 
 /** Every elementwise record. */
-export const elementwiseOps: ElementwiseOp<unknown>[] = [arithmetic, math, logic, rounding]
+export const elementwiseOps: ElementwiseOp<unknown>[] = [arithmetic, math, activations, logic, rounding]
   .flatMap((file) => Object.values(file) as unknown[])
   .filter(isElementwise);
 

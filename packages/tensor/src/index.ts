@@ -39,6 +39,7 @@ export {
   type Spec,
   type VjpContext,
 } from "./op.ts";
+export { gelu, logSigmoid, relu, sigmoid, silu, softplus } from "./ops/activations.ts";
 export { type ArgOptions, argmax, argmin } from "./ops/argmax.ts";
 export {
   abs,
@@ -84,25 +85,7 @@ export {
   where,
 } from "./ops/logic.ts";
 export { entropy, logProbGather } from "./ops/logprob.ts";
-export {
-  cos,
-  erf,
-  exp,
-  expm1,
-  gelu,
-  log,
-  log1p,
-  logSigmoid,
-  pow,
-  relu,
-  rsqrt,
-  sigmoid,
-  silu,
-  sin,
-  softplus,
-  sqrt,
-  tanh,
-} from "./ops/math.ts";
+export { cos, erf, exp, expm1, log, log1p, pow, rsqrt, sin, sqrt, tanh } from "./ops/math.ts";
 export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export {
   concat,
@@ -137,3 +120,4 @@ export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";
 export type { MapTree, OutputGradients, Tree } from "./tree.ts";
+export { debug } from "./debug.ts";

@@ -1,20 +1,21 @@
 /**
- * Elementwise functions of floats: powers, exponentials, roots, trigonometry, and the activations of neural networks.
+ * Elementwise functions of floats: powers, exponentials, roots, trigonometry, tanh and erf. The activations of neural
+ * networks are in activations.ts. Where WGSL's own functions are too loose, the file's are used: see docs/numerics.md.
  */
 import type { DType } from "../dtype.ts";
 import { apply } from "../op.ts";
-import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, div, mul, neg, square, sub } from "./arithmetic.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
-import { cast, equal, greater, where } from "./logic.ts";
+import { equal, where } from "./logic.ts";
 import { applyLifted } from "./operands.ts";
 
 const floats: readonly DType[] = ["f32", "f64"];
 const wide = { low: -4, high: 4 };
 const positive = { low: 0.1, high: 4 };
 
-interface UnaryDefinition {
+/** A function of one float. */
+export interface UnaryDefinition {
   name: string;
   cpu(x: number): number;
   wgsl(x: string): string;
@@ -25,7 +26,7 @@ interface UnaryDefinition {
 }
 
 /** A record y = f(x) with dx = f′(x)·dy. */
-function unary(d: UnaryDefinition): ElementwiseOp<null> {
+export function unary(d: UnaryDefinition): ElementwiseOp<null> {
   return elementwise<null>({
     name: d.name,
     dtypes: floats,
@@ -160,89 +161,6 @@ export const tanhOp = unary({
   domain: wide,
   slope: (_x, y) => sub(1, square(y)),
 });
-/** σ(x) = 1/(1 + e⁻ˣ);  σ′ = σ(1 − σ) */
-export const sigmoidOp = unary({
-  name: "sigmoid",
-  cpu: (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))),
-  wgsl: (x) => `(1.0 / (1.0 + exp(-clamp(${x}, -80.0, 80.0))))`,
-  domain: wide,
-  slope: (_x, y) => mul(y, sub(1, y)),
-});
-/** ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|);  slope σ(x) */
-export const softplusOp = unary({
-  name: "softplus",
-  cpu: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-  wgsl: (x) => `(max(${x}, 0.0) + log(1.0 + exp(-abs(${x}))))`,
-  domain: wide,
-  slope: (x) => sigmoid(x),
-});
-/** max(x, 0);  slope 1 for x > 0, 0 at x = 0 as in PyTorch */
-export const reluOp = unary({
-  name: "relu",
-  cpu: (x) => Math.max(x, 0),
-  wgsl: (x) => `max(${x}, 0.0)`,
-  domain: { ...wide, kinks: [0] },
-  slope: (x) => cast(greater(x, 0), x.dtype),
-});
-/** x·σ(x) (SiLU, arXiv 1702.03118);  slope σ + x·σ(1 − σ) */
-export const siluOp = unary({
-  name: "silu",
-  cpu: (x) => (x >= 0 ? x / (1 + Math.exp(-x)) : (x * Math.exp(x)) / (1 + Math.exp(x))),
-  wgsl: (x) => `(${x} / (1.0 + exp(-clamp(${x}, -80.0, 80.0))))`,
-  domain: wide,
-  slope: (x) => apply(siluSlopeOp, [x], null),
-});
-/** s(x) = σ + x·σ(1 − σ), one kernel for the backward pass of silu;  s′ = σ(1 − σ)(2 + x(1 − 2σ)) */
-export const siluSlopeOp = unary({
-  name: "siluSlope",
-  cpu: (x) => {
-    const s = x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
-    return s * (1 + x * (1 - s));
-  },
-  wgsl: (x) => `siluSlope(${x})`,
-  helpers: `fn siluSlope(x: f32) -> f32 {
-  let s = 1.0 / (1.0 + exp(-clamp(x, -80.0, 80.0)));
-  return s * (1.0 + x * (1.0 - s));
-}`,
-  domain: wide,
-  slope: (x) => {
-    const s = sigmoid(x);
-    return mul(mul(s, sub(1, s)), add(2, mul(x, sub(1, mul(s, 2)))));
-  },
-});
-
-const rootTwoOverPi = Math.sqrt(2 / Math.PI);
-/** ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (GELU's tanh form, arXiv 1606.08415 §2) */
-export const geluTanhOp = unary({
-  name: "geluTanh",
-  cpu: (x) => 0.5 * x * (1 + Math.tanh(rootTwoOverPi * (x + 0.044715 * x ** 3))),
-  wgsl: (x) =>
-    `(0.5 * ${x} * (1.0 + tanh(clamp(${rootTwoOverPi} * (${x} + 0.044715 * ${x} * ${x} * ${x}), -15.0, 15.0))))`,
-  domain: wide,
-  slope: (x) => apply(geluTanhSlopeOp, [x], null),
-});
-/** g(x) = ½(1 + t) + ½x(1 − t²)u′ with t = tanh u, u = √(2/π)(x + 0.044715x³): the slope of geluTanh in one kernel */
-export const geluTanhSlopeOp = unary({
-  name: "geluTanhSlope",
-  cpu: (x) => {
-    const t = Math.tanh(rootTwoOverPi * (x + 0.044715 * x ** 3));
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * rootTwoOverPi * (1 + 3 * 0.044715 * x * x);
-  },
-  wgsl: (x) => `geluTanhSlope(${x})`,
-  helpers: `fn geluTanhSlope(x: f32) -> f32 {
-  let t = tanh(clamp(${rootTwoOverPi} * (x + 0.044715 * x * x * x), -15.0, 15.0));
-  return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * ${rootTwoOverPi} * (1.0 + 0.134145 * x * x);
-}`,
-  domain: wide,
-  slope: (x) => {
-    const t = tanh(mul(rootTwoOverPi, add(x, mul(0.044715, mul(x, square(x))))));
-    const du = mul(rootTwoOverPi, add(1, mul(3 * 0.044715, square(x))));
-    const ddu = mul(6 * 0.044715 * rootTwoOverPi, x);
-    const s = sub(1, square(t));
-    // g′ = s·u′ + ½x(s·u″ − 2t·s·u′²)
-    return add(mul(s, du), mul(mul(0.5, x), sub(mul(s, ddu), mul(mul(2, t), mul(s, square(du))))));
-  },
-});
 /** erf; slope 2/√π·e^(−x²). WGSL: Abramowitz & Stegun 7.1.26 for |x| ≥ 0.5 (error ≤ 1.5e-7), the series below. */
 export const erfOp = unary({
   name: "erf",
@@ -277,44 +195,134 @@ function erfScalar(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-a * a) / (fraction * Math.sqrt(Math.PI)));
 }
 
-/** aᵇ for floats; for a < 0 only whole b give a number. */
+/**
+ * aᵇ for floats, broadcast; one of them may be a number. 0⁰ = 1; for a < 0 only whole b give a number, others NaN.
+ * Gradients b·aᵇ⁻¹ and ln(a)·aᵇ, taken as 0 where b = 0 and where a = 0, as PyTorch does. WGSL's pow is defined for a ≥ 0:
+ * the sign of odd powers is ours.
+ *
+ * @throws DTypeError for integers and bools; ShapeError if the shapes do not broadcast; ValueError for a number that is
+ * not finite.
+ * @example
+ * ```ts
+ * await pow(tensor([1, 2, -3]), 3).data(); // → [1, 8, -27]
+ * await pow(2, tensor([0, -1])).data(); // → [1, 0.5]
+ * pow(tensor([true]), 2); // → throws DTypeError
+ * ```
+ */
 export function pow(a: Operand, b: Operand): Tensor {
   return applyLifted(powOp, [a, b]);
 }
 
-/** eˣ. */
+/**
+ * eˣ; infinite above 88.7 in f32 (709.7 in f64). Gradient eˣ.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await exp(tensor([0, 1])).data(); // → [1, 2.7182818]
+ * ```
+ */
 export const exp = (x: Tensor): Tensor => apply(expOp, [x], null);
-/** Natural logarithm. */
-export const log = (x: Tensor): Tensor => apply(logOp, [x], null);
-/** ln(1 + x), exact near 0. */
-export const log1p = (x: Tensor): Tensor => apply(log1pOp, [x], null);
-/** eˣ − 1, exact near 0. */
-export const expm1 = (x: Tensor): Tensor => apply(expm1Op, [x], null);
-/** √x. */
-export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], null);
-/** 1/√x. */
-export const rsqrt = (x: Tensor): Tensor => apply(rsqrtOp, [x], null);
-/** Sine of x in radians. */
-export const sin = (x: Tensor): Tensor => apply(sinOp, [x], null);
-/** Cosine of x in radians. */
-export const cos = (x: Tensor): Tensor => apply(cosOp, [x], null);
-/** Hyperbolic tangent. */
-export const tanh = (x: Tensor): Tensor => apply(tanhOp, [x], null);
-/** 1/(1 + e⁻ˣ). */
-export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOp, [x], null);
-/** ln(1 + eˣ) without overflow. */
-export const softplus = (x: Tensor): Tensor => apply(softplusOp, [x], null);
-/** ln σ(x) = −softplus(−x). */
-export const logSigmoid = (x: Tensor): Tensor => scope(() => neg(softplus(neg(x))));
-/** max(x, 0); the gradient at 0 is 0. */
-export const relu = (x: Tensor): Tensor => apply(reluOp, [x], null);
-/** x·σ(x) (SiLU, also called swish). */
-export const silu = (x: Tensor): Tensor => apply(siluOp, [x], null);
-/** The error function. */
-export const erf = (x: Tensor): Tensor => apply(erfOp, [x], null);
 
-/** GELU (arXiv 1606.08415): x·Φ(x) (`approximate: "none"`, the default) or its tanh form (`"tanh"`, GPT-2's). */
-export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
-  if (options.approximate === "tanh") return apply(geluTanhOp, [x], null);
-  return scope(() => mul(mul(x, 0.5), add(1, erf(mul(x, Math.SQRT1_2)))));
-}
+/**
+ * Natural logarithm ln x for x > 0; −∞ at 0, NaN below. Gradient 1/x, infinite at 0: shift x, log(add(x, 1e-8)), where
+ * zeros occur.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await log(tensor([1, Math.E])).data(); // → [0, 1]
+ * ```
+ */
+export const log = (x: Tensor): Tensor => apply(logOp, [x], null);
+
+/**
+ * ln(1 + x) for x > −1, exact near 0, where 1 + x would round x away; −∞ at −1, NaN below. Gradient 1/(1 + x). WGSL: five
+ * terms of the series for |x| < 0.01.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await log1p(tensor([0, 1])).data(); // → [0, 0.6931472]
+ * ```
+ */
+export const log1p = (x: Tensor): Tensor => apply(log1pOp, [x], null);
+
+/**
+ * eˣ − 1, exact near 0, where eˣ rounds x away. Gradient eˣ. WGSL: four terms of the series for |x| < 0.05.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await expm1(tensor([0, 1])).data(); // → [0, 1.7182818]
+ * ```
+ */
+export const expm1 = (x: Tensor): Tensor => apply(expm1Op, [x], null);
+
+/**
+ * √x for x ≥ 0; NaN below. Gradient 1/(2√x), infinite at 0: shift x, sqrt(add(x, 1e-12)), where zeros occur.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await sqrt(tensor([0, 2.25])).data(); // → [0, 1.5]
+ * ```
+ */
+export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], null);
+
+/**
+ * 1/√x for x > 0; infinite at 0, NaN below. Gradient −½·x^(−3/2).
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await rsqrt(tensor([4, 0.25])).data(); // → [0.5, 2]
+ * ```
+ */
+export const rsqrt = (x: Tensor): Tensor => apply(rsqrtOp, [x], null);
+
+/**
+ * Sine of x in radians. Gradient cos x. WGSL: Cephes' sinf after taking quarter turns off, to about 1e-7 for |x| ≤ 10⁴.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await sin(tensor([0, Math.PI / 2])).data(); // → [0, 1]
+ * ```
+ */
+export const sin = (x: Tensor): Tensor => apply(sinOp, [x], null);
+
+/**
+ * Cosine of x in radians. Gradient −sin x. WGSL: as `sin`.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await cos(tensor([0, Math.PI])).data(); // → [1, -1]
+ * ```
+ */
+export const cos = (x: Tensor): Tensor => apply(cosOp, [x], null);
+
+/**
+ * Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), between −1 and 1. Gradient 1 − tanh² x. WGSL: its own, with |x| cut at 15, where
+ * the result is ±1 in f32.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await tanh(tensor([0, 1, 100])).data(); // → [0, 0.7615942, 1]
+ * ```
+ */
+export const tanh = (x: Tensor): Tensor => apply(tanhOp, [x], null);
+
+/**
+ * The error function 2/√π·∫₀ˣ e^(−t²) dt, between −1 and 1. Gradient 2/√π·e^(−x²). WGSL: the Maclaurin series for
+ * |x| < 0.5, Abramowitz & Stegun 7.1.26 beyond (error ≤ 1.5e-7); the cpu device is exact to f64.
+ *
+ * @throws DTypeError for integers and bools.
+ * @example
+ * ```ts
+ * await erf(tensor([0, 1, -1])).data(); // → [0, 0.8427008, -0.8427008]
+ * ```
+ */
+export const erf = (x: Tensor): Tensor => apply(erfOp, [x], null);
