@@ -17,6 +17,7 @@ export { checkpoint } from "./checkpoint.ts";
 export { mean, std, stopGradient, type VarianceOptions, variance } from "./composed.ts";
 export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
 export { type CustomContext, customVjp, type InputGradients, type UpstreamGradients } from "./custom-vjp.ts";
+export { debug } from "./debug.ts";
 export {
   type Device,
   type DeviceReport,
@@ -120,4 +121,3 @@ export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";
 export type { MapTree, OutputGradients, Tree } from "./tree.ts";
-export { debug } from "./debug.ts";
