@@ -36,6 +36,7 @@ const webgpu: Record<string, Tolerance> = {
   gather: exact,
   max: exact,
   min: exact,
+  topk: exact,
   sum: { absolute: 3e-5, relative: 1e-6 },
   matmul: { absolute: 5e-6, relative: 2e-6 },
   geluTanhSlope: { absolute: 3e-6, relative: 3e-6 },
@@ -43,6 +44,7 @@ const webgpu: Record<string, Tolerance> = {
   "long sum": { absolute: 2e-3, relative: 1e-6 },
   "long matmul": { absolute: 2e-4, relative: 1e-6 },
   "long max": exact,
+  "long min": exact,
 };
 
 /** A derivative is several operations, each rounded to f32. */

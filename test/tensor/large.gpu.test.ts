@@ -46,6 +46,25 @@ const cases: OpCase[] = [
   sumCase([7, 47, 11, 13], [0, 2]),
   sumCase([4099], undefined, t.max),
   sumCase([5, 3001], [1], t.max),
+  sumCase([4099], undefined, t.min),
+  ...[[100_003], [3, 5003], [5003, 3]].map((shape) =>
+    one(`variance of [${shape}] along ${shape.indexOf(Math.max(...shape))}`, "variance", (draw) => ({
+      operands: [floats(draw, shape)],
+      run: ([x]) => t.variance(x, { axes: shape.indexOf(Math.max(...shape)) }),
+    })),
+  ),
+  ...[[100_003], [3, 5003], [5003, 3], [601, 2053]].map((shape, i) =>
+    one(`cumsum of [${shape}] along ${i % 2}`, "long sum", (draw) => ({
+      operands: [floats(draw, shape)],
+      run: ([x]) => t.cumsum(x, shape.length === 1 ? 0 : i % 2, { exclusive: i > 0, reverse: i > 1 }),
+    })),
+  ),
+  ...[7, 31, 100].map((k) =>
+    one(`topk of ${k} in [2, 5003]`, "topk", (draw) => ({
+      operands: [floats(draw, [2, 5003])],
+      run: ([x]) => t.topk(x, k, { largest: k !== 31 }).values,
+    })),
+  ),
   // k beyond 3·256 is cut into parts; sizes around the tiles of 4 and 8, in each pair of layouts.
   productCase(5, 1499, 7),
   productCase(12, 1024, 20),
@@ -121,6 +140,93 @@ describe.skipIf(!device)("sizes on webgpu", () => {
     expect(wrong).toBe(0);
     x.dispose();
     y.dispose();
+  });
+
+  test("positions of extremes in long rows: the first of equals, in any part", async () => {
+    const n = 5003;
+    const data = Float32Array.from({ length: 2 * n }, (_, i) => (i * 37) % 101);
+    for (const at of [4001, 999, 4999]) [data[at], data[n + at]] = [500, -500];
+    const x = t.tensor(data, { shape: [2, n], device });
+    const found = t.scope(() => [
+      t.argmax(x, 1),
+      t.argmin(t.slice(x, [1, 0], [2, n]), 1),
+      t.argmin(x),
+      t.topk(x, 4).indices,
+      t.topk(x, 4, { largest: false }).indices,
+    ]);
+    const [top, low, lowest, largest, smallest] = await Promise.all(found.map((f) => f.data()));
+    const firstHundred = data.indexOf(100, n) - n;
+    const firstZero = data.indexOf(0);
+    expect([...top]).toEqual([999, firstHundred]);
+    expect([...low, ...lowest]).toEqual([999, n + 999]);
+    expect([...largest.slice(0, 3), largest[4]]).toEqual([999, 4001, 4999, firstHundred]);
+    expect([smallest[0], ...smallest.slice(4, 7)]).toEqual([firstZero, 999, 4001, 4999]);
+    for (const tensor of [x, ...found]) tensor.dispose();
+  });
+
+  test("NaN has the place in topk and argmax that the cpu gives it", async () => {
+    const x = t.tensor([1, Number.NaN, Number.POSITIVE_INFINITY, Number.NaN, -1, -0, 0], { device });
+    const found = t.scope(() => [
+      t.topk(x, 7).indices,
+      t.topk(x, 7, { largest: false }).indices,
+      t.argmax(x, 0),
+      t.argmin(x, 0),
+    ]);
+    const [largest, smallest, top, low] = await Promise.all(found.map((f) => f.data()));
+    expect([...largest]).toEqual([1, 3, 2, 0, 5, 6, 4]);
+    expect([...smallest]).toEqual([4, 5, 6, 0, 2, 1, 3]);
+    expect([top[0], low[0]]).toEqual([1, 1]);
+    for (const tensor of [x, ...found]) tensor.dispose();
+  });
+
+  test("reductions and running sums of more than 65,535 workgroups of rows", async () => {
+    const rows = 4_194_319;
+    const x = t.tensor(
+      Float32Array.from({ length: 2 * rows }, (_, i) => i % 3),
+      { shape: [rows, 2], device },
+    );
+    const results = t.scope(() => [
+      t.cumsum(x, 1),
+      t.argmin(x, 1),
+      t.topk(x, 1).values,
+      t.any(t.equal(x, 2), { axes: 1 }),
+    ]);
+    const [sums, least, top, two] = await Promise.all(results.map((r) => r.data()));
+    let wrong = 0;
+    for (let r = 0; r < rows; r++) {
+      const [a, b] = [(2 * r) % 3, (2 * r + 1) % 3];
+      if (sums[2 * r] !== a || sums[2 * r + 1] !== a + b) wrong++;
+      if (least[r] !== Number(b < a) || top[r] !== Math.max(a, b)) wrong++;
+      if (two[r] !== Number(a === 2 || b === 2)) wrong++;
+    }
+    expect(wrong).toBe(0);
+    for (const tensor of [x, ...results]) tensor.dispose();
+  });
+
+  test("any and all of a long tensor, in parts", async () => {
+    const n = 100_003;
+    const none = t.zeros([n], { dtype: "bool", device });
+    const one = t.scope(() => t.equal(t.arange(n, { dtype: "i32", device }), n - 1));
+    const results = t.scope(() => [t.any(none), t.any(one), t.all(one), t.all(t.logicalNot(none))]);
+    expect(await Promise.all(results.map((r) => r.item()))).toEqual([0, 1, 0, 1]);
+    for (const tensor of [none, one, ...results]) tensor.dispose();
+  });
+
+  test("a new size of running sums, top-k and positions builds no pipeline", () => {
+    const run = (n: number) =>
+      t.scope(() => {
+        const x = t.zeros([2, n], { device });
+        t.cumsum(x, 1);
+        t.topk(x, 3);
+        t.argmin(x, 1);
+        t.std(x, { axes: 1 });
+      });
+    run(11);
+    run(2053);
+    const before = device.stats().pipelines;
+    run(17);
+    run(4099);
+    expect(device.stats().pipelines).toBe(before);
   });
 
   test("positions in the thousands turn rope by the right angle", async () => {
