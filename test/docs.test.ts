@@ -5,7 +5,7 @@
  * too. Their format is described in test/helpers/examples.ts.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -156,15 +156,4 @@ test("the comparison tells values apart", () => {
   expect(matches({ a: 1, b: 2 }, { a: 1 })).toBe(false);
   expect(matches(1e9, 1e9 + 2000)).toBe(false);
   expect(matches("f32", "f64")).toBe(false);
-});
-
-test("every file that a guide names exists", () => {
-  const guides = [...filesBelow("docs", ".md"), join(root, "CONTRIBUTING.md")].filter((f) => existsSync(f));
-  const path = /`((?:packages|test|docs|examples|bench|scripts)\/[\w./-]+\.\w+)`/g;
-  const missing = guides.flatMap((guide) =>
-    [...readFileSync(guide, "utf8").matchAll(path)]
-      .filter(([, named]) => !existsSync(join(root, named)))
-      .map(([, named]) => `${relative(root, guide)}: ${named}`),
-  );
-  expect(missing).toEqual([]);
 });
