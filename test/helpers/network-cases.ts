@@ -2,7 +2,7 @@
 import * as t from "@pact/tensor";
 import type { Draw } from "./draw.ts";
 import { layouts } from "./layouts.ts";
-import { floats, ints, type OpCase, type Problem } from "./problem.ts";
+import { bools, floats, ints, type OpCase, type Problem } from "./problem.ts";
 
 function alongAxis(name: string, f: (x: t.Tensor, axis: number) => t.Tensor): OpCase {
   return {
@@ -168,6 +168,36 @@ export const lossCases: OpCase[] = [
       const operands = [floats(draw, [...shape, vocabulary], { low: -4, high: 4 }), targets];
       const reduction = draw.pick(["mean", "sum", "none"] as const);
       return { operands, run: ([x, targets]) => t.crossEntropy(x, targets, { reduction }) };
+    },
+  },
+  {
+    name: "crossEntropy with mask",
+    tolerance: "crossEntropy",
+    gradient: true,
+    draw(draw) {
+      const [shape, vocabulary] = [draw.shape(0, 2), draw.int(2, 9)];
+      const mask = draw.unit() < 0.5 ? bools(draw, shape) : floats(draw, shape, { low: -1, high: 1 });
+      // Half of the weights are 0, often all of them; what lies under a 0 counts nothing, even where it is no class.
+      mask.values = mask.values.map((v) => Math.max(v, 0));
+      mask.layout = "plain";
+      const targets = ints(draw, shape, 0, vocabulary - 1);
+      targets.values = targets.values.map((v, i) => (mask.values[i] === 0 ? 99 : v));
+      targets.layout = "plain";
+      const x = floats(draw, [...shape, vocabulary], { low: -4, high: 4 });
+      const reduction = draw.pick(["mean", "sum", "none"] as const);
+      return {
+        operands: [x, targets, { ...mask, constant: true }],
+        run: ([x, targets, mask]) => t.crossEntropy(x, targets, { mask, reduction }),
+      };
+    },
+  },
+  {
+    name: "klDivergence",
+    gradient: true,
+    draw(draw) {
+      const shape = [...draw.shape(0, 2), draw.int(1, 9)];
+      const operands = [0, 1].map(() => floats(draw, shape, { low: -3, high: 3 }));
+      return { operands, run: ([p, q]) => t.klDivergence(p, q) };
     },
   },
 ];

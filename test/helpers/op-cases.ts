@@ -5,7 +5,7 @@
 import * as t from "@pact/tensor";
 import type { Draw } from "./draw.ts";
 import { bools, floats, ints, type OpCase, type Problem } from "./problem.ts";
-import { integerReductionCases, reductionCases } from "./reduction-cases.ts";
+import { integerReductionCases, reductionCases, someAxes } from "./reduction-cases.ts";
 
 /** A product of a and b with the given core sizes, batch dimensions that broadcast, and either side transposed. */
 function product(draw: Draw, [m, k, n]: readonly number[], batch: readonly number[]): Problem {
@@ -146,6 +146,29 @@ export const movementCases: OpCase[] = [
     const pads = x.shape.map((): [number, number] => [draw.int(0, 2), draw.int(0, 2)]);
     return { operands: [x], run: ([x]) => t.pad(x, pads, 0.25) };
   }),
+  movementCase("split", (draw) => {
+    // Put together again in reverse order, so that each part's gradient counts.
+    const shape = draw.shape(1, 3);
+    const axis = draw.int(-shape.length, shape.length - 1);
+    const sizes = Array.from({ length: draw.int(1, 4) }, () => draw.int(0, 3));
+    const equal = draw.unit() < 0.5;
+    const whole = equal ? 2 * sizes.length : sizes.reduce((sum, size) => sum + size, 0);
+    const x = floats(draw, shape.with(axis, whole));
+    return {
+      operands: [x],
+      run: ([x]) => t.scope(() => t.concat(t.split(x, equal ? sizes.length : sizes, axis).reverse(), axis)),
+    };
+  }),
+  movementCase("flip", (draw) => {
+    const x = floats(draw, draw.shape(0, 3));
+    const axes = someAxes(draw, x.shape.length);
+    return { operands: [x], run: ([x]) => t.flip(x, axes) };
+  }),
+  movementCase("repeat", (draw) => {
+    const x = floats(draw, draw.shape(0, 2));
+    const counts = Array.from({ length: x.shape.length + draw.int(0, 1) }, () => draw.int(0, 3));
+    return { operands: [x], run: ([x]) => t.repeat(x, counts) };
+  }),
 ];
 
 /** An index with many repeats, so that sums over equal indices are exercised. */
@@ -218,6 +241,25 @@ export const indexingCases: OpCase[] = [
     draw(draw) {
       const x = floats(draw, draw.shape(0, 3));
       return { operands: [x, bools(draw, x.shape)], run: ([x, mask]) => t.maskedFill(x, mask, -7) };
+    },
+  },
+  {
+    name: "dropout",
+    gradient: true,
+    draw(draw) {
+      const x = floats(draw, draw.shape(0, 3));
+      const [rate, seed] = [0.9 * draw.unit(), draw.int(0, 1000)];
+      return { operands: [x], run: ([x]) => t.dropout(x, rate, t.key(seed)) };
+    },
+  },
+  {
+    name: "oneHot",
+    tolerance: "gather",
+    gradient: false,
+    draw(draw) {
+      const classes = draw.size();
+      const ids = indices(draw, draw.shape(0, 2), classes);
+      return { operands: [ids], run: ([ids]) => t.oneHot(ids, classes) };
     },
   },
 ];

@@ -7,7 +7,7 @@ import type { Draw } from "./draw.ts";
 import { bools, floats, ints, type OpCase, type Operand } from "./problem.ts";
 
 /** A random set of axes, as one number, a list, or nothing (all). */
-function someAxes(draw: Draw, rank: number): number | number[] | undefined {
+export function someAxes(draw: Draw, rank: number): number | number[] | undefined {
   if (rank === 0 || draw.unit() < 0.2) return undefined;
   const axes = draw.shuffle(Array.from({ length: rank }, (_, i) => i)).slice(0, draw.int(1, rank));
   const signed = axes.map((a) => (draw.unit() < 0.5 ? a : a - rank));

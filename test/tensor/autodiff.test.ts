@@ -283,7 +283,7 @@ describe("gradcheck", () => {
     name: "square",
     infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
     cpu: ([x], [y]) => y.data.set(Float64Array.from(x.data, (v) => v * v)),
-    vjp: ({ inputs: [x] }, [dy]) => [dy && mul(dy, mul(x, factor))],
+    vjp: ({ inputs: [x] }, [dy]) => [dy && mul(dy, mul(x, tensor(factor, { dtype: x.dtype, device: x.device })))],
   });
   const points = [{ shape: [2], data: [0.5, -1.5] }];
 

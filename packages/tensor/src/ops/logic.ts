@@ -217,6 +217,7 @@ export const isNan = (x: Tensor): Tensor => apply(isNanOp, [x], null);
  * ```
  */
 const finite = (x: Tensor): Tensor => apply(isFiniteOp, [x], null);
+
 export { finite as isFinite };
 /**
  * Both, for bools.
