@@ -88,6 +88,32 @@ describe("checkFolder", () => {
     expect(await checkFolder(folder, device)).toEqual({ passed: 0, failed: 0, unsupported: 3, failures: [] });
   });
 
+  it("takes a dim as a number, a list, null or nothing, and a keepdim that is left out", async () => {
+    const x = { dtype: "float64", shape: [3, 2], data: [3, 1, 2, 5, 1, 4], requiresGrad: false };
+    const floats = (shape: number[], ...data: number[]) => ({ dtype: "float64", shape, data });
+    const whole = (shape: number[], ...data: number[]) => ({ dtype: "int64", shape, data });
+    const cases = [
+      ["sum", { dim: [] }, floats([], 16)],
+      ["amin", { dim: [0, -1] }, floats([], 1)],
+      ["max", { dim: [-1] }, floats([3], 3, 5, 4), whole([3], 0, 1, 1)],
+      ["max", { dim: null }, floats([], 5)],
+      ["min", { dim: 0, keepdim: true }, floats([1, 2], 1, 1), whole([1, 2], 2, 0)],
+      ["argmax", { dim: null }, whole([], 3)],
+      ["argmin", { dim: [-2], keepdim: true }, whole([1, 2], 2, 0)],
+      ["var", { dim: null }, floats([], 8 / 3)],
+      ["std", { dim: null, correction: 0 }, floats([], Math.sqrt(20 / 9))],
+      ["cumsum", { dim: -2 }, floats([3, 2], 3, 1, 5, 6, 6, 10)],
+      ["topk", { k: 2, dim: 0, largest: false }, floats([2, 2], 1, 1, 2, 4), whole([2, 2], 2, 0, 1, 2)],
+    ].map(([op, attrs, ...outputs], i) => ({ name: `${op} ${i}`, op, attrs, inputs: { x }, outputs }));
+    const folder = await folderWith("dims", { "ops.json": (json) => Object.assign(json, { cases }) });
+    expect(await checkFolder(folder, device)).toEqual({
+      passed: cases.length,
+      failed: 0,
+      unsupported: 0,
+      failures: [],
+    });
+  });
+
   it("fails losses, rewards and the latent model when their numbers are wrong", async () => {
     const wrong = (output: string) => (json: EditableFile) => {
       json.cases = json.cases.slice(0, 1);

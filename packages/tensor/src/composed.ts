@@ -2,10 +2,11 @@
  * Operations made of others; their gradients follow from the parts.
  */
 import { requireOptions, requireTensors } from "./arguments.ts";
+import { computeType } from "./dtype.ts";
 import { ValueError } from "./errors.ts";
 import { unrecorded } from "./op.ts";
 import { div, square, sub } from "./ops/arithmetic.ts";
-import { equal, where } from "./ops/logic.ts";
+import { cast, equal, where } from "./ops/logic.ts";
 import { sqrt } from "./ops/math.ts";
 import { reshape } from "./ops/movement.ts";
 import { type ReduceOptions, sum } from "./ops/reduce.ts";
@@ -29,7 +30,11 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   requireTensors("mean", ["x"], [x]);
   requireFloat("mean", x);
   const axes = normalizeAxes("mean", options.axes, x.rank);
-  return scope(() => div(sum(x, options), sizeOf(axes.map((a) => x.shape[a]))));
+  return scope(() => {
+    // f16 ends at 65,504, which sums and counts soon pass; only the mean is rounded to it.
+    const total = sum(cast(x, computeType(x.dtype)), options);
+    return cast(div(total, sizeOf(axes.map((a) => x.shape[a]))), x.dtype);
+  });
 }
 
 /** Options of `variance` and `std`. */
@@ -38,7 +43,8 @@ export interface VarianceOptions extends ReduceOptions {
   correction?: number;
 }
 
-function moment(name: string, x: Tensor, options: VarianceOptions): Tensor {
+/** The variance, for f16 in f32. */
+function squaredDeviation(name: string, x: Tensor, options: VarianceOptions): Tensor {
   requireTensors(name, ["x"], [x]);
   requireFloat(name, x);
   requireOptions(name, options, ["axes", "keepDims", "correction"]);
@@ -52,7 +58,8 @@ function moment(name: string, x: Tensor, options: VarianceOptions): Tensor {
     );
   }
   // Centred first: the difference of Σ x² and n·mean² would lose every digit that they share.
-  const centred = sub(x, mean(x, { axes, keepDims: true }));
+  const wide = cast(x, computeType(x.dtype));
+  const centred = sub(wide, mean(wide, { axes, keepDims: true }));
   return div(sum(square(centred), { axes, keepDims }), count - correction);
 }
 
@@ -70,7 +77,7 @@ function moment(name: string, x: Tensor, options: VarianceOptions): Tensor {
  * ```
  */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
-  return scope(() => moment("variance", x, options));
+  return scope(() => cast(squaredDeviation("variance", x, options), x.dtype));
 }
 
 /**
@@ -87,10 +94,10 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
  */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   return scope(() => {
-    const squared = moment("std", x, options);
+    const squared = squaredDeviation("std", x, options);
     // NOTE: √ is kept away from 0, where its slope is infinite and 0 · ∞ would make the gradient NaN.
     const flat = equal(squared, 0);
-    return where(flat, 0, sqrt(where(flat, 1, squared)));
+    return cast(where(flat, 0, sqrt(where(flat, 1, squared))), x.dtype);
   });
 }
 
