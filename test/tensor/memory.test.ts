@@ -84,7 +84,7 @@ describe("scope", () => {
 
   test("refuses an async function and gives back what it made", () => {
     expect(() => scope(async () => make([1]))).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: scope: the function returned a promise; scopes are synchronous. Read back after the scope.]`,
+      `[ValueError: scope: f returned a promise, expected a synchronous function. Read back after the scope: await scope(f).data().]`,
     );
     expect(live()).toBe(0);
   });

@@ -299,7 +299,9 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
  * ```
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
-  return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
+  if (x.dtype !== dtype) return apply(castOp, [x], { dtype });
+  x.assertAlive("cast", "x");
+  return x;
 }
 
 /**
