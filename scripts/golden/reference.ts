@@ -10,7 +10,9 @@ import { mean, neg, type Tensor } from "@pact/tensor";
 import type { Context } from "./format.ts";
 
 /** Losses and norms before each step, and the loss after the last. */
-export type Course = { float64: { loss: number[]; gradNorm: number[]; finalLoss: number } };
+export type Course = { float64: Losses; float32?: Losses };
+
+type Losses = { loss: number[]; gradNorm: number[]; finalLoss: number };
 
 /** The parts of reference.json that are checked. */
 export type Reference = {
@@ -22,7 +24,7 @@ export type Reference = {
     eps: number;
     weightDecay: number;
     decayed: string[];
-    clipGlobalNorm: number;
+    clipGlobalNorm?: number | null; // absent or null: no clipping
   };
   trajectory: Course;
   trajectoryClipPartlyActive?: Course & { clipGlobalNorm: number };

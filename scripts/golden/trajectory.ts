@@ -1,7 +1,7 @@
 /**
  * AdamW trajectories of a model folder: ten steps on one batch, with a clip that is always active and, where present, one
  * that is active in some steps. Compared with the float64 reference; in float32 within losses 1e-5, norms 1e-4 and
- * parameter checksums 1e-3 (test/golden/README.md).
+ * parameter checksums 1e-3 (test/golden/README.md), each · max(1, |ref|) · `instability`.
  */
 import { AdamW, type Params } from "@pact/nn";
 import { square, sum, valueAndGrad } from "@pact/tensor";
@@ -13,6 +13,7 @@ export async function checkTrajectories(model: GoldenModel): Promise<string[]> {
   const { optimizer, trajectory, trajectoryClipPartlyActive: partly, finalParams } = model.reference;
   const decayed = Object.entries(model.params).filter(([, p]) => p.rank >= 2);
   if (
+    optimizer.weightDecay !== 0 &&
     decayed
       .map(([name]) => name)
       .sort()
@@ -34,11 +35,13 @@ export async function checkTrajectories(model: GoldenModel): Promise<string[]> {
 async function checkCourse(
   model: GoldenModel,
   name: string,
-  { float64: expected }: Course,
-  clipNorm: number,
+  course: Course,
+  clip: number | null | undefined,
   finalParams?: Record<string, [number, number]>,
 ): Promise<string[]> {
   const { beta1, beta2, eps, weightDecay, lr } = model.reference.optimizer;
+  const expected = course.float64;
+  const clipNorm = clip ?? Number.POSITIVE_INFINITY;
   const optimizer = new AdamW(model.params, { beta1, beta2, eps, weightDecay, clipNorm });
   const lossOf = (params: Params) => batchLoss(model.config, params, model.reference.inputIds);
   const losses: number[] = [];
@@ -51,7 +54,8 @@ async function checkCourse(
     for (const used of [value, norm, ...Object.values(grads)]) used.dispose();
   }
   const exact = model.context.dtype === "f64";
-  const bound = (float32: number) => (exact ? relative(1e-9) : () => float32);
+  const factor = instability(course, lr);
+  const bound = (suggested: number) => relative(exact ? 1e-9 : suggested * factor);
   const problems = [
     ...compare(`${name}.loss`, losses, expected.loss, bound(1e-5)),
     ...compare(`${name}.gradNorm`, norms, expected.gradNorm, bound(1e-4)),
@@ -74,4 +78,17 @@ async function checkCourse(
   }
   optimizer.dispose();
   return problems;
+}
+
+/**
+ * How much further than the suggested bounds a float32 course may stray, 1 to 10. Adam turns the rounding noise of small
+ * gradients into steps of the learning rate's size, and the suggestions were measured at 1e-3; and where the reference's
+ * own float32 course is already further off than a tenth of a bound, the noise grows from step to step.
+ */
+function instability({ float64, float32 }: Course, lr: number): number {
+  const farthest = (a: readonly number[], b: readonly number[]) =>
+    Math.max(...a.map((x, i) => Math.abs(x - b[i])));
+  const loss = float32 ? farthest(float32.loss, float64.loss) / 1e-5 : 0;
+  const norm = float32 ? farthest(float32.gradNorm, float64.gradNorm) / 1e-4 : 0;
+  return Math.min(10, Math.max(1, lr / 1e-3, 10 * loss, 10 * norm));
 }
