@@ -260,7 +260,7 @@ describe("errors", () => {
       return sum(x);
     };
     expect(() => grad(f)(x)).toThrowErrorMatchingInlineSnapshot(
-      `[AutodiffError: assignRows changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.]`,
+      `[AutodiffError: assignRows: a gradient is being recorded, expected none: it changes tensors in place, and the backward pass needs the old values. Call it on the result: const { value, grads } = valueAndGrad(f)(params).]`,
     );
     const flat = () => f64([1, 1]);
     const step = (x: Tensor) => {
@@ -272,7 +272,7 @@ describe("errors", () => {
       return sum(x);
     };
     expect(() => grad(step)(x)).toThrowErrorMatchingInlineSnapshot(
-      `[AutodiffError: adamWStep changes tensors in place and can not be part of a differentiated function. Call it after valueAndGrad.]`,
+      `[AutodiffError: adamWStep: a gradient is being recorded, expected none: it changes tensors in place, and the backward pass needs the old values. Call it on the result: const { value, grads } = valueAndGrad(f)(params).]`,
     );
   });
 });

@@ -9,7 +9,16 @@ import { register } from "./scope.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import { assertCountable, Storage, Tensor } from "./tensor.ts";
 
-/** Bytes and tensors alive on a device. */
+/**
+ * Bytes and tensors alive on a device, from `device.memory()`.
+ * @example
+ * ```ts
+ * const device = await createDevice({ device: "cpu" });
+ * using x = zeros([2, 3], { device });
+ * const memory: MemoryReport = device.memory();
+ * memory.liveBytes; // → 24
+ * ```
+ */
 export interface MemoryReport {
   /** Bytes of the elements that tensors hold now; views share those of their base. */
   liveBytes: number;
@@ -21,7 +30,14 @@ export interface MemoryReport {
   pooledBytes: number;
 }
 
-/** What was chosen and why; see `init`. */
+/**
+ * What was chosen and why; see `init`.
+ * @example
+ * ```ts
+ * const report: DeviceReport = (await createDevice({ device: "cpu" })).report;
+ * report.driver; // → "none"
+ * ```
+ */
 export interface DeviceReport {
   kind: "cpu" | "webgpu";
   /** `hardware`, `lavapipe`, `swiftshader` or `none` (the cpu device). */
@@ -33,7 +49,16 @@ export interface DeviceReport {
   limits: Readonly<Record<string, number>>;
 }
 
-/** Where tensors live and operations run. */
+/**
+ * Where tensors live and operations run: one backend with its memory accounting. Made by `init` and `createDevice`.
+ * @example
+ * ```ts
+ * const device = await createDevice({ device: "cpu" });
+ * using x = ones([4], { device });
+ * device.memory().liveTensors; // → 1
+ * device.kind; // → "cpu"
+ * ```
+ */
 export class Device {
   readonly backend: Backend;
   readonly report: DeviceReport;
@@ -96,7 +121,7 @@ export class Device {
   private make(where: string, shape: Shape, dtype: DType, data?: TypedArray): Tensor {
     this.assertUsable(where);
     if (!this.backend.supports(dtype)) {
-      throw new DTypeError(missingDType(dtype, this.kind));
+      throw new DTypeError(`${where}: ${missingDType(dtype, this.kind)}`);
     }
     this.assertFits(where, shape, dtype);
     const size = sizeOf(shape);
@@ -166,9 +191,10 @@ export class Device {
    *
    * @example
    * ```ts
-   * const leaks = device.trackLeaks();
-   * trainStep();
-   * console.log(leaks()); // [{ line: "/home/me/train.ts:31:14", count: 2 }]
+   * const leaks = defaultDevice().trackLeaks();
+   * const forgotten = ones([2]);
+   * const found = leaks(); // [{ line: "/home/me/train.ts:31:14", count: 1 }]
+   * found.length; // → 1
    * ```
    */
   trackLeaks(): () => { line: string; count: number }[] {
@@ -215,25 +241,51 @@ export class Device {
 
 /** Says why a device of `kind` can not hold `dtype`, and what to use. */
 function missingDType(dtype: DType, kind: "cpu" | "webgpu"): string {
-  if (dtype !== "f16")
+  if (dtype === "f64") {
     return (
-      `dtype ${dtype} is not available on the ${kind} device. ` +
-      'Use dtype "f32", or createDevice({ device: "cpu" }) for f64.'
+      `dtype is f64, expected f32, i32, u32 or bool on the ${kind} device. ` +
+      'Use { dtype: "f32" }, or the device that has doubles: createDevice({ device: "cpu" }).'
     );
+  }
+  if (dtype !== "f16") {
+    return `dtype is ${JSON.stringify(dtype)}, expected "f32", "f64", "f16", "i32", "u32" or "bool". Use { dtype: "f32" }.`;
+  }
   const missing =
     kind === "cpu" ? "which computes in f32 and f64" : 'whose adapter lacks the feature "shader-f16"';
-  return `dtype f16 is not available on this ${kind} device, ${missing}. Use dtype "f32".`;
+  return `dtype is f16, expected another on this ${kind} device, ${missing}. Use { dtype: "f32" }.`;
 }
 
 let current: Device | undefined;
 
-/** The device that creation functions use when none is named. Throws `DeviceError` before `init()`. */
+/**
+ * The device that creation functions use when none is named: that of the last `init()`.
+ *
+ * @throws DeviceError before `init()`, and after that device was destroyed.
+ * @example
+ * ```ts
+ * defaultDevice() === zeros([1]).device; // → true
+ * ```
+ */
 export function defaultDevice(): Device {
-  if (!current) throw new DeviceError("No device yet. Call `await init()` once before making tensors.");
+  if (!current) {
+    throw new DeviceError(
+      "init: there is no device yet, expected one before the first tensor. Call it once: await init().",
+    );
+  }
   return current;
 }
 
-/** Makes `device` the one that creation functions use; returns the previous one. */
+/**
+ * Makes `device` the one that creation functions use (`undefined`: none); returns the previous one.
+ *
+ * @example
+ * ```ts
+ * const device = await createDevice({ device: "cpu" });
+ * const previous = setDefaultDevice(device);
+ * zeros([1]).device === device; // → true
+ * setDefaultDevice(previous) === device; // → true
+ * ```
+ */
 export function setDefaultDevice(device: Device | undefined): Device | undefined {
   const previous = current;
   current = device;

@@ -5,10 +5,26 @@
  */
 import { roundToOdd } from "./half.ts";
 
-/** Names of the element types. */
+/**
+ * Names of the element types: floats `f32` (everywhere), `f64` (cpu), `f16` (webgpu with shader-f16); integers `i32`, `u32`;
+ * `bool`. Indices are `i32`. There is no promotion: operands must agree, `cast` converts.
+ * @example
+ * ```ts
+ * const dtype: DType = "i32";
+ * zeros([2], { dtype }); // → i32[2]
+ * ```
+ */
 export type DType = "f32" | "f64" | "f16" | "i32" | "u32" | "bool";
 
-/** Host arrays that hold elements. */
+/**
+ * Host arrays that hold elements: Float32Array for f32 and f16, Float64Array for f64, Int32Array, Uint32Array, Uint8Array for
+ * bool.
+ * @example
+ * ```ts
+ * const values: TypedArray = await tensor([1, 0], { dtype: "bool" }).data();
+ * values; // → [1, 0]
+ * ```
+ */
 export type TypedArray = Float32Array | Float64Array | Int32Array | Uint32Array | Uint8Array;
 
 const constructors = {

@@ -8,7 +8,15 @@ import { ValueError } from "./errors.ts";
 import { createDevice } from "./init.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Settings of `gradcheck`. */
+/**
+ * Settings of `gradcheck`.
+ * @example
+ * ```ts
+ * const options: GradcheckOptions = { tolerance: 1e-4 };
+ * const worst = await gradcheck(([x]) => sum(exp(x)), [{ shape: [1], data: [0.5] }], options);
+ * worst < 1e-4; // → true
+ * ```
+ */
 export interface GradcheckOptions {
   /** Half the distance between the two evaluations; default 1e-6. */
   step?: number;
@@ -18,12 +26,15 @@ export interface GradcheckOptions {
 
 /**
  * Compares the gradient of `f` with central differences (f(x + h) − f(x − h))/2h in f64, element by element, at the
- * given points (arrays with shapes). Resolves with the largest error; rejects with ValueError naming the first element
- * that disagrees.
+ * given points (arrays with shapes). Resolves with the largest error |analytic − numeric| / max(1, |numeric|). Stay away
+ * from kinks (relu at 0): there the difference is between the slopes.
  *
+ * @throws ValueError naming the first element whose derivative disagrees.
  * @example
  * ```ts
- * await gradcheck(([x]) => sum(tanh(x)), [{ shape: [2, 3], data: [0.1, 0.2, 0.3, -1, 2, 0.5] }]);
+ * const worst = await gradcheck(([x]) => sum(tanh(x)), [{ shape: [2, 2], data: [0.1, 0.2, -1, 2] }]);
+ * worst < 1e-6; // → true
+ * await gradcheck(([x]) => sum(stopGradient(x)), [{ shape: [1], data: [1] }]); // → throws ValueError
  * ```
  */
 export async function gradcheck(
@@ -50,7 +61,8 @@ export async function gradcheck(
       worst = Math.max(worst, error);
       if (!(error <= tolerance)) {
         throw new ValueError(
-          `gradcheck: parameter ${k}, element ${i}: the derivative is ${analytic[i]}, central differences give ${numeric} (error ${error}, allowed ${tolerance}).`,
+          `gradcheck: parameter ${k}, element ${i}: the derivative is ${analytic[i]}, central differences give ${numeric} ` +
+            `(error ${error}, expected at most ${tolerance}). Correct the vjp, or move the point off a kink: gradcheck(f, otherPoints).`,
         );
       }
     }

@@ -2,13 +2,23 @@
  * Choosing a device. `auto` takes the best WebGPU adapter (hardware, then lavapipe, then SwiftShader; see
  * backends/webgpu/adapter.ts) and falls back to the plain-TypeScript cpu device.
  */
+import { describe } from "./arguments.ts";
 import { CpuBackend } from "./backends/cpu.ts";
 import { acquireAdapter, holdDevice } from "./backends/webgpu/adapter.ts";
 import { WebGpuBackend } from "./backends/webgpu/backend.ts";
 import { Device, setDefaultDevice } from "./device.ts";
 import { DeviceError, ValueError } from "./errors.ts";
 
-/** What `init` and `createDevice` take. */
+/**
+ * What `init` and `createDevice` take.
+ * @example
+ * ```ts
+ * const lines: string[] = [];
+ * const options: InitOptions = { device: "cpu", log: (line) => lines.push(line) };
+ * await createDevice(options);
+ * lines; // → ["cpu: asked for"]
+ * ```
+ */
 export interface InitOptions {
   /** Default `auto`. */
   device?: "auto" | "webgpu" | "cpu";
@@ -28,14 +38,22 @@ function cpuDevice(why: string): Device {
 }
 
 /**
- * A device without making it the default; for programs that use several.
+ * A device without making it the default; for programs that use several. Tensors of two devices do not mix.
  *
- * @throws DeviceError if `webgpu` is asked for and no adapter is found.
+ * @throws DeviceError if `webgpu` is asked for and no adapter is found; ValueError for another name.
+ * @example
+ * ```ts
+ * const device = await createDevice({ device: "cpu" });
+ * zeros([2], { device, dtype: "f64" }); // → f64[2]
+ * await createDevice({ device: "gpu" as "cpu" }); // → throws ValueError
+ * ```
  */
 export async function createDevice(options: InitOptions = {}): Promise<Device> {
   const wanted = options.device ?? "auto";
   if (!["auto", "webgpu", "cpu"].includes(wanted)) {
-    throw new ValueError(`init: device "${wanted}" is not known; use "auto", "webgpu" or "cpu".`);
+    throw new ValueError(
+      `init: device is ${describe(wanted)}, expected "auto", "webgpu" or "cpu". Let it choose: init({ device: "auto" }).`,
+    );
   }
   let device: Device;
   if (wanted === "cpu") device = cpuDevice("cpu: asked for");
@@ -80,12 +98,14 @@ function usefulLimits(limits: GPUSupportedLimits): Record<string, number> {
 }
 
 /**
- * Makes a device and makes it the default for tensors created from now on.
+ * Makes a device and makes it the default for tensors created from now on. `device: "auto"`, the default, takes the best
+ * WebGPU adapter (hardware, then software drivers) and falls back to the cpu device; `report.why` says what was chosen.
  *
+ * @throws DeviceError if `webgpu` is asked for and no adapter is found; ValueError for another name.
  * @example
  * ```ts
- * const device = await init(); // { device: "auto" }
- * console.log(device.report.why);
+ * const device = await init({ device: "cpu" }); // or init(): the best there is
+ * device.report.why; // → "cpu: asked for"
  * ```
  */
 export async function init(options: InitOptions = {}): Promise<Device> {

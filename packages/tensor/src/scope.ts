@@ -51,14 +51,16 @@ export function outsideScopes<R>(f: () => R): R {
 }
 
 /**
- * Runs `f` and disposes every tensor it made except those in its result (a tensor, or arrays and records of them).
+ * Runs `f` and disposes every tensor it made except those in its result (a tensor, or arrays and records of them), which
+ * belong to the enclosing scope, if any. While a gradient is recorded nothing is disposed early.
  *
- * @throws ValueError if `f` returns a promise.
+ * @throws ValueError if `f` returns a promise: read back after the scope.
  * @example
  * ```ts
  * const x = tensor([1, 2]);
  * const y = scope(() => mul(add(x, 1), 2)); // the sum is given back, y stays
  * await y.data(); // → [4, 6]
+ * scope(async () => y.data()); // → throws ValueError
  * ```
  */
 export function scope<R>(f: () => R): R {
@@ -71,7 +73,7 @@ export function scope<R>(f: () => R): R {
       // NOTE: the rest of the async function still runs, on tensors that are gone; its failure says nothing new.
       result.catch(() => undefined);
       throw new ValueError(
-        "scope: the function returned a promise; scopes are synchronous. Read back after the scope.",
+        "scope: f returned a promise, expected a synchronous function. Read back after the scope: await scope(f).data().",
       );
     }
     return result;

@@ -4,7 +4,14 @@
  */
 import { AxisError, ShapeError, ValueError } from "./errors.ts";
 
-/** Sizes of each dimension, outermost first; `[]` is a scalar. */
+/**
+ * Sizes of each axis, outermost first; `[]` is a scalar.
+ * @example
+ * ```ts
+ * const shape: Shape = [2, 3];
+ * zeros(shape).size; // → 6
+ * ```
+ */
 export type Shape = readonly number[];
 
 /** Number of elements: the product of the dimensions, 1 for a scalar. */

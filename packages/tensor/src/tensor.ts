@@ -50,7 +50,18 @@ export class Storage {
   }
 }
 
-/** An n-dimensional array on one device. Make one with `tensor`, `zeros`, … or with an operation. */
+/**
+ * An n-dimensional array on one device: `shape`, `dtype`, `device`. Make one with `tensor`, `zeros`, … or with an operation;
+ * read it with `await x.data()`; give it back with `dispose()`, `using` or `scope`.
+ *
+ * @example
+ * ```ts
+ * using x = tensor([[1, 2, 3], [4, 5, 6]]);
+ * x; // → f32[2, 3]
+ * await transpose(x).data(); // → [1, 4, 2, 5, 3, 6]
+ * String(x); // → "Tensor f32[2, 3] on cpu"
+ * ```
+ */
 export class Tensor {
   readonly shape: Shape;
   /** Steps in elements between neighbours along each dimension; 0 where a view repeats elements. */
@@ -105,9 +116,10 @@ export class Tensor {
    */
   assertAlive(where: string, name = "this tensor"): void {
     if (!this.alive) {
+      const own = name === "this tensor" ? "x" : name;
       throw new DisposedError(
         `${where}: ${name} is ${formatSpec(this)} on ${this.device.kind} and was disposed, expected a live tensor. ` +
-          "Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use.",
+          `Return it from the scope that made it: scope(() => ${own}), or call ${own}.dispose() after its last use.`,
       );
     }
     this.device.assertUsable(where);
@@ -116,10 +128,11 @@ export class Tensor {
   /**
    * The elements in row-major order, copied to the host. Waits for the device.
    *
+   * @throws DisposedError if the memory was given back.
    * @example
    * ```ts
-   * const x = tensor([1, 2, 3]);
-   * await x.data(); // Float32Array [1, 2, 3]
+   * const x = tensor([[1, 2], [3, 4]]);
+   * await x.data(); // → [1, 2, 3, 4]
    * ```
    */
   data(): Promise<TypedArray> {
@@ -127,7 +140,16 @@ export class Tensor {
     return this.device.read(this);
   }
 
-  /** The value of a tensor with one element, as a number. Throws `ShapeError` for any other size. */
+  /**
+   * The value of a tensor with one element, as a number; booleans read as 0 and 1.
+   *
+   * @throws ShapeError for any other size; DisposedError if the memory was given back.
+   * @example
+   * ```ts
+   * await sum(tensor([1, 2])).item(); // → 3
+   * await tensor([1, 2]).item(); // → throws ShapeError
+   * ```
+   */
   async item(): Promise<number> {
     this.assertAlive("item");
     if (this.size !== 1) {
@@ -138,7 +160,7 @@ export class Tensor {
     return (await this.data())[0];
   }
 
-  /** Gives the memory back. Disposing twice is allowed and does nothing. */
+  /** Gives the memory back, at the latest when views of it are disposed too. Disposing twice does nothing. */
   dispose(): void {
     if (!this.alive) return;
     this.alive = false;

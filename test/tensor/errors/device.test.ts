@@ -132,7 +132,7 @@ test("no device at all", () => {
   const previous = t.setDefaultDevice(undefined);
   try {
     expect(messageOf(() => t.zeros([1]))).toMatchInlineSnapshot(
-      `"DeviceError (device): No device yet. Call \`await init()\` once before making tensors."`,
+      `"DeviceError (device): init: there is no device yet, expected one before the first tensor. Call it once: await init()."`,
     );
   } finally {
     t.setDefaultDevice(previous);
@@ -141,7 +141,7 @@ test("no device at all", () => {
 
 test("a device that does not exist", async () => {
   expect(await rejectionOf(() => t.createDevice({ device: "gpu" as "cpu" }))).toMatchInlineSnapshot(
-    `"ValueError (value): init: device "gpu" is not known; use "auto", "webgpu" or "cpu"."`,
+    `"ValueError (value): init: device is the string "gpu", expected "auto", "webgpu" or "cpu". Let it choose: init({ device: "auto" })."`,
   );
 });
 

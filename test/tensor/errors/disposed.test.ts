@@ -17,7 +17,7 @@ test("the argument of a function", () => {
 
 test("the second operand", () => {
   expect(messageOf(() => t.add(x, gone))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): add: b is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use."`,
+    `"DisposedError (disposed): add: b is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => b), or call b.dispose() after its last use."`,
   );
 });
 
@@ -35,19 +35,19 @@ test("a view", () => {
 
 test("a weight", () => {
   expect(messageOf(() => t.linear(x, gone))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): linear: weight is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use."`,
+    `"DisposedError (disposed): linear: weight is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => weight), or call weight.dispose() after its last use."`,
   );
 });
 
 test("one of several to join", () => {
   expect(messageOf(() => t.concat([x, gone]))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): concat: xs[1] is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use."`,
+    `"DisposedError (disposed): concat: xs[1] is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => xs[1]), or call xs[1].dispose() after its last use."`,
   );
 });
 
 test("a row to write", () => {
   expect(messageOf(() => t.assignRows(x, Int32Array.of(0, 1), gone))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): assignRows: values is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use."`,
+    `"DisposedError (disposed): assignRows: values is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => values), or call values.dispose() after its last use."`,
   );
 });
 
