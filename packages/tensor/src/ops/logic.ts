@@ -216,9 +216,7 @@ export const isNan = (x: Tensor): Tensor => apply(isNanOp, [x], null);
  * await isFinite(tensor([1, Number.NaN, Infinity])).data(); // → [1, 0, 0]
  * ```
  */
-const finite = (x: Tensor): Tensor => apply(isFiniteOp, [x], null);
-
-export { finite as isFinite };
+export const isFinite = (x: Tensor): Tensor => apply(isFiniteOp, [x], null);
 /**
  * Both, for bools.
  *

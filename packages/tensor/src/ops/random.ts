@@ -77,8 +77,8 @@ export function key(seed: number | bigint): Key {
  * @throws ValueError if n is no whole number of at least 0.
  * @example
  * ```ts
- * const perStep = foldIn(key(5), 0);
- * await randomUniform(perStep, [2]).data(); // → [0, 0]
+ * const keys = [0, 1].map((step) => foldIn(key(5), step));
+ * keys[0][0] === keys[1][0]; // → false
  * ```
  */
 export function foldIn(k: Key, n: number): Key {

@@ -6,11 +6,12 @@ import { requireOptions, requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
-import { apply, type Op, type Spec } from "../op.ts";
+import { apply, type Op, type Spec, unrecorded } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatSpec, normalizeAxes, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, mul, sub } from "./arithmetic.ts";
+import { isFinite, where } from "./logic.ts";
 import { exp, log } from "./math.ts";
 import { permute, reshape } from "./movement.ts";
 import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
@@ -121,7 +122,8 @@ function along(op: Op<null>, x: Tensor, axis: number): Tensor {
 
 /**
  * yⱼ = e^xⱼ / Σₖ e^xₖ along `axis` (default −1, the last); the shape stays. Rows are shifted by their maximum first, so
- * large x do not overflow. As PyTorch's `softmax(x, dim)`.
+ * large x do not overflow; a row of nothing but −∞ has no maximum to shift by and gives NaN. As PyTorch's
+ * `softmax(x, dim)`.
  *
  * @throws AxisError for an axis outside x; DTypeError for integers and bools.
  * @example
@@ -152,7 +154,7 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 
 /**
  * ln Σ eˣ over `axes` (default all), shifted by the maximum so that nothing overflows; `keepDims` keeps them with size 1.
- * As PyTorch's `logsumexp`; the gradient is softmax(x).
+ * As PyTorch's `logsumexp`; the gradient is softmax(x). Where all x are −∞ the result is −∞ and the gradient NaN.
  *
  * @throws AxisError for an axis outside x or named twice; ShapeError where nothing is left to sum.
  * @example
@@ -166,7 +168,11 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   requireOptions("logSumExp", options, ["axes", "keepDims"]);
   const axes = normalizeAxes("logSumExp", options.axes, x.rank);
   return scope(() => {
-    const top = max(x, { axes, keepDims: true });
+    // The shift cancels, so it needs no gradient. An infinite one would make ∞ − ∞: those sums need none.
+    const top = unrecorded(() => {
+      const highest = max(x, { axes, keepDims: true });
+      return where(isFinite(highest), highest, 0);
+    });
     const y = add(log(sum(exp(sub(x, top)), { axes, keepDims: true })), top);
     return options.keepDims ? y : reshape(y, dropped(x.shape, axes));
   });
