@@ -8,17 +8,19 @@ import {
   type DType,
   grad,
   mul,
+  narrowF16,
   scope,
   sum,
   type Tensor,
   type TypedArray,
   tensor,
   valueAndGrad,
+  widenF16,
 } from "@pact/tensor";
 import type { Draw } from "./draw.ts";
 import { holdable, type Layout, place } from "./layouts.ts";
 
-/** An input: `float` becomes f32 or f64 as the device asks. Only floats that are not `constant` are differentiated. */
+/** An input: `float` becomes f32, f64 or f16 as the test asks. Only floats that are not `constant` are differentiated. */
 export interface Operand {
   shape: readonly number[];
   values: Float64Array;
@@ -78,7 +80,7 @@ export function bools(draw: Draw, shape: readonly number[]): Operand {
 export interface Place {
   device: Device;
   /** Dtype of float operands. */
-  dtype: "f32" | "f64";
+  dtype: "f32" | "f64" | "f16";
   /** Ignore the drawn layouts and store everything contiguously. */
   plain?: boolean;
 }
@@ -139,7 +141,8 @@ export function gradients(
 export function lossOf(problem: Problem, shaped = weighed): (params: Tensor[]) => Tensor {
   return (params) => {
     const { device, dtype } = params[0];
-    const inputs = inputsOf(problem, { device, dtype: dtype === "f64" ? "f64" : "f32", plain: true });
+    if (!isFloatDType(dtype)) throw new Error(`parameters of dtype ${dtype} have no gradient`);
+    const inputs = inputsOf(problem, { device, dtype, plain: true });
     return shaped(problem.run(restore(problem.operands, inputs, params)));
   };
 }
@@ -154,6 +157,18 @@ export function slopeLossOf(problem: Problem): (params: Tensor[]) => Tensor {
     slopes(params)
       .map(weighed)
       .reduce((a, b) => add(a, b));
+}
+
+const isFloatDType = (dtype: DType): dtype is Place["dtype"] => ["f32", "f64", "f16"].includes(dtype);
+
+/** The problem with every float rounded to one that f16 holds, so that f64 and f16 start from equal inputs. */
+export function halved(problem: Problem): Problem {
+  const operands = problem.operands.map((o) =>
+    o.dtype === "float"
+      ? { ...o, values: Float64Array.from(widenF16(narrowF16(Float32Array.from(o.values)))) }
+      : o,
+  );
+  return { ...problem, operands };
 }
 
 /** The points of `gradcheck`. */

@@ -10,6 +10,7 @@ import { Draw } from "./draw.ts";
 import {
   evaluate,
   gradients,
+  halved,
   inputsOf,
   isVariable,
   lossOf,
@@ -41,21 +42,34 @@ function sameShape(what: string, actual: readonly number[], expected: readonly n
   }
 }
 
-const precisionOf = (device: Device): Precision => (device.kind === "cpu" ? "cpu f32" : "webgpu");
-const isFloat = (dtype: DType) => dtype === "f32" || dtype === "f64";
+function precisionOf(device: Device, dtype: "f32" | "f16" = "f32"): Precision {
+  if (dtype === "f16") return "webgpu f16";
+  return device.kind === "cpu" ? "cpu f32" : "webgpu";
+}
+const isFloat = (dtype: DType) => dtype === "f32" || dtype === "f64" || dtype === "f16";
 
 /** The result on `device` (in f32, any layout) is the f64 reference's, within the case's tolerance. */
 export function matchesReference(testCase: OpCase, device: Device, runs: number): Promise<void> {
   return check(runs, (draw) => matchOnce(testCase, testCase.draw(draw), device));
 }
 
+/** The same in f16, on inputs that f16 holds. */
+export function halfMatchesReference(testCase: OpCase, device: Device, runs: number): Promise<void> {
+  return check(runs, (draw) => matchOnce(testCase, halved(testCase.draw(draw)), device, "f16"));
+}
+
 /** The same for one given problem. */
-export async function matchOnce(testCase: OpCase, problem: Problem, device: Device): Promise<void> {
+export async function matchOnce(
+  testCase: OpCase,
+  problem: Problem,
+  device: Device,
+  dtype: "f32" | "f16" = "f32",
+): Promise<void> {
   const expected = await evaluate(problem, { device: reference, dtype: "f64", plain: true });
-  const actual = await evaluate(problem, { device, dtype: "f32" });
+  const actual = await evaluate(problem, { device, dtype });
   sameShape(testCase.name, actual.shape, expected.shape);
   const tolerance = isFloat(actual.dtype)
-    ? toleranceOf(testCase.tolerance ?? testCase.name, precisionOf(device), false)
+    ? toleranceOf(testCase.tolerance ?? testCase.name, precisionOf(device, dtype), false)
     : exact;
   expectClose(testCase.name, actual.data, expected.data, tolerance);
 }
@@ -109,6 +123,14 @@ export function gradientMatches(testCase: OpCase, device: Device, runs: number):
   return check(runs, (draw) => gradientOnce(testCase, testCase.draw(draw), device));
 }
 
+/** The gradient in f16, on inputs that f16 holds. */
+export function halfGradientMatches(testCase: OpCase, device: Device, runs: number): Promise<void> {
+  return check(runs, (draw) => {
+    const tolerance = toleranceOf(testCase.tolerance ?? testCase.name, "webgpu f16", true);
+    return gradientOnce(testCase, halved(testCase.draw(draw)), device, lossOf, tolerance, "f16");
+  });
+}
+
 /** The second derivative on `device` is the f64 reference's, within the case's tolerance. */
 export function secondGradientMatches(testCase: OpCase, device: Device, runs: number): Promise<void> {
   return check(runs, (draw) => {
@@ -123,9 +145,10 @@ export async function gradientOnce(
   device: Device,
   loss: typeof slopeLossOf = lossOf,
   tolerance = toleranceOf(testCase.tolerance ?? testCase.name, precisionOf(device), true),
+  dtype: "f32" | "f16" = "f32",
 ): Promise<void> {
   const expected = await gradients(problem, { device: reference, dtype: "f64", plain: true }, loss);
-  const actual = await gradients(problem, { device, dtype: "f32" }, loss);
+  const actual = await gradients(problem, { device, dtype }, loss);
   expected.forEach((e, k) => {
     const what = `gradient ${k} of ${testCase.name}`;
     sameShape(what, actual[k].shape, e.shape);

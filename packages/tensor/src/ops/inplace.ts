@@ -229,7 +229,7 @@ export interface AdamWState {
  * g = clipScale·grad; m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)g²; p = p(1 − lr·λ·decayMask) − lr·m̂/(√v̂ + ε) with
  * m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), t the step. Changes params, m and v.
  *
- * @throws ShapeError for tensors that are not [P] like params, or views with gaps; ValueError for a step below 1 or a
+ * @throws DTypeError for params that are neither f32 nor f64; ShapeError for tensors that are not [P] like params, or views with gaps; ValueError for a step below 1 or a
  * setting that is no number; AutodiffError while a gradient is recorded; DeviceError for two devices.
  * @example
  * ```ts
@@ -242,6 +242,12 @@ export interface AdamWState {
 export function adamWStep(state: AdamWState, settings: AdamWSettings): void {
   const { params, grads, m, v, decayMask, clipScale } = state;
   requireTensors("adamWStep", adamWOp.arguments ?? [], [params, m, v, grads, decayMask, clipScale]);
+  if (params.dtype !== "f32" && params.dtype !== "f64") {
+    throw new DTypeError(
+      `adamWStep: params is ${formatSpec(params)}, expected f32 or f64: smaller types round small steps away. ` +
+        'Keep f32 parameters and convert them inside the loss: cast(params, "f16").',
+    );
+  }
   for (const [name, t] of Object.entries({ grads, m, v, decayMask })) {
     if (!sameShape(t.shape, params.shape) || t.rank !== 1 || t.dtype !== params.dtype) {
       throw new ShapeError(
