@@ -9,7 +9,7 @@ import { AutodiffError } from "./errors.ts";
 import { differentiable } from "./op.ts";
 import { madeHere, scope } from "./scope.ts";
 import { formatShape, sameShape } from "./shape.ts";
-import { alias, pullback, recordRun, walkBack } from "./tape.ts";
+import { alias, pullback, recordRun, refusePromise, walkBack } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 import {
   describe,
@@ -26,7 +26,7 @@ import {
 function parameters(params: unknown): Tensor[] {
   const roots: Tensor[] = [];
   mapTree(params, (t, path) => {
-    t.assertAlive("valueAndGrad", path ? `the parameter at ${path}` : "the parameter");
+    t.assertAlive("valueAndGrad", `params${path.startsWith("[") || path === "" ? "" : "."}${path}`);
     if (!differentiable(t)) {
       throw new AutodiffError(
         `valueAndGrad: the parameter${path ? ` at ${path}` : ""} is ${describe(t)}; only tensors of floats have gradients. ` +
@@ -45,7 +45,7 @@ function assertValue(value: unknown, roots: readonly Tensor[]): asserts value is
         "Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true }).",
     );
   }
-  value.assertAlive("valueAndGrad", "the returned value");
+  value.assertAlive("valueAndGrad", "value");
   if (value.size !== 1) {
     throw new AutodiffError(
       `valueAndGrad: the function must return one number, received shape ${formatShape(value.shape)}. ` +
@@ -167,6 +167,7 @@ export function vjp<A extends readonly unknown[], R>(
     "vjp",
     (roots) => {
       result = f(...refill(inputs, roots));
+      refusePromise("vjp", result);
       return leavesOf(result);
     },
     leavesOf(inputs),

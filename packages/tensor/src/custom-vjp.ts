@@ -35,7 +35,7 @@ class CaptureGuard implements Recorder {
 
   captured(how: string, t: Tensor): AutodiffError {
     return new AutodiffError(
-      `${this.where}: ${how} a ${t.dtype}${formatShape(t.shape)} that is being differentiated outside and was not passed in; its gradient would be lost. ` +
+      `${this.where}: ${how} ${t.dtype}${formatShape(t.shape)}, which is being differentiated outside and was not passed in; its gradient would be lost. ` +
         "Pass it as an argument and use that: f(x, w); or use stopGradient(w) inside if no gradient is meant to flow.",
     );
   }
@@ -63,7 +63,7 @@ export function asOnePiece<A extends readonly unknown[], R>(
       refusePromise(name, result);
       const made = leavesOf(result);
       for (const t of made) {
-        t.assertAlive(name, "an output");
+        t.assertAlive(name, "output");
         if (guard?.depends(t)) throw guard.captured("the function returned", t);
       }
       // Each output its own tensor, even if the function returned an argument or one tensor twice.
@@ -152,7 +152,7 @@ export function customVjp<A extends readonly unknown[], R>(
 function checkedGradients(name: string, arg: unknown, grad: unknown, at: string): (Tensor | null)[] {
   return matchTree(name, arg, grad, at).map(({ leaf, value, path }) => {
     if (value === null) return null;
-    value.assertAlive(name, path);
+    value.assertAlive(name, "dx");
     const message = (what: string, fix: string) =>
       `${name}: ${path} is ${describe(value)} on ${value.device.kind}, expected the argument's ${what}: ${describe(leaf)} on ${leaf.device.kind}. ${fix}`;
     if (!sameShape(value.shape, leaf.shape)) {

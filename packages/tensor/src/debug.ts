@@ -180,15 +180,15 @@ function amount({ nans, infinities }: Found, of: string): string {
   return `${parts.filter((p) => p !== "").join(" and ")} among the elements of ${of}`;
 }
 
-function complaint({ entry, made, fed }: NonNullable<ReturnType<typeof culprit>>): string {
+function complaint({ entry, made, fed, read }: NonNullable<ReturnType<typeof culprit>>): string {
   const { op, origin, line, inputs, outputs } = entry;
   const where = origin ? `${op} in the derivative of ${origin.name}` : op;
   const at = origin?.line ? `${origin.line} (the forward call), ${line}` : line;
   const what = !fed
     ? `made ${amount(made, outputs)} out of finite inputs`
-    : isBad(made)
-      ? `made ${amount(made, outputs)} out of non-finite data`
-      : "was the first to use non-finite data, which reached the result";
+    : made.nans > 0 && read.nans === 0
+      ? `made ${amount(made, outputs)} out of infinite inputs`
+      : `was the first to use the non-finite data that reached the result (${amount(read, inputs)})`;
   return (
     `checkFinite: ${where} ${what}; inputs ${inputs}; called at ${at}. ` +
     "Look at its inputs there: await x.data(); keep them in range with clamp(x, { min, max }), or replace elements with where(condition, x, 0)."

@@ -110,6 +110,6 @@ export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (isTensor(value)) return `${value.dtype}[${value.shape.join(", ")}]`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (isRecord(value)) return "a record";
+  if (isRecord(value)) return `a record of ${Object.keys(value).join(", ") || "nothing"}`;
   return typeof value === "object" ? `an object of class ${value.constructor.name}` : `a ${typeof value}`;
 }
