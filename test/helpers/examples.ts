@@ -120,8 +120,10 @@ function checked(statement: string, expected: string, where: string): string {
     if (name) throw new Error(`${where}: a line that throws must not declare ${name}`);
     return `await $checkThrows(${place}, async () => (${bare(statement)}), "${error}");`;
   }
-  // `f32[2, 3]` stands for a tensor; everything else is a literal.
-  const literal = expected.replace(/\b(?:f16|f32|f64|i32|u32|bool)\[[\d, ]*\]/g, (t) => JSON.stringify(t));
+  // `f32[2, 3]` outside quotes stands for a tensor; everything else is a literal.
+  const literal = expected.replace(/"(?:\\.|[^"\\])*"|\b(?:f16|f32|f64|i32|u32|bool)\[[\d, ]*\]/g, (text) =>
+    text.startsWith('"') ? text : JSON.stringify(text),
+  );
   if (name) return `${statement}\nawait $check(${place}, () => ${name}, ${literal});`;
   return `await $check(${place}, async () => (${bare(statement)}), ${literal});`;
 }

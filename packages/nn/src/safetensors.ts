@@ -75,8 +75,11 @@ const maxHeaderBytes = 100_000_000;
  *
  * @throws SafetensorsError naming the fault and the tensor, before large allocations, if the file is malformed
  * @example
- * const entries = readSafetensors(await readFile("model.safetensors"));
- * entries.get("lm_head.weight")?.shape; // [vocabulary, hidden]
+ * ```ts
+ * const bytes = writeSafetensors([["w", { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) }]]);
+ * readSafetensors(bytes).get("w"); // → { dtype: "F32", shape: [2], data: [1, 2] }
+ * readSafetensors(bytes.subarray(0, 20)); // → throws SafetensorsError
+ * ```
  */
 export function readSafetensors(bytes: Uint8Array): Map<string, SafetensorsEntry> {
   const { tensors, dataStart } = readHeader(bytes);
@@ -93,7 +96,10 @@ export function readSafetensors(bytes: Uint8Array): Map<string, SafetensorsEntry
  * Reads the `__metadata__` strings of a safetensors file (empty if it has none).
  *
  * @throws SafetensorsError as `readSafetensors`
- * @example readSafetensorsMetadata(bytes).get("format"); // "pt"
+ * @example
+ * ```ts
+ * readSafetensorsMetadata(writeSafetensors([], { format: "pt" })).get("format"); // → "pt"
+ * ```
  */
 export function readSafetensorsMetadata(bytes: Uint8Array): Map<string, string> {
   return readHeader(bytes).metadata;
@@ -103,9 +109,17 @@ export function readSafetensorsMetadata(bytes: Uint8Array): Map<string, string> 
  * Writes a safetensors file: widest elements first, then by name (so data stays aligned and bytes are reproducible).
  * `F16` and `BF16` take a `Float32Array` and round to nearest, ties to even.
  *
- * @throws SafetensorsError if a shape does not fit its data, or the array type does not fit the dtype
+ * @param entries name and tensor, names distinct
+ * @param metadata strings for `__metadata__`; default none
+ * @returns the bytes of the file
+ * @throws SafetensorsError if a shape does not fit its data, the array type does not fit the dtype, or a name is repeated
  * @example
- * await writeFile("model.safetensors", writeSafetensors([["w", { dtype: "F32", shape: [2], data }]], { format: "pt" }));
+ * ```ts
+ * const data = Float32Array.of(1, 2.003);
+ * const bytes = writeSafetensors([["w", { dtype: "BF16", shape: [2], data }]]);
+ * readSafetensors(bytes).get("w")?.data; // → [1, 2]
+ * writeSafetensors([["w", { dtype: "I32", shape: [2], data }]]); // → throws SafetensorsError
+ * ```
  */
 export function writeSafetensors(
   entries: Iterable<readonly [string, SafetensorsEntry]>,

@@ -54,8 +54,8 @@ const held = new Set<object>();
  * @example
  * ```ts
  * const { adapter, report } = await acquireAdapter();
- * console.log(report.why); // "lavapipe: llvmpipe … through Dawn"
- * const device = adapter && holdDevice(await adapter.requestDevice());
+ * report.why; // "lavapipe: llvmpipe … through Dawn"
+ * (adapter === null) === (report.driver === "none"); // → true
  * ```
  */
 export async function acquireAdapter(
@@ -118,7 +118,7 @@ export function holdDevice(device: GPUDevice): GPUDevice {
  *
  * @example
  * ```ts
- * driverKind({ vendor: "mesa", architecture: "software", description: "llvmpipe: Mesa 25" }); // "lavapipe"
+ * driverKind({ vendor: "mesa", architecture: "software", description: "llvmpipe: Mesa 25" }); // → "lavapipe"
  * ```
  */
 export function driverKind(info: {
