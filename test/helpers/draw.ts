@@ -37,6 +37,11 @@ export class Draw {
     return this.pick(primes);
   }
 
+  /** The length of a dimension that must lie in [low, high]. */
+  length(low: number, high: number): number {
+    return this.int(low, high);
+  }
+
   /** A shape of `low` to `high` dimensions. */
   shape(low: number, high: number): number[] {
     return Array.from({ length: this.int(low, high) }, () => this.size());
@@ -65,5 +70,35 @@ export class Draw {
       [list[i], list[j]] = [list[j], list[i]];
     }
     return list;
+  }
+}
+
+/** Draws one dimension, the `nth` of those drawn, of size `n`, and keeps the others small. */
+export class SizedDraw extends Draw {
+  /** Dimensions drawn so far. */
+  drawn = 0;
+  private readonly n: number;
+  private readonly nth: number;
+
+  constructor(seed: number, n: number, nth: number) {
+    super(seed);
+    this.n = n;
+    this.nth = nth;
+  }
+
+  override size(): number {
+    return this.sized(this.pick([1, 2, 3]), 0);
+  }
+
+  override length(low: number, high: number): number {
+    return this.sized(this.int(low, high), low);
+  }
+
+  override shape(low: number, high: number): number[] {
+    return super.shape(Math.min(high, Math.max(low, 1)), high);
+  }
+
+  private sized(other: number, low: number): number {
+    return this.drawn++ === this.nth ? Math.max(low, this.n) : other;
   }
 }

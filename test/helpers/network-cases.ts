@@ -37,7 +37,7 @@ export const activationCases: OpCase[] = [
     name: "entropy",
     gradient: true,
     draw: (draw) => ({
-      operands: [floats(draw, [...draw.shape(0, 2), draw.int(2, 7)], { low: -4, high: 4 })],
+      operands: [floats(draw, [...draw.shape(0, 2), draw.length(2, 7)], { low: -4, high: 4 })],
       run: ([x]) => t.entropy(x),
     }),
   },
@@ -48,7 +48,7 @@ export const normCases: OpCase[] = [
     name: "layerNorm",
     gradient: true,
     draw(draw) {
-      const width = draw.int(3, 9);
+      const width = draw.length(3, 9);
       const operands = [floats(draw, [...draw.shape(0, 2), width]), floats(draw, [width])];
       if (draw.unit() < 0.7) operands.push(floats(draw, [width]));
       return { operands, run: ([x, w, b]) => t.layerNorm(x, w, b, { eps: 1e-2 }) };
@@ -58,7 +58,7 @@ export const normCases: OpCase[] = [
     name: "rmsNorm",
     gradient: true,
     draw(draw) {
-      const width = draw.int(1, 9);
+      const width = draw.length(1, 9);
       const operands = [floats(draw, [...draw.shape(0, 2), width]), floats(draw, [width])];
       return { operands, run: ([x, w]) => t.rmsNorm(x, w, { eps: 1e-2 }) };
     },
@@ -67,7 +67,7 @@ export const normCases: OpCase[] = [
     name: "rope",
     gradient: true,
     draw(draw) {
-      const [rows, heads, size] = [draw.int(1, 7), draw.int(1, 3), 2 * draw.int(1, 5)];
+      const [rows, heads, size] = [draw.length(0, 7), draw.length(1, 3), 2 * draw.length(1, 5)];
       const operands = [floats(draw, [rows, heads, size]), ints(draw, [rows], 0, 40)];
       const theta = draw.pick([100, 10000, 1e6]);
       return { operands, run: ([x, positions]) => t.rope(x, positions, { theta }) };
@@ -81,7 +81,7 @@ export const spanPatterns: Record<
   (draw: Draw) => { queries: number; keys: number; ranges: number[] }
 > = {
   causal(draw) {
-    const n = draw.int(1, 7);
+    const n = draw.length(1, 7);
     return { queries: n, keys: n, ranges: Array.from({ length: n }, (_, i) => [0, 0, 0, i + 1]).flat() };
   },
   packed(draw) {
@@ -147,7 +147,7 @@ export const lossCases: OpCase[] = [
     name: "logProbGather",
     gradient: true,
     draw(draw) {
-      const [shape, vocabulary] = [draw.shape(0, 2), draw.int(1, 9)];
+      const [shape, vocabulary] = [draw.shape(0, 2), draw.length(1, 9)];
       const operands = [
         floats(draw, [...shape, vocabulary], { low: -4, high: 4 }),
         ints(draw, shape, 0, vocabulary - 1),
@@ -160,7 +160,7 @@ export const lossCases: OpCase[] = [
     name: "crossEntropy",
     gradient: true,
     draw(draw) {
-      const [shape, vocabulary] = [[...draw.shape(0, 1), draw.int(2, 7)], draw.int(2, 9)];
+      const [shape, vocabulary] = [[...draw.shape(0, 1), draw.length(2, 7)], draw.length(2, 9)];
       const targets = ints(draw, shape, 0, vocabulary - 1);
       // Some targets are ignored, never all.
       targets.values = targets.values.map((v, i) => (i % 3 === 2 ? -100 : v));

@@ -25,7 +25,8 @@ export const productCases: OpCase[] = [
   {
     name: "matmul",
     gradient: true,
-    draw: (draw) => product(draw, [draw.int(1, 9), draw.int(0, 9), draw.int(1, 9)], draw.shape(0, 2)),
+    draw: (draw) =>
+      product(draw, [draw.length(0, 9), draw.length(0, 9), draw.length(0, 9)], draw.shape(0, 2)),
   },
   {
     // Contiguous dimensions that are multiples of 4 take the vector kernels, each pair of layouts its own.
@@ -128,7 +129,7 @@ export const movementCases: OpCase[] = [
     const operands = Array.from({ length: draw.int(1, 4) }, () =>
       floats(
         draw,
-        shape.map((d, i) => (i === axis ? draw.int(0, 3) : d)),
+        shape.map((d, i) => (i === axis ? draw.length(0, 3) : d)),
       ),
     );
     return { operands, run: (xs) => t.concat(xs, axis) };
@@ -179,7 +180,7 @@ export const indexingCases: OpCase[] = [
     draw(draw) {
       const x = floats(draw, draw.shape(1, 3));
       const axis = draw.int(-x.shape.length, x.shape.length - 1);
-      const index = indices(draw, [draw.int(0, 7)], x.shape.at(axis)!);
+      const index = indices(draw, [draw.length(0, 7)], x.shape.at(axis)!);
       return { operands: [x, index], run: ([x, index]) => t.take(x, index, axis) };
     },
   },
@@ -199,7 +200,7 @@ export const indexingCases: OpCase[] = [
     draw(draw) {
       const x = floats(draw, draw.shape(1, 3));
       const axis = draw.int(0, x.shape.length - 1);
-      const shape = x.shape.map((d, i) => (i === axis ? draw.int(0, 5) : d));
+      const shape = x.shape.map((d, i) => (i === axis ? draw.length(0, 5) : d));
       return {
         operands: [x, indices(draw, shape, x.shape[axis])],
         run: ([x, i]) => t.gather(x, axis, i),
@@ -212,7 +213,7 @@ export const indexingCases: OpCase[] = [
     draw(draw) {
       const x = floats(draw, draw.shape(1, 3));
       const axis = draw.int(0, x.shape.length - 1);
-      const shape = x.shape.map((d, i) => (i === axis ? draw.int(0, 5) : d));
+      const shape = x.shape.map((d, i) => (i === axis ? draw.length(0, 5) : d));
       const operands = [x, indices(draw, shape, x.shape[axis]), floats(draw, shape)];
       return { operands, run: ([x, i, source]) => t.scatterAdd(x, axis, i, source) };
     },
@@ -223,7 +224,7 @@ export const indexingCases: OpCase[] = [
     draw(draw) {
       const x = floats(draw, draw.shape(1, 3));
       const axis = draw.int(0, x.shape.length - 1);
-      const count = draw.int(0, 7);
+      const count = draw.length(0, 7);
       const source = floats(
         draw,
         x.shape.map((d, i) => (i === axis ? count : d)),

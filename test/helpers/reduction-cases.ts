@@ -105,6 +105,7 @@ export const reductionCases: OpCase[] = [
   truthCase("all", t.all),
   {
     name: "cumsum",
+    tolerance: "sum",
     gradient: true,
     draw(draw) {
       const x = floats(draw, draw.unit() < 0.1 ? [draw.size(), 0] : draw.shape(1, 3));
