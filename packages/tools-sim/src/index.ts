@@ -1,6 +1,17 @@
 /** Public names of @pact/tools-sim. */
 
 export {
+  type BfclCategory,
+  type BfclData,
+  type BfclFunction,
+  type BfclResources,
+  type BfclTask,
+  bfclCategories,
+  loadBfcl,
+} from "./bfcl/load.ts";
+export { BfclMachine } from "./bfcl/machine.ts";
+export { type BfclFailure, type BfclScore, scoreBfcl } from "./bfcl/score.ts";
+export {
   createEnvironment,
   type Environment,
   type EnvironmentOptions,

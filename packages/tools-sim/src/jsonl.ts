@@ -24,6 +24,11 @@ export class Row {
     return new TaskFileError(`${this.#where}: field "${field}" ${problem}`);
   }
 
+  /** True if the field is there. */
+  has(field: string): boolean {
+    return Object.hasOwn(this.#value, field);
+  }
+
   /** The field's value; throws where it is absent. */
   get(field: string): Json {
     if (!Object.hasOwn(this.#value, field)) throw this.error(field, "is missing");
@@ -96,32 +101,60 @@ function describe(value: Json): string {
   return Array.isArray(value) ? "a list" : typeof value;
 }
 
+/** A line of a file that is not blank, with the place that errors name. */
+export interface SourceLine {
+  where: string;
+  text: string;
+}
+
+/**
+ * The lines of a text file, blank ones skipped.
+ *
+ * @throws TaskFileError for a file that is absent, too large or not UTF-8
+ */
+export function readLines(path: string): SourceLine[] {
+  return readText(path)
+    .split("\n")
+    .map((text, i) => ({ where: `${path}:${i + 1}`, text }))
+    .filter(({ text }) => text.trim() !== "");
+}
+
+/** A whole text file; the same errors. */
+export function readText(path: string): string {
+  try {
+    const { size } = statSync(path);
+    if (size > maxFileBytes)
+      throw new TaskFileError(`${path}: ${size} bytes, at most ${maxFileBytes} are read`);
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    if (error instanceof TaskFileError) throw error;
+    const reason =
+      error instanceof TypeError ? "is not UTF-8" : `can not be read (${(error as Error).message})`;
+    throw new TaskFileError(`${path}: ${reason}`);
+  }
+}
+
+/**
+ * A line as a row.
+ *
+ * @throws TaskFileError if it is no JSON object
+ */
+export function toRow({ where, text }: SourceLine): Row {
+  let value: Json;
+  try {
+    value = JSON.parse(text) as Json;
+  } catch (error) {
+    throw new TaskFileError(`${where}: not valid JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(value)) throw new TaskFileError(`${where}: expected a JSON object, got ${describe(value)}`);
+  return new Row(where, value);
+}
+
 /**
  * The rows of a JSON-lines file; blank lines are skipped.
  *
  * @throws TaskFileError for a file that is absent, too large, or has a line that is no JSON object
  */
 export function readRows(path: string): Row[] {
-  let text: string;
-  try {
-    const { size } = statSync(path);
-    if (size > maxFileBytes)
-      throw new TaskFileError(`${path}: ${size} bytes, at most ${maxFileBytes} are read`);
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (error instanceof TaskFileError) throw error;
-    throw new TaskFileError(`${path}: can not be read (${(error as Error).message})`);
-  }
-  return text.split("\n").flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    const where = `${path}:${i + 1}`;
-    let value: Json;
-    try {
-      value = JSON.parse(line) as Json;
-    } catch (error) {
-      throw new TaskFileError(`${where}: not valid JSON: ${(error as Error).message}`);
-    }
-    if (!isObject(value)) throw new TaskFileError(`${where}: expected a JSON object, got ${describe(value)}`);
-    return [new Row(where, value)];
-  });
+  return readLines(path).map(toRow);
 }
