@@ -5,7 +5,7 @@
 import { requireOptions, requireTensors } from "./arguments.ts";
 import { DTypeError, ShapeError, ValueError } from "./errors.ts";
 import { div, mul, neg, sub } from "./ops/arithmetic.ts";
-import { cast, equal, logicalAnd, notEqual, where } from "./ops/logic.ts";
+import { cast, equal, isFinite, logicalAnd, logicalNot, logicalOr, notEqual, where } from "./ops/logic.ts";
 import { logProbGather } from "./ops/logprob.ts";
 import { exp } from "./ops/math.ts";
 import { sum } from "./ops/reduce.ts";
@@ -108,8 +108,9 @@ export function klDivergence(logitsP: Tensor, logitsQ: Tensor): Tensor {
   return scope(() => {
     const logP = logSoftmax(logitsP);
     const p = exp(logP);
-    // −∞ − ln q would make 0·∞.
-    const difference = where(equal(p, 0), 0, sub(logP, logSoftmax(logitsQ)));
+    // Where p is 0 an infinite difference would make 0·∞. NOTE: SwiftShader's e^−∞ is not quite 0.
+    const absent = logicalOr(equal(p, 0), logicalNot(isFinite(logP)));
+    const difference = where(absent, 0, sub(logP, logSoftmax(logitsQ)));
     return sum(mul(p, difference), { axes: -1 });
   });
 }

@@ -20,7 +20,7 @@ import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
 export function requireFloat(name: string, x: Spec, argument = "x"): void {
   if (!isFloat(x.dtype))
     throw new DTypeError(
-      `${name}: ${argument} is ${formatSpec(x)}, expected f32 or f64. Convert it: cast(${argument}, "f32").`,
+      `${name}: ${argument} is ${formatSpec(x)}, expected a float dtype. Convert it: cast(${argument}, "f32").`,
     );
 }
 
@@ -154,7 +154,7 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 
 /**
  * ln Σ eˣ over `axes` (default all), shifted by the maximum so that nothing overflows; `keepDims` keeps them with size 1.
- * As PyTorch's `logsumexp`; the gradient is softmax(x). Where all x are −∞ the result is −∞ and the gradient NaN.
+ * As PyTorch's `logsumexp`; the gradient is softmax(x). Where all x are −∞ the result is −∞, with gradient 0.
  *
  * @throws AxisError for an axis outside x or named twice; ShapeError where nothing is left to sum.
  * @example
@@ -168,12 +168,12 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   requireOptions("logSumExp", options, ["axes", "keepDims"]);
   const axes = normalizeAxes("logSumExp", options.axes, x.rank);
   return scope(() => {
-    // The shift cancels, so it needs no gradient. An infinite one would make ∞ − ∞: those sums need none.
-    const top = unrecorded(() => {
-      const highest = max(x, { axes, keepDims: true });
-      return where(isFinite(highest), highest, 0);
-    });
-    const y = add(log(sum(exp(sub(x, top)), { axes, keepDims: true })), top);
+    // The shift cancels, so it needs no gradient. An infinite maximum is the result; shifting by it would make ∞ − ∞.
+    const highest = unrecorded(() => max(x, { axes, keepDims: true }));
+    const finite = isFinite(highest);
+    const top = where(finite, highest, 0);
+    const total = sum(exp(sub(x, top)), { axes, keepDims: true });
+    const y = where(finite, add(log(where(finite, total, 1)), top), highest);
     return options.keepDims ? y : reshape(y, dropped(x.shape, axes));
   });
 }
