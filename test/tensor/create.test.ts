@@ -77,7 +77,7 @@ describe("init", () => {
     expect(zeros([1]).device).toBe(made);
     expect(lines).toEqual(["cpu: asked for"]);
     made.destroy();
-    expect(() => defaultDevice()).toThrow(/No device yet/);
+    expect(() => defaultDevice()).toThrow(/there is no device yet/);
   });
 
   test("falls back to the cpu where there is no adapter, unless webgpu is asked for", async () => {

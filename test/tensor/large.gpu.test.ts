@@ -279,7 +279,7 @@ describe.skipIf(!device)("sizes on webgpu", () => {
 
   test("f64 is a clear error", () => {
     expect(() => t.zeros([1], { dtype: "f64", device })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: full: dtype is f64, expected f32, i32, u32 or bool on the webgpu device. Use { dtype: "f32" }, or the device that has doubles: createDevice({ device: "cpu" }).]`,
+      `[DTypeError: zeros: dtype is f64, expected f32, i32, u32 or bool on the webgpu device. Use { dtype: "f32" }, or the device that has doubles: createDevice({ device: "cpu" }).]`,
     );
   });
 });

@@ -1,7 +1,7 @@
 /**
  * Making tensors from numbers. Each function takes `{ dtype = "f32", device = the default device }`.
  */
-import { requireList } from "./arguments.ts";
+import { describe, requireList, requireOptions } from "./arguments.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { allocate, convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
 import { ShapeError, ValueError } from "./errors.ts";
@@ -35,7 +35,7 @@ function flatten(data: Nested, shape: readonly number[], depth: number, out: num
   if (depth === shape.length) {
     if (typeof data !== "number" && typeof data !== "boolean") {
       throw new ShapeError(
-        `tensor: expected a number at depth ${depth}, received ${Array.isArray(data) ? "an array" : typeof data}. Make every row the same depth.`,
+        `tensor: data holds ${describe(data)} at depth ${depth}, expected a number. Nest every row equally deep: tensor([[1, 2], [3, 4]]).`,
       );
     }
     out.push(Number(data));
@@ -43,7 +43,8 @@ function flatten(data: Nested, shape: readonly number[], depth: number, out: num
   }
   if (!Array.isArray(data) || data.length !== shape[depth]) {
     throw new ShapeError(
-      `tensor: rows at depth ${depth} differ: expected ${shape[depth]} entries, received ${Array.isArray(data) ? data.length : "a number"}. Pad the rows to one length.`,
+      `tensor: rows of data differ at depth ${depth}: expected ${shape[depth]} entries, received ${Array.isArray(data) ? data.length : describe(data)}. ` +
+        "Pad the rows to one length: tensor([[1, 2], [3, 0]]).",
     );
   }
   for (const row of data) flatten(row, shape, depth + 1, out);
@@ -55,7 +56,7 @@ export function checkShape(where: string, shape: Shape): void {
   for (const d of shape) {
     if (!Number.isInteger(d) || d < 0) {
       throw new ShapeError(
-        `${where}: shape is ${formatShape(shape)}, expected whole numbers of at least 0. For example [2, 3].`,
+        `${where}: shape is ${formatShape(shape)}, expected whole numbers of at least 0. Name each size: ${where}([2, 3]).`,
       );
     }
   }
@@ -112,7 +113,8 @@ function checkData(shape: Shape, length: number): void {
   checkShape("tensor", shape);
   if (sizeOf(shape) !== length) {
     throw new ShapeError(
-      `tensor: shape ${formatShape(shape)} holds ${sizeOf(shape)} elements, received ${length}. Pass a shape whose product is ${length}.`,
+      `tensor: data has ${length} elements, expected ${sizeOf(shape)} for shape ${formatShape(shape)}. ` +
+        `Pass a shape whose product is ${length}: { shape: [${length}] }.`,
     );
   }
 }
@@ -127,14 +129,20 @@ function checkData(shape: Shape, length: number): void {
  * ```
  */
 export function full(shape: Shape, value: number, options: CreateOptions = {}): Tensor {
-  checkShape("full", shape);
+  return filled("full", shape, value, options);
+}
+
+/** `name` is the caller's, for messages. */
+function filled(name: string, shape: Shape, value: number, options: CreateOptions): Tensor {
+  checkShape(name, shape);
+  requireOptions(name, options, ["dtype", "device"]);
   const dtype = options.dtype ?? "f32";
-  requireHeld("full", dtype, [value], () => "value");
+  requireHeld(name, dtype, [value], () => "value");
   const device = options.device ?? defaultDevice();
-  device.assertFits("full", shape, dtype);
-  const filled = allocate(dtype, sizeOf(shape));
-  if (value !== 0) filled.fill(dtype === "bool" ? 1 : value);
-  return device.fromHost(shape, dtype, filled, "full");
+  device.assertFits(name, shape, dtype);
+  const data = allocate(dtype, sizeOf(shape));
+  if (value !== 0) data.fill(dtype === "bool" ? 1 : value);
+  return device.fromHost(shape, dtype, data, name);
 }
 
 /**
@@ -147,7 +155,7 @@ export function full(shape: Shape, value: number, options: CreateOptions = {}): 
  * ```
  */
 export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
-  return full(shape, 0, options);
+  return filled("zeros", shape, 0, options);
 }
 
 /**
@@ -160,7 +168,7 @@ export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
  * ```
  */
 export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
-  return full(shape, 1, options);
+  return filled("ones", shape, 1, options);
 }
 
 /**

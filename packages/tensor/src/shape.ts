@@ -124,7 +124,7 @@ export function normalizeAxis(op: string, axis: number, rank: number): number {
     const received = typeof axis === "number" ? String(axis) : JSON.stringify(axis);
     throw new AxisError(
       `${op}: axis is ${received}, expected an integer from ${-rank} to ${rank - 1} for rank ${rank}. ` +
-        `Count from the end for the last one: axis -1.`,
+        "Count from 0, or from the end: -1 is the last one.",
     );
   }
   return a;

@@ -131,7 +131,7 @@ test("sizes without brackets in reshape", () => {
 
 test("sizes without brackets in zeros", () => {
   expect(messageOf(() => t.zeros(2 as unknown as number[], { device }))).toMatchInlineSnapshot(
-    `"ValueError (value): full: shape is the number 2, expected an array of whole numbers. Put brackets around them: full([2])."`,
+    `"ValueError (value): zeros: shape is the number 2, expected an array of whole numbers. Put brackets around them: zeros([2])."`,
   );
 });
 

@@ -9,13 +9,13 @@ const x = make([2, 3]);
 
 test("an axis past the rank", () => {
   expect(messageOf(() => t.sum(x, { axes: 2 }))).toMatchInlineSnapshot(
-    `"AxisError (axis): sum: axis is 2, expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): sum: axis is 2, expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
 test("an axis before the rank", () => {
   expect(messageOf(() => t.softmax(x, -3))).toMatchInlineSnapshot(
-    `"AxisError (axis): softmax: axis is -3, expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): softmax: axis is -3, expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
@@ -27,7 +27,7 @@ test("an axis twice", () => {
 
 test("an axis that is no whole number", () => {
   expect(messageOf(() => t.transpose(x, 0.5))).toMatchInlineSnapshot(
-    `"AxisError (axis): transpose: axis is 0.5, expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): transpose: axis is 0.5, expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
@@ -39,31 +39,31 @@ test("any axis of a scalar", () => {
 
 test("stacking past the rank", () => {
   expect(messageOf(() => t.stack([x], 4))).toMatchInlineSnapshot(
-    `"AxisError (axis): unsqueeze: axis is 4, expected an integer from -3 to 2 for rank 3. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): unsqueeze: axis is 4, expected an integer from -3 to 2 for rank 3. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
 test("an axis of a permutation", () => {
   expect(messageOf(() => t.permute(x, [0, 2]))).toMatchInlineSnapshot(
-    `"AxisError (axis): permute: axis is 2, expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): permute: axis is 2, expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
 test("an axis of a gather", () => {
   expect(messageOf(() => t.gather(x, 2, make([2, 3], "i32")))).toMatchInlineSnapshot(
-    `"AxisError (axis): gather: axis is 2, expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): gather: axis is 2, expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
 test("an axis that is a string", () => {
   expect(messageOf(() => t.sum(x, { axes: "rows" as unknown as number }))).toMatchInlineSnapshot(
-    `"AxisError (axis): sum: axis is "rows", expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): sum: axis is "rows", expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 
 test("an axis in a record, where a number stands", () => {
   expect(messageOf(() => t.softmax(x, { axis: 1 } as unknown as number))).toMatchInlineSnapshot(
-    `"AxisError (axis): softmax: axis is {"axis":1}, expected an integer from -2 to 1 for rank 2. Count from the end for the last one: axis -1."`,
+    `"AxisError (axis): softmax: axis is {"axis":1}, expected an integer from -2 to 1 for rank 2. Count from 0, or from the end: -1 is the last one."`,
   );
 });
 

@@ -149,6 +149,6 @@ test("a device that was destroyed", async () => {
   const gone = await t.createDevice({ device: "cpu" });
   gone.destroy();
   expect(messageOf(() => t.zeros([1], { device: gone }))).toMatchInlineSnapshot(
-    `"DeviceError (device): full: this cpu device was destroyed. Call init() for a new one, and make its tensors there."`,
+    `"DeviceError (device): zeros: this cpu device was destroyed. Call init() for a new one, and make its tensors there."`,
   );
 });

@@ -29,7 +29,7 @@ test("a reduction", () => {
 
 test("a view", () => {
   expect(messageOf(() => t.transpose(gone))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): permute: x is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use."`,
+    `"DisposedError (disposed): transpose: x is f32[2, 3] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => x), or call x.dispose() after its last use."`,
   );
 });
 

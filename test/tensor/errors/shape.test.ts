@@ -23,37 +23,37 @@ function step(wrong: Partial<t.AdamWState>): void {
 
 test("rows of different lengths", () => {
   expect(messageOf(() => t.tensor([[1, 2], [3]], { device }))).toMatchInlineSnapshot(
-    `"ShapeError (shape): tensor: rows at depth 1 differ: expected 2 entries, received 1. Pad the rows to one length."`,
+    `"ShapeError (shape): tensor: rows of data differ at depth 1: expected 2 entries, received 1. Pad the rows to one length: tensor([[1, 2], [3, 0]])."`,
   );
 });
 
 test("a number beside a row", () => {
   expect(messageOf(() => t.tensor([[1, 2], 3], { device }))).toMatchInlineSnapshot(
-    `"ShapeError (shape): tensor: rows at depth 1 differ: expected 2 entries, received a number. Pad the rows to one length."`,
+    `"ShapeError (shape): tensor: rows of data differ at depth 1: expected 2 entries, received the number 3. Pad the rows to one length: tensor([[1, 2], [3, 0]])."`,
   );
 });
 
 test("a row beside a number", () => {
   expect(messageOf(() => t.tensor([1, [2]], { device }))).toMatchInlineSnapshot(
-    `"ShapeError (shape): tensor: expected a number at depth 1, received an array. Make every row the same depth."`,
+    `"ShapeError (shape): tensor: data holds a plain array at depth 1, expected a number. Nest every row equally deep: tensor([[1, 2], [3, 4]])."`,
   );
 });
 
 test("data that does not fill the shape", () => {
   expect(messageOf(() => t.tensor(new Float32Array(5), { shape: [2, 3], device }))).toMatchInlineSnapshot(
-    `"ShapeError (shape): tensor: shape [2, 3] holds 6 elements, received 5. Pass a shape whose product is 5."`,
+    `"ShapeError (shape): tensor: data has 5 elements, expected 6 for shape [2, 3]. Pass a shape whose product is 5: { shape: [5] }."`,
   );
 });
 
 test("a negative size", () => {
   expect(messageOf(() => t.zeros([2, -1], { device }))).toMatchInlineSnapshot(
-    `"ShapeError (shape): full: shape is [2, -1], expected whole numbers of at least 0. For example [2, 3]."`,
+    `"ShapeError (shape): zeros: shape is [2, -1], expected whole numbers of at least 0. Name each size: zeros([2, 3])."`,
   );
 });
 
 test("a size that is no number", () => {
   expect(messageOf(() => t.zeros([Number.NaN], { device }))).toMatchInlineSnapshot(
-    `"ShapeError (shape): full: shape is [NaN], expected whole numbers of at least 0. For example [2, 3]."`,
+    `"ShapeError (shape): zeros: shape is [NaN], expected whole numbers of at least 0. Name each size: zeros([2, 3])."`,
   );
 });
 
@@ -155,13 +155,13 @@ test("a slice of another rank", () => {
 
 test("a squeeze of a size that is not 1", () => {
   expect(messageOf(() => t.squeeze(x, 0))).toMatchInlineSnapshot(
-    `"ShapeError (shape): squeeze: x is [2, 3], expected size 1 along axis 0, received 2. Take one entry first: slice, or reduce it: sum(x, { axes: 0 })."`,
+    `"ShapeError (shape): squeeze: x is [2, 3], expected size 1 along axis 0, received 2. Reduce it: sum(x, { axes: 0 }), or take one entry with slice."`,
   );
 });
 
 test("a concat of other shapes", () => {
   expect(messageOf(() => t.concat([x, make([2, 4])]))).toMatchInlineSnapshot(
-    `"ShapeError (shape): concat: xs[0] is f32[2, 3], xs[1] is f32[2, 4]; expected one dtype, and equal sizes except along axis 0. Name the axis where they differ, for example concat(xs, 1)."`,
+    `"ShapeError (shape): concat: xs[0] is f32[2, 3], xs[1] is f32[2, 4]; expected equal sizes except along axis 0. Name the axis where they differ: concat(xs, 1)."`,
   );
 });
 

@@ -3,7 +3,7 @@
  * and then cost nothing; concat copies. What is composed of them is in rearrange.ts.
  */
 import { describe, requireList, requireTensors } from "../arguments.ts";
-import { ShapeError, ValueError } from "../errors.ts";
+import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op, unrecorded } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
@@ -191,6 +191,7 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
  * ```
  */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  requireTensors("transpose", ["x"], [x]);
   const [i, j] = [normalizeAxis("transpose", a, x.rank), normalizeAxis("transpose", b, x.rank)];
   return permute(
     x,
@@ -237,6 +238,7 @@ export function slice(
   stops: readonly number[],
   steps?: readonly number[],
 ): Tensor {
+  requireTensors("slice", ["x"], [x]);
   if (starts.length !== x.rank || stops.length !== x.rank || (steps && steps.length !== x.rank)) {
     const all = `[${x.shape.map(() => 0).join(", ")}], ${formatShape(x.shape)}`;
     throw new ShapeError(
@@ -277,7 +279,7 @@ export function squeeze(x: Tensor, axis: number): Tensor {
   const a = normalizeAxis("squeeze", axis, x.rank);
   if (x.shape[a] !== 1)
     throw new ShapeError(
-      `squeeze: x is ${formatShape(x.shape)}, expected size 1 along axis ${a}, received ${x.shape[a]}. Take one entry first: slice, or reduce it: sum(x, { axes: ${a} }).`,
+      `squeeze: x is ${formatShape(x.shape)}, expected size 1 along axis ${a}, received ${x.shape[a]}. Reduce it: sum(x, { axes: ${a} }), or take one entry with slice.`,
     );
   return reshape(
     x,
@@ -295,6 +297,7 @@ export function squeeze(x: Tensor, axis: number): Tensor {
  * ```
  */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
+  requireTensors("unsqueeze", ["x"], [x]);
   const a = normalizeAxis("unsqueeze", axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, a), 1, ...x.shape.slice(a)]);
 }
@@ -302,7 +305,7 @@ export function unsqueeze(x: Tensor, axis: number): Tensor {
 /**
  * The tensors one after another along `axis` (default 0).
  *
- * @throws ShapeError for an empty list, another dtype, or sizes that differ along another axis.
+ * @throws ShapeError for an empty list or sizes that differ along another axis; DTypeError for several dtypes.
  * @example
  * ```ts
  * await concat([tensor([1, 2]), tensor([3])]).data(); // → [1, 2, 3]
@@ -312,16 +315,15 @@ export function concat(xs: readonly Tensor[], axis = 0): Tensor {
   requireAll("concat", xs);
   const a = normalizeAxis("concat", axis, xs[0].rank);
   for (const [i, x] of xs.entries()) {
-    if (
-      x.dtype !== xs[0].dtype ||
-      x.rank !== xs[0].rank ||
-      x.shape.some((d, i) => i !== a && d !== xs[0].shape[i])
-    ) {
+    if (x.dtype !== xs[0].dtype) {
+      throw new DTypeError(
+        `concat: xs[0] is ${formatSpec(xs[0])}, xs[${i}] is ${formatSpec(x)}; expected one dtype. Convert it: cast(xs[${i}], "${xs[0].dtype}").`,
+      );
+    }
+    if (x.rank !== xs[0].rank || x.shape.some((d, j) => j !== a && d !== xs[0].shape[j])) {
       throw new ShapeError(
-        `concat: xs[0] is ${formatSpec(xs[0])}, xs[${i}] is ${formatSpec(x)}; expected one dtype, and equal sizes except along axis ${a}. ` +
-          (x.dtype === xs[0].dtype
-            ? `Name the axis where they differ, for example concat(xs, ${differing(xs[0].shape, x.shape)}).`
-            : `Convert it: cast(xs[${i}], "${xs[0].dtype}").`),
+        `concat: xs[0] is ${formatSpec(xs[0])}, xs[${i}] is ${formatSpec(x)}; expected equal sizes except along axis ${a}. ` +
+          `Name the axis where they differ: concat(xs, ${differing(xs[0].shape, x.shape)}).`,
       );
     }
   }

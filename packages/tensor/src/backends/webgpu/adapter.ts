@@ -139,7 +139,7 @@ function forcedDriver(): DriverKind | undefined {
   const driver = DRIVERS.find((kind) => kind === value);
   if (driver) return driver;
   throw new DeviceError(
-    `PACT_DRIVER=${JSON.stringify(value)} names no driver. Set it to one of ${DRIVERS.join(", ")}, or unset it.`,
+    `init: the environment variable PACT_DRIVER is ${JSON.stringify(value)}, expected one of ${DRIVERS.join(", ")}. Unset it: delete process.env.PACT_DRIVER.`,
   );
 }
 
