@@ -23,30 +23,28 @@ export interface Example {
 const mark = /\s\/\/ → (.+)$/;
 
 /** The examples of a TypeScript or Markdown file. `@example`s without a fence come as examples without lines. */
-export function examplesIn(file: string): Example[] {
+export function examplesIn(file: string, text = readFileSync(file, "utf8")): Example[] {
   const isPage = file.endsWith(".md");
   const found: Example[] = [];
   let inside: Example | undefined;
   let tag = isPage;
-  readFileSync(file, "utf8")
-    .split("\n")
-    .forEach((raw, index) => {
-      const text = isPage ? raw : raw.replace(/^\s*\* ?/, "");
-      if (inside) {
-        if (text.startsWith("```")) inside = undefined;
-        else {
-          inside.lines.push(text);
-          inside.checks ||= mark.test(text);
-        }
-      } else if (!isPage && /^\s*\*\s*@example/.test(raw)) {
-        tag = true;
-        // The fence stands on the next line; anything after the tag is a text that nothing runs.
-        if (text.trim() !== "@example") found.push({ file, line: index + 1, lines: [], checks: false });
-      } else if (tag && text.startsWith("```ts")) {
-        inside = { file, line: index + 1, lines: [], checks: false };
-        found.push(inside);
-      } else if (!isPage && raw.includes("*/")) tag = false;
-    });
+  text.split("\n").forEach((raw, index) => {
+    const line = isPage ? raw : raw.replace(/^\s*\* ?/, "");
+    if (inside) {
+      if (line.startsWith("```")) inside = undefined;
+      else {
+        inside.lines.push(line);
+        inside.checks ||= mark.test(line);
+      }
+    } else if (!isPage && /^\s*\*\s*@example/.test(raw)) {
+      tag = true;
+      // The fence stands on the next line; anything after the tag is a text that nothing runs.
+      if (line.trim() !== "@example") found.push({ file, line: index + 1, lines: [], checks: false });
+    } else if (tag && line.startsWith("```ts")) {
+      inside = { file, line: index + 1, lines: [], checks: false };
+      found.push(inside);
+    } else if (!isPage && raw.includes("*/")) tag = false;
+  });
   return found;
 }
 
