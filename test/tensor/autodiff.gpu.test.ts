@@ -5,6 +5,7 @@ import {
   customVjp,
   exp,
   log,
+  log1p,
   matmul,
   mul,
   sigmoid,
@@ -49,6 +50,15 @@ describe.skipIf(!device)("on webgpu", () => {
     const [plain, remade] = [await run(layers), await run(checkpoint(layers))];
     expect(remade.bits).toEqual(plain.bits);
     expect(remade.peak).toBeLessThan(plain.peak * 0.6);
+  });
+
+  test("logarithms of 0 and below are what they are on cpu", async () => {
+    const x = tensor([-3, -1, -0.5, -0, 0, 1, Number.POSITIVE_INFINITY], { device });
+    const { NaN: none, NEGATIVE_INFINITY: down, POSITIVE_INFINITY: up } = Number;
+    expect([...(await log(x).data())]).toEqual([none, none, none, down, down, 0, up]);
+    const plusOne = [...(await log1p(x).data())];
+    expect(plusOne.slice(0, 2)).toEqual([none, down]);
+    expect(plusOne.at(-1)).toBe(up);
   });
 
   test("customVjp takes its gradient from backward", async () => {

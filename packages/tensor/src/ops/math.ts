@@ -70,11 +70,17 @@ export const expOp = unary({
   domain: wide,
   slope: (_x, y) => y,
 });
+/** ln x. WGSL leaves x ≤ 0 open, and SwiftShader answers with finite numbers there: −∞ at 0 and NaN below are ours. */
+const naturalLogWgsl = `fn naturalLog(x: f32) -> f32 {
+  return select(select(-inverseSqrt(abs(x)), sqrt(x), x < 0.0), log(x), x > 0.0);
+}`;
+
 /** d/dx ln x = 1/x */
 export const logOp = unary({
   name: "log",
   cpu: Math.log,
-  wgsl: (x) => `log(${x})`,
+  wgsl: (x) => `naturalLog(${x})`,
+  helpers: naturalLogWgsl,
   domain: positive,
   slope: (x) => div(1, x),
 });
@@ -83,9 +89,10 @@ export const log1pOp = unary({
   name: "log1p",
   cpu: Math.log1p,
   wgsl: (x) => `log1p(${x})`,
-  helpers: `fn log1p(x: f32) -> f32 {
+  helpers: `${naturalLogWgsl}
+fn log1p(x: f32) -> f32 {
   let series = x * (1.0 - x * (0.5 - x * (0.33333334 - 0.25 * x)));
-  return select(log(1.0 + x), series, abs(x) < 0.01);
+  return select(naturalLog(1.0 + x), series, abs(x) < 0.01);
 }`,
   domain: { low: -0.8, high: 4 },
   slope: (x) => div(1, add(x, 1)),
