@@ -41,7 +41,7 @@ function importsFor(file: string): string {
   const internal = isSource ? ownNames(file).filter((n) => !known.has(n.name)) : [];
   return [
     'import { check as $check, checkThrows as $checkThrows } from "../helpers/example-check.ts";',
-    line(internal, relative(folder, file)),
+    ...(internal.length > 0 ? [line(internal, relative(folder, file))] : []),
     ...(file.includes("packages/tensor") ? [] : [line(names.nn, "@pact/nn")]),
     line(names.tensor, "@pact/tensor"),
   ].join("\n");
