@@ -277,5 +277,15 @@ async function checkFinite<R>(f: () => R | Promise<R>): Promise<R> {
   }
 }
 
-/** Tools for finding mistakes. */
+/**
+ * Tools for finding mistakes: `checkFinite(f)` names the operation that made a NaN or an infinity.
+ *
+ * @throws NonFiniteError as `checkFinite` says.
+ * @example
+ * ```ts
+ * const loss = await debug.checkFinite(() => mean(log(tensor([1, Math.E]))));
+ * await loss.item(); // → 0.5
+ * await debug.checkFinite(() => div(tensor([0, 1]), tensor([0, 1]))); // → throws NonFiniteError
+ * ```
+ */
 export const debug = { checkFinite };
