@@ -27,6 +27,8 @@ const webgpu: Record<string, Tolerance> = {
   abs: exact,
   sign: exact,
   floor: exact,
+  ceil: exact,
+  round: exact,
   relu: exact,
   maximum: exact,
   minimum: exact,

@@ -1,10 +1,14 @@
 /** Random bits on webgpu are those of the cpu; sampling agrees with it and with softmax. */
 import {
+  dropout,
   foldIn,
   key,
   logProbGather,
+  ones,
   randomBits,
+  randomCategorical,
   randomNormal,
+  randomPermutation,
   randomUniform,
   sampleTokens,
   tensor,
@@ -26,6 +30,23 @@ describe.skipIf(!device)("random numbers on webgpu", () => {
       expect(await gpu.data()).toEqual(await cpu.data());
       gpu.dispose();
     }
+  });
+
+  test("permutations and dropout masks are the cpu's", async () => {
+    const on = async (where: typeof device) => [
+      ...(await randomPermutation(key(4), 257, { device: where }).data()),
+      ...(await dropout(ones([1009], { device: where }), 0.3, key(4)).data()),
+    ];
+    expect(await on(device)).toEqual(await on(reference));
+  });
+
+  test("randomCategorical draws the cpu's ids", async () => {
+    const values = new Draw(6).floats(300 * 13, -3, 3);
+    const on = async (where: typeof device) => {
+      const logits = tensor(values, { shape: [20, 15, 13], dtype: "f32", device: where });
+      return randomCategorical(key(12), logits).data();
+    };
+    expect(await on(device)).toEqual(await on(reference));
   });
 
   test("sampleTokens draws the cpu's ids", async () => {

@@ -15,6 +15,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { threefry } from "../../packages/tensor/src/ops/random.ts";
 import { Draw } from "../helpers/draw.ts";
+import { chiSquare } from "../helpers/statistics.ts";
 
 const device = await createDevice({ device: "cpu" });
 
@@ -87,7 +88,7 @@ describe("distributions", () => {
     expect(Math.abs(moments(x, 2, 0.5) - 1 / 12)).toBeLessThan(5 * Math.sqrt(1 / 180 / n));
     const buckets = new Array(16).fill(0);
     for (const v of x) buckets[Math.floor(v * 16)]++;
-    const chi = buckets.reduce((sum, b) => sum + (b - n / 16) ** 2 / (n / 16), 0);
+    const chi = chiSquare(buckets, new Array(16).fill(n / 16));
     expect(chi).toBeLessThan(37.7); // 15 degrees of freedom, p = 0.001
   });
 
@@ -127,8 +128,7 @@ describe("sampleTokens", () => {
     const weights = logits.map((l) => Math.exp(l / temperature));
     const total = weights.reduce((a, b) => a + b, 0);
     const expected = weights.map((w) => (rows * w) / total);
-    const chi = expected.reduce((sum, e, i) => sum + (counts[i] - e) ** 2 / e, 0);
-    expect(chi).toBeLessThan(22.5); // 6 degrees of freedom, p = 0.001
+    expect(chiSquare(counts, expected)).toBeLessThan(22.5); // 6 degrees of freedom, p = 0.001
   });
 
   test("reports the log-probability of what it drew, at its temperature", async () => {
