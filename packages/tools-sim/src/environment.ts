@@ -8,37 +8,68 @@
  */
 import { EnvironmentError, OptionError } from "./errors.ts";
 import { spacedJson } from "./json.ts";
-import { type ParsedAssistant, parseAssistant } from "./parser.ts";
+import { type ParsedAssistant, parseAssistant, parseMessage } from "./parser.ts";
 import { type SolveScore, solveScore } from "./scoring.ts";
 import { createRunner, type Observation, type ToolRunner } from "./tools.ts";
 import type { Message, Task, ToolDefinition } from "./types.ts";
 
 /**
- * Why an episode ended. `answer`: an `<answer>` and no call; `no_call`: a reply with neither; `malformed`: only
- * with `malformed: "end"`; `turn_limit`: the last allowed turn made calls.
+ * Why an episode ended. Terminated by its own rules: `answer` (an `<answer>` and no call), `no_call` (a reply with
+ * neither), `malformed` (only with `malformed: "end"`). Truncated, cut from outside: `turn_limit` (the last allowed turn
+ * made calls).
  */
 export type StopReason = "answer" | "no_call" | "malformed" | "turn_limit";
 
-/** What a step returns. */
-export interface StepResult {
+/** What a step returns; `R` is the kind of stop reason. */
+export interface StepResult<R extends string = StopReason> {
   /** One per call, broken calls included, in the order of the text. */
   observations: Observation[];
+  /** What the environment answers: a tool message per observation, then the user's next message if there is one. */
+  messages: Message[];
+  /** All tools offered from now on; given when they changed. */
+  tools?: ToolDefinition[];
   /** What was parsed out of the assistant's text. */
   parsed: ParsedAssistant;
+  /** The episode is over: `terminated` or `truncated`. */
   done: boolean;
+  /** It ended by its own rules. */
+  terminated: boolean;
+  /** It was cut: a limit or a cancellation. Truncated episodes are no evidence of how the policy would have ended. */
+  truncated: boolean;
   /** Given exactly when `done`. */
-  stopReason?: StopReason;
+  stopReason?: R;
 }
 
-/** A single-use episode. */
-export interface Environment {
-  readonly task: Task;
+/** How an episode went, in the terms every environment has. */
+export interface Outcome {
+  /** The task counts as solved. */
+  success: boolean;
+  /** In [0, 1]: the family's own measure (Solve-F1, or 1 for right and 0 for wrong). */
+  value: number;
+}
+
+/**
+ * A single-use episode. `S` is the family's score, `R` its stop reasons.
+ *
+ * Environments made from one task start alike and answer alike. A tool that throws, hangs or returns nonsense becomes an
+ * error observation; `step` rejects only if it is called out of order or after its signal was aborted.
+ */
+export interface Environment<S = SolveScore, R extends string = StopReason> {
+  readonly taskId: string;
   /** Observations are recorded outputs, not executions. */
   readonly replayed: boolean;
   reset(): { messages: Message[]; tools: ToolDefinition[] };
-  step(assistantText: string): Promise<StepResult>;
-  /** FTRL's Solve-P, Solve-R and Solve-F1 of the calls executed so far. */
-  score(): SolveScore;
+  /**
+   * @param assistant - the policy's text, or a message with `tool_calls` as a served model sends it
+   * @param options.signal - stops waiting for tools; the step rejects and the episode is over
+   */
+  step(assistant: string | Message, options?: { signal?: AbortSignal }): Promise<StepResult<R>>;
+  /** The family's score of the episode so far. */
+  score(): S;
+  /** The same in the terms every environment has. */
+  outcome(): Outcome;
+  /** Gives back what the episode holds (interpreters, processes). Safe to call at any time and twice. */
+  close(): Promise<void>;
 }
 
 /** Options of an episode. */
@@ -69,7 +100,7 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
   const executed: { name: string; output: string }[] = [];
 
   return {
-    task,
+    taskId: task.id,
     replayed: task.setup.kind === "ftrl",
     reset() {
       if (state !== "new")
@@ -80,14 +111,14 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
       run = createRunner(task);
       return { messages: structuredClone(task.messages), tools: structuredClone(task.tools) };
     },
-    async step(assistantText) {
+    async step(assistant) {
       if (state !== "running") {
         const hint =
           state === "new" ? "call reset() first" : "the episode has ended: call createEnvironment(task)";
         throw new EnvironmentError(`environment of ${task.id} can not step: ${hint}`);
       }
       numTurns++;
-      const parsed = parseAssistant(assistantText);
+      const parsed = typeof assistant === "string" ? parseAssistant(assistant) : parseMessage(assistant);
       const observations: Observation[] = [];
       const allBroken = parsed.blocks.length > 0 && parsed.calls.length === 0;
       if (!(allBroken && malformed === "end"))
@@ -101,10 +132,30 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
         }
       const stopReason = stopReasonOf(parsed, allBroken && malformed === "end", numTurns >= maxTurns);
       if (stopReason !== undefined) state = "done";
-      return { observations, parsed, done: stopReason !== undefined, stopReason };
+      return {
+        observations,
+        messages: observations.map(toolMessage),
+        parsed,
+        done: stopReason !== undefined,
+        terminated: stopReason !== undefined && stopReason !== "turn_limit",
+        truncated: stopReason === "turn_limit",
+        stopReason,
+      };
     },
     score: () => solveScore(executed, task.unsolved),
+    outcome() {
+      const { solved, goldens, solveF1 } = this.score();
+      return { success: solved === goldens, value: solveF1 };
+    },
+    async close() {
+      // Nothing is held outside this process.
+    },
   };
+}
+
+/** An observation as the chat format has it. */
+function toolMessage({ name, content }: Observation): Message {
+  return { role: "tool", name, content };
 }
 
 function stopReasonOf(

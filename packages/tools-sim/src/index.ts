@@ -15,6 +15,7 @@ export {
   createEnvironment,
   type Environment,
   type EnvironmentOptions,
+  type Outcome,
   type StepResult,
   type StopReason,
 } from "./environment.ts";
@@ -30,6 +31,7 @@ export {
   type ParseErrorKind,
   parseAssistant,
   parseLimits,
+  parseMessage,
 } from "./parser.ts";
 export {
   type BuiltEnvironmentId,

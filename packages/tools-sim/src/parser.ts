@@ -7,7 +7,7 @@
  * Left out: other call syntaxes (Pythonic calls, fenced JSON).
  */
 import { isObject, toolCallJson } from "./json.ts";
-import type { FinalTurn, Json, JsonObject, ToolCall, TraceTurn } from "./types.ts";
+import type { FinalTurn, Json, JsonObject, Message, ToolCall, TraceTurn } from "./types.ts";
 
 /** Why a piece of assistant text is not a call. */
 export type ParseErrorKind =
@@ -127,6 +127,21 @@ export function parseAssistant(source: string): ParsedAssistant {
   }
   const calls = blocks.flatMap((block) => (block.call === undefined ? [] : [block.call]));
   return { reasoning, calls, errors, blocks, text: outside.trim(), answer };
+}
+
+/**
+ * A served model's message as `parseAssistant` would give it: calls come from `tool_calls`; a message without any is
+ * parsed as text, since models fall back to writing their calls.
+ *
+ * @example parseMessage({ role: "assistant", content: "<answer>7</answer>" }).answer // "7"
+ */
+export function parseMessage(message: Message): ParsedAssistant {
+  const { tool_calls: calls = [], reasoning_content: reasoning } = message;
+  const parsed = parseAssistant(message.content);
+  if (reasoning !== undefined) parsed.reasoning = reasoning;
+  if (calls.length === 0) return parsed;
+  const kept = calls.slice(0, parseLimits.calls);
+  return { ...parsed, calls: kept, blocks: kept.map((call) => ({ call })), errors: [] };
 }
 
 type CallDefect = Pick<ParseError, "kind" | "message">;

@@ -17,7 +17,12 @@ export interface JsonObject {
 export interface ToolCall {
   id?: string;
   type: "function";
-  function: { name: string; arguments: JsonObject };
+  function: {
+    name: string;
+    arguments: JsonObject;
+    /** The arguments' JSON text as it was written, where known: it tells 10 from 10.0. */
+    argumentsText?: string;
+  };
 }
 
 /** One chat message. */
