@@ -7,6 +7,7 @@
  */
 import { narrowBf16, narrowF16, widenBf16, widenF16 } from "@pact/tensor";
 import { SafetensorsError } from "./errors.ts";
+import { isObject, parseHeader, quote } from "./safetensors-json.ts";
 
 /** Element types of a safetensors file that this reader knows. */
 export type SafetensorsDType =
@@ -85,6 +86,7 @@ export function readSafetensors(bytes: Uint8Array): Map<string, SafetensorsEntry
   const { tensors, dataStart } = readHeader(bytes);
   const entries = new Map<string, SafetensorsEntry>();
   for (const { name, dtype, codec, shape, begin, end } of tensors) {
+    if (dtype === "BOOL") checkBools(name, bytes.subarray(dataStart + begin, dataStart + end));
     // A copy, because the data need not be aligned; `new Uint8Array` and not `slice`, which on a Buffer makes a view.
     const copy = new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end));
     entries.set(name, { dtype, shape, data: codec.decode(copy.buffer) });
@@ -132,7 +134,7 @@ export function writeSafetensors(
   let offset = 0;
   for (const { name, entry, codec } of sorted) {
     if (header.has(name))
-      throw new SafetensorsError(`Tensor "${name}" is given twice; names must be distinct.`);
+      throw new SafetensorsError(`Tensor ${quote(name)} is given twice; names must be distinct.`);
     const end = offset + entry.data.length * codec.bytes;
     header.set(name, { dtype: entry.dtype, shape: entry.shape, data_offsets: [offset, end] });
     offset = end;
@@ -169,13 +171,14 @@ function checkEntry(name: string, { dtype, shape, data }: SafetensorsEntry): Cod
     );
   if (data.constructor.name !== codec.array)
     throw new SafetensorsError(
-      `Tensor "${name}" of dtype ${dtype} needs a ${codec.array}, received a ${data.constructor.name}.`,
+      `Tensor ${quote(name)} of dtype ${dtype} needs a ${codec.array}, received a ${data.constructor.name}.`,
     );
   const size = sizeOf(name, shape);
   if (size !== data.length)
     throw new SafetensorsError(
-      `Tensor "${name}" has shape [${shape}] = ${size} elements but ${data.length} values.`,
+      `Tensor ${quote(name)} has shape ${list(shape)} = ${size} elements but ${data.length} values.`,
     );
+  if (dtype === "BOOL" && data instanceof Uint8Array) checkBools(name, data);
   return codec;
 }
 
@@ -212,62 +215,29 @@ function readHeader(bytes: Uint8Array) {
   return { tensors, metadata, dataStart };
 }
 
-function parseHeader(bytes: Uint8Array): object {
-  let text: string;
-  let header: unknown;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    header = JSON.parse(text);
-  } catch (error) {
-    throw new SafetensorsError(`The header is not JSON in UTF-8: ${(error as Error).message}`);
-  }
-  if (!isObject(header)) throw new SafetensorsError("The header must be a JSON object of tensors.");
-  const duplicate = duplicateKey(text);
-  if (duplicate !== undefined)
-    throw new SafetensorsError(`The header has the key ${JSON.stringify(duplicate)} twice in one object.`);
-  return header;
-}
-
-/** First key that occurs twice in one object of valid JSON; `JSON.parse` would silently keep the last. */
-function duplicateKey(json: string): string | undefined {
-  const open: (Set<string> | undefined)[] = []; // one set of keys per open object, undefined for arrays
-  const tokens = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g;
-  for (const [token, colon] of json.matchAll(tokens)) {
-    if (token === "{") open.push(new Set());
-    else if (token === "[") open.push(undefined);
-    else if (token === "}" || token === "]") open.pop();
-    else if (colon !== undefined) {
-      const key: string = JSON.parse(token.slice(0, token.length - colon.length));
-      const keys = open.at(-1);
-      if (keys?.has(key)) return key;
-      keys?.add(key);
-    }
-  }
-  return undefined;
-}
-
 function readMetadata(value: unknown, into: Map<string, string>): void {
   if (!isObject(value)) throw new SafetensorsError("__metadata__ must be an object of strings.");
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== "string")
-      throw new SafetensorsError(`__metadata__ "${key}" must be a string, received ${typeof text}.`);
+      throw new SafetensorsError(`__metadata__ ${quote(key)} must be a string, received ${typeof text}.`);
     into.set(key, text);
   }
 }
 
 function readTensorHeader(name: string, value: unknown): TensorHeader {
   if (!isObject(value))
-    throw new SafetensorsError(`Tensor "${name}" must be an object with dtype, shape, data_offsets.`);
+    throw new SafetensorsError(`Tensor ${quote(name)} must be an object with dtype, shape, data_offsets.`);
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   const codec = codecOf(name, dtype);
-  if (!isSizes(shape)) throw new SafetensorsError(`Tensor "${name}" needs a shape of whole numbers ≥ 0.`);
+  if (!isSizes(shape))
+    throw new SafetensorsError(`Tensor ${quote(name)} needs a shape of whole numbers ≥ 0.`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] < offsets[0])
-    throw new SafetensorsError(`Tensor "${name}" needs data_offsets [begin, end] with 0 ≤ begin ≤ end.`);
+    throw new SafetensorsError(`Tensor ${quote(name)} needs data_offsets [begin, end] with 0 ≤ begin ≤ end.`);
   const [begin, end] = offsets;
   const expected = sizeOf(name, shape) * codec.bytes;
   if (end - begin !== expected)
     throw new SafetensorsError(
-      `Tensor "${name}" (${dtype}, shape [${shape}]) needs ${expected} bytes, its data_offsets [${begin}, ${end}] hold ${end - begin}.`,
+      `Tensor ${quote(name)} (${dtype}, shape ${list(shape)}) needs ${expected} bytes, its data_offsets [${begin}, ${end}] hold ${end - begin}.`,
     );
   return { name, dtype: dtype as SafetensorsDType, codec, shape, begin, end };
 }
@@ -279,11 +249,11 @@ function checkLayout(tensors: TensorHeader[], dataBytes: number): void {
   for (const { name, begin, end } of tensors) {
     if (begin !== covered)
       throw new SafetensorsError(
-        `Tensor "${name}" begins at ${begin}, the one before it ends at ${covered}: ${begin < covered ? "they overlap" : "there is a hole"}.`,
+        `Tensor ${quote(name)} begins at ${begin}, the one before it ends at ${covered}: ${begin < covered ? "they overlap" : "there is a hole"}.`,
       );
     if (end > dataBytes)
       throw new SafetensorsError(
-        `Tensor "${name}" ends at ${end}, but the file holds ${dataBytes} bytes of data: it is truncated.`,
+        `Tensor ${quote(name)} ends at ${end}, but the file holds ${dataBytes} bytes of data: it is truncated.`,
       );
     covered = end;
   }
@@ -294,23 +264,42 @@ function checkLayout(tensors: TensorHeader[], dataBytes: number): void {
 function codecOf(name: string, dtype: unknown): Codec {
   const codec = typeof dtype === "string" ? codecs.get(dtype) : undefined;
   if (codec) return codec;
+  const received = typeof dtype === "string" ? quote(dtype) : dtype === null ? "null" : typeof dtype;
   throw new SafetensorsError(
-    `Tensor "${name}" has dtype ${JSON.stringify(dtype)}; known are ${[...codecs.keys()].join(", ")}. Convert the file to one of them.`,
+    `Tensor ${quote(name)} has dtype ${received}; known are ${[...codecs.keys()].join(", ")}. Convert the file to one of them.`,
   );
 }
 
+/** Number of elements; every partial product must be countable, even if a later dimension is 0. */
 function sizeOf(name: string, shape: readonly number[]): number {
-  const size = shape.reduce((product, length) => product * length, 1);
-  if (Number.isSafeInteger(size) && size >= 0) return size;
-  throw new SafetensorsError(
-    `Tensor "${name}" has shape [${shape}], which is not a countable number of elements.`,
-  );
+  let size = 1;
+  for (const length of shape) {
+    size *= length;
+    if (!isSize(length) || !isSize(size))
+      throw new SafetensorsError(
+        `Tensor ${quote(name)} has shape ${list(shape)}, which is not a countable number of elements.`,
+      );
+  }
+  return size;
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function checkBools(name: string, values: Uint8Array): void {
+  for (let i = 0; i < values.length; i++)
+    if (values[i] > 1)
+      throw new SafetensorsError(
+        `Tensor ${quote(name)} of dtype BOOL holds ${values[i]} at element ${i}, expected 0 or 1.`,
+      );
+}
+
+/** A shape for a message, cut. */
+function list(shape: readonly number[]): string {
+  return shape.length > 10 ? `[${shape.slice(0, 10)}, … ${shape.length} dimensions]` : `[${shape}]`;
 }
 
 function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+  return Array.isArray(value) && value.every(isSize);
+}
+
+function isSize(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }
