@@ -6,13 +6,18 @@ import {
   argmax,
   assignRows,
   cast,
+  ceil,
   clamp,
   createDevice,
   equal,
   exp,
   expand,
+  floor,
   grad,
   gradcheck,
+  greater,
+  log,
+  logSumExp,
   max,
   maximum,
   mean,
@@ -20,17 +25,26 @@ import {
   mul,
   ones,
   pow,
+  reciprocal,
   relu,
   reshape,
+  round,
+  rsqrt,
   scope,
   sigmoid,
+  sign,
+  softmax,
+  sqrt,
+  std,
   stopGradient,
   sum,
   type Tensor,
   take,
   tensor,
+  topk,
   valueAndGrad,
   vjp,
+  where,
 } from "@pact/tensor";
 import { describe, expect, test } from "vitest";
 import { apply, type Op } from "../../packages/tensor/src/op.ts";
@@ -225,6 +239,41 @@ describe("ties and kinks", () => {
 
   test("max shares equally among the elements that tie", async () => {
     expect(await at((x) => max(x), [2, 1, 2, 2])).toEqual([1 / 3, 0, 1 / 3, 1 / 3]);
+  });
+
+  test("sign and rounding are flat; halves go to the even neighbour", async () => {
+    const halves = [-1.5, -0.5, 0, 0.5, 1.5, 2.5];
+    for (const f of [sign, floor, ceil, round]) expect(await at(f, halves)).toEqual(halves.map(() => 0));
+    expect((await list(round(f64(halves)))).map((v) => v + 0)).toEqual([-2, 0, 0, 0, 2, 2]);
+  });
+
+  test("topk picks the lower index first and gives the gradient to what it picked", async () => {
+    const x = [1, 2, 2, 1, 2];
+    expect(await list(topk(f64(x), 4).indices)).toEqual([1, 2, 4, 0]);
+    expect(await at((x) => topk(x, 2).values, x)).toEqual([0, 1, 1, 0, 0]);
+    expect(await list(argmax(f64(x)))).toEqual([1]);
+  });
+
+  test("infinite slopes at 0, and behind where", async () => {
+    const { POSITIVE_INFINITY: up, NEGATIVE_INFINITY: down } = Number;
+    expect(await at(sqrt, [0])).toEqual([up]);
+    expect(await at(rsqrt, [0])).toEqual([down]);
+    expect(await at(log, [0])).toEqual([up]);
+    expect(await at(reciprocal, [0])).toEqual([down]);
+    expect(await at((x) => where(greater(x, 0), sqrt(x), 0), [0, 4])).toEqual([Number.NaN, 0.25]);
+    const safe = (x: Tensor) => where(greater(x, 0), sqrt(where(greater(x, 0), x, 1)), 0);
+    expect(await at(safe, [0, 4])).toEqual([0, 0.25]);
+  });
+
+  test("std of equal elements has gradient 0; a row of −∞ has no softmax", async () => {
+    expect(await at((x) => std(x), [2, 2, 2])).toEqual([0, 0, 0]);
+    const row = f64([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]);
+    expect(await list(softmax(row))).toEqual([Number.NaN, Number.NaN]);
+    expect(await list(logSumExp(row))).toEqual([Number.NEGATIVE_INFINITY]);
+  });
+
+  test("clamp with equal bounds passes the gradient on the bound alone", async () => {
+    expect(await at((x) => clamp(x, { min: 1, max: 1 }), [0, 1, 2])).toEqual([0, 1, 0]);
   });
 
   test("relu and abs have slope 0 at 0, clamp 1 on its bounds", async () => {
