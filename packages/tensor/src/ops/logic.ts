@@ -2,13 +2,15 @@
  * Comparisons, logic, selection and conversion. Comparisons give `bool` and have no gradient; `where`, `clamp` and
  * `cast` between floats do.
  */
+
+import { describe, requireOptions, requireTensors } from "../arguments.ts";
 import { full } from "../create.ts";
 import { computeType, type DType, isFloat } from "../dtype.ts";
 import { ValueError } from "../errors.ts";
 import { requireFinite } from "../literals.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
-import { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import { maximumOp, minimumOp } from "./arithmetic.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
 import { applyLifted, lift } from "./operands.ts";
@@ -35,6 +37,8 @@ export const equalOp = comparison("equal", "==", (a, b) => a === b);
 export const notEqualOp = comparison("notEqual", "!=", (a, b) => a !== b);
 export const lessOp = comparison("less", "<", (a, b) => a < b);
 export const lessEqualOp = comparison("lessEqual", "<=", (a, b) => a <= b);
+export const greaterOp = comparison("greater", ">", (a, b) => a > b);
+export const greaterEqualOp = comparison("greaterEqual", ">=", (a, b) => a >= b);
 
 function logical(
   name: string,
@@ -126,17 +130,23 @@ export const castOp = elementwise<{ dtype: DType }>({
   domains: [wide],
 });
 
+/** What clamp keeps; a bound left out is open. */
+interface Bounds {
+  min?: number;
+  max?: number;
+}
+
 /** min ≤ y ≤ max;  dx = dy inside and on the bounds (PyTorch's choice), 0 outside */
-export const clampOp = elementwise<{ min: number; max: number }>({
+export const clampOp = elementwise<Bounds>({
   name: "clamp",
   dtypes: ["f32", "f64"],
-  cpu: ([x], { min, max }) => Math.min(Math.max(x, min), max),
+  cpu: ([x], { min = -Infinity, max = Infinity }) => Math.min(Math.max(x, min), max),
   wgsl: ([x]) => `clamp(${x}, p.low, p.high)`,
   // An open end is an infinity: WGSL can not write one, but takes it as data.
-  params: { names: ["low", "high"], values: ({ min, max }) => [min, max] },
+  params: { names: ["low", "high"], values: ({ min = -Infinity, max = Infinity }) => [min, max] },
   vjp: ([x], _y, dy, { min, max }) => {
-    const above = min === Number.NEGATIVE_INFINITY ? dy : where(greaterEqual(x, min), dy, 0);
-    return [max === Number.POSITIVE_INFINITY ? above : where(lessEqual(x, max), above, 0)];
+    const above = min === undefined ? dy : where(greaterEqual(x, min), dy, 0);
+    return [max === undefined ? above : where(lessEqual(x, max), above, 0)];
   },
   domains: [{ ...wide, kinks: [-0.5, 0.8] }],
 });
@@ -187,8 +197,7 @@ export const lessEqual = (a: Operand, b: Operand): Tensor => applyLifted(lessEqu
  * await greater(tensor([1, 2, 3]), 2).data(); // → [0, 0, 1]
  * ```
  */
-export const greater = (a: Operand, b: Operand): Tensor =>
-  applyLifted(lessOp, [b, a], { name: "greater", names: ["b", "a"] });
+export const greater = (a: Operand, b: Operand): Tensor => applyLifted(greaterOp, [a, b]);
 /**
  * a ≥ b, as bool.
  *
@@ -197,8 +206,7 @@ export const greater = (a: Operand, b: Operand): Tensor =>
  * await greaterEqual(tensor([1, 2, 3]), 2).data(); // → [0, 1, 1]
  * ```
  */
-export const greaterEqual = (a: Operand, b: Operand): Tensor =>
-  applyLifted(lessEqualOp, [b, a], { name: "greaterEqual", names: ["b", "a"] });
+export const greaterEqual = (a: Operand, b: Operand): Tensor => applyLifted(greaterEqualOp, [a, b]);
 /**
  * True where the float x is NaN, as bool.
  *
@@ -268,9 +276,9 @@ export const logicalNot = (x: Tensor): Tensor => apply(logicalNotOp, [x], null);
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return scope(() => {
     const [x, y] =
-      a instanceof Tensor || b instanceof Tensor
-        ? lift("where", [a, b], { data: true })
-        : [a, b].map((v) => full([], v, { device: condition.device }));
+      typeof a === "number" && typeof b === "number"
+        ? [a, b].map((v) => full([], v, { device: condition.device }))
+        : lift("where", [a, b], { data: true });
     return apply(whereOp, [condition, x, y], null);
   });
 }
@@ -284,6 +292,12 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
  * ```
  */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
+  requireTensors("maskedFill", ["x", "mask"], [x, mask]);
+  if (typeof value !== "number") {
+    throw new ValueError(
+      `maskedFill: value is ${describe(value)}, expected a number. To take elements of a tensor: where(mask, value, x).`,
+    );
+  }
   return where(mask, value, x);
 }
 
@@ -313,7 +327,8 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  * await clamp(tensor([-2, 5], { dtype: "i32" }), { min: 0 }).data(); // → [0, 5]
  * ```
  */
-export function clamp(x: Tensor, bounds: { min?: number; max?: number }): Tensor {
+export function clamp(x: Tensor, bounds: Bounds): Tensor {
+  requireOptions("clamp", bounds, ["min", "max"]);
   const { min, max } = bounds;
   if (min !== undefined) requireFinite("clamp", "min", min);
   if (max !== undefined) requireFinite("clamp", "max", max);
@@ -322,10 +337,7 @@ export function clamp(x: Tensor, bounds: { min?: number; max?: number }): Tensor
       `clamp: min is ${min}, max is ${max}; expected min ≤ max. Swap them: clamp(x, { min: ${max}, max: ${min} }).`,
     );
   }
-  if (isFloat(x.dtype) || x.dtype === "bool") {
-    const open = { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY };
-    return apply(clampOp, [x], { min: min ?? open.min, max: max ?? open.max });
-  }
+  if (isFloat(x.dtype) || x.dtype === "bool") return apply(clampOp, [x], { min, max });
   return scope(() => {
     const names = (bound: string) => ({ name: "clamp", names: ["x", bound] });
     const above = min === undefined ? x : applyLifted(maximumOp, [x, min], names("min"));
