@@ -40,9 +40,10 @@ export const squaredRelu = (x: Tensor): Tensor => apply(squaredReluOp, [x], null
 export const squaredDistanceOp: Op<null> = {
   name: "squaredDistance",
   infer([a, b]) {
-    if (a.dtype !== b.dtype || (a.dtype !== "f32" && a.dtype !== "f64")) {
+    // f16 passes too: a record without kernels for it is given f32, and its result is rounded.
+    if (a.dtype !== b.dtype || !["f16", "f32", "f64"].includes(a.dtype)) {
       throw new DTypeError(
-        `squaredDistance: a is ${a.dtype} and b is ${b.dtype}, expected both f32 or both f64. Convert with cast(a, "f32").`,
+        `squaredDistance: a is ${a.dtype} and b is ${b.dtype}, expected one float type for both. Convert: cast(a, "f32").`,
       );
     }
     if (a.shape.length === 0 || a.shape.join() !== b.shape.join()) {

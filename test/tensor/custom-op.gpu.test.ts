@@ -1,6 +1,7 @@
 /** Operations defined outside the package on webgpu, held to the properties of the built-in ones. */
+import { scope, tensor } from "@pact/tensor";
 import { describe, expect, test } from "vitest";
-import { squaredDistance } from "../../examples/002-custom-op.ts";
+import { squaredDistance, squaredRelu } from "../../examples/002-custom-op.ts";
 import { customCases } from "../helpers/custom-cases.ts";
 import { Draw } from "../helpers/draw.ts";
 import { floats, inputsOf } from "../helpers/problem.ts";
@@ -37,4 +38,23 @@ test.skipIf(!device)("a new size builds no kernel", async () => {
   expect(await run([70_001, 2])).toBe(70_001);
   expect(await run([7, 11, 13])).toBe(77);
   expect(device.stats().pipelines).toBe(built);
+});
+
+test.skipIf(!device)("f16 goes through the f32 kernel and is rounded once", async ({ skip }) => {
+  if (!device.report.features.includes("shader-f16")) skip("the adapter has no shader-f16");
+  const [a, b, y] = scope(() => {
+    const a = tensor(
+      [
+        [1, 2.5],
+        [3, -1],
+      ],
+      { dtype: "f16", device },
+    );
+    const b = squaredRelu(a);
+    return [a, b, squaredDistance(a, b)];
+  });
+  expect([b.dtype, y.dtype]).toEqual(["f16", "f16"]);
+  expect([...(await b.data())]).toEqual([1, 6.25, 9, 0]);
+  expect([...(await y.data())]).toEqual([14.0625, 37]);
+  for (const t of [a, b, y]) t.dispose();
 });

@@ -60,7 +60,7 @@ test("arguments that do not fit are named", () => {
   expect(() =>
     squaredDistance(x, tensor([1, 2], { dtype: "f64", device })),
   ).toThrowErrorMatchingInlineSnapshot(
-    `[DTypeError: squaredDistance: a is f32 and b is f64, expected both f32 or both f64. Convert with cast(a, "f32").]`,
+    `[DTypeError: squaredDistance: a is f32 and b is f64, expected one float type for both. Convert: cast(a, "f32").]`,
   );
   expect(() => squaredRelu(tensor([1, 2], { dtype: "i32", device }))).toThrowErrorMatchingInlineSnapshot(
     `[DTypeError: squaredRelu: x is i32[2], expected f32, f64. Convert it: cast(x, "f32").]`,
