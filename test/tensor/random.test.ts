@@ -66,11 +66,11 @@ describe("keys", () => {
 
   test("refuse what is no whole number", () => {
     expect(() => key(0.5)).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: key: seed 0.5 is no whole number; pass an integer or a bigint.]`,
+      `[ValueError: key: seed is 0.5, expected a whole number (number or bigint). Round it: key(Math.floor(seed)).]`,
     );
-    expect(() => key(Number.NaN)).toThrow(/no whole number/);
+    expect(() => key(Number.NaN)).toThrow(/expected a whole number/);
     expect(() => foldIn(key(0), -1)).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: foldIn: -1 is no whole number of at least 0.]`,
+      `[ValueError: foldIn: n is -1, expected a whole number of at least 0. Count steps or rows from 0: foldIn(k, 0).]`,
     );
   });
 });
@@ -168,14 +168,14 @@ describe("sampleTokens", () => {
     const x = tensor([[1, 2]], { device });
     const sample = (keys: Uint32Array, temperature: number) => () => sampleTokens(x, keys, { temperature });
     expect(sample(rowKeys(1, 1), -1)).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: sampleTokens: temperature -1 must be at least 0.]`,
+      `[ValueError: sampleTokens: temperature is -1, expected at least 0. For the likeliest token pass { temperature: 0 }.]`,
     );
     expect(sample(rowKeys(1, 2), 1)).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: sampleTokens: expected 2 key words for 1 rows, received 4.]`,
+      `[ValueError: sampleTokens: keys has 4 words, expected 2 for 1 rows of logits, two each. Fold the row into a key: Uint32Array.from(rows.flatMap((row) => foldIn(k, row))).]`,
     );
     const flat = tensor([1, 2], { device });
     expect(() => sampleTokens(flat, rowKeys(1, 2), { temperature: 1 })).toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: sampleTokens: expected logits [rows, vocabulary], received [2]. Bring them there with reshape.]`,
+      `[ShapeError: sampleTokens: logits is [2], expected [N, V], one row per token to draw. Fold other axes into N: reshape(logits, [-1, V]).]`,
     );
   });
 });

@@ -136,11 +136,17 @@ export function full(shape: Shape, value: number, options: CreateOptions = {}): 
 function filled(name: string, shape: Shape, value: number, options: CreateOptions): Tensor {
   checkShape(name, shape);
   requireOptions(name, options, ["dtype", "device"]);
+  if (typeof value !== "number") {
+    throw new ValueError(
+      `${name}: value is ${describe(value)}, expected a number. For several values use tensor([1, 2]).`,
+    );
+  }
   const dtype = options.dtype ?? "f32";
   requireHeld(name, dtype, [value], () => "value");
   const device = options.device ?? defaultDevice();
   device.assertFits(name, shape, dtype);
-  const data = allocate(dtype, sizeOf(shape));
+  const size = sizeOf(shape);
+  const data = device.allocating(name, dtype, size, () => allocate(dtype, size));
   if (value !== 0) data.fill(dtype === "bool" ? 1 : value);
   return device.fromHost(shape, dtype, data, name);
 }
@@ -183,7 +189,7 @@ export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
 export function arange(n: number, options: CreateOptions = {}): Tensor {
   if (!Number.isInteger(n) || n < 0)
     throw new ValueError(
-      `arange: n is ${n}, expected a whole number of at least 0. Scale the result instead: mul(arange(count), step).`,
+      `arange: n is ${typeof n === "number" ? n : describe(n)}, expected a whole number of at least 0. Scale the result instead: mul(arange(count), step).`,
     );
   const dtype = options.dtype ?? "f32";
   const device = options.device ?? defaultDevice();

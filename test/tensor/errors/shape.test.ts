@@ -316,3 +316,41 @@ test("a step with a clip per parameter", () => {
     `"ShapeError (shape): adamWStep: clipScale is f32[2], expected one f32 number. Without clipping: ones([])."`,
   );
 });
+
+test("parts that do not divide an axis", () => {
+  expect(messageOf(() => t.split(x, 2, 1))).toMatchInlineSnapshot(
+    `"ShapeError (shape): split: parts is 2, expected a whole divisor of 3 along axis 1 of x f32[2, 3]. Name the sizes instead: split(x, [3], 1)."`,
+  );
+});
+
+test("parts that do not add up to an axis", () => {
+  expect(messageOf(() => t.split(x, [1, 1], 1))).toMatchInlineSnapshot(
+    `"ShapeError (shape): split: parts are [1, 1] with sum 2, expected sizes that add up to all of 3 along axis 1 of x f32[2, 3]. Add a part for what is left, or leave that out first with slice."`,
+  );
+});
+
+test("fewer counts than axes", () => {
+  expect(messageOf(() => t.repeat(x, [2]))).toMatchInlineSnapshot(
+    `"ShapeError (shape): repeat: counts are [2], expected at least 2 for x f32[2, 3]. Write a 1 for each axis that stays: repeat(x, [1, 1])."`,
+  );
+});
+
+test("distributions of two shapes", () => {
+  expect(messageOf(() => t.klDivergence(x, y))).toMatchInlineSnapshot(
+    `"ShapeError (shape): klDivergence: logitsP is f32[2, 3], logitsQ is f32[4, 3]; expected one shape [..., V]. Stretch one: expand(logitsQ, logitsP.shape)."`,
+  );
+});
+
+test("a mask of another shape", () => {
+  expect(messageOf(() => t.crossEntropy(x, index, { mask: make([3]) }))).toMatchInlineSnapshot(
+    `"ShapeError (shape): crossEntropy: mask is f32[3], expected the targets' shape, i32[2]. Stretch it: expand(mask, targets.shape)."`,
+  );
+});
+
+test("logits of one token without its row", () => {
+  expect(
+    messageOf(() => t.sampleTokens(make([3]), new Uint32Array(6), { temperature: 1 })),
+  ).toMatchInlineSnapshot(
+    `"ShapeError (shape): sampleTokens: logits is [3], expected [N, V], one row per token to draw. Fold other axes into N: reshape(logits, [-1, V])."`,
+  );
+});

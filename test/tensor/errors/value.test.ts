@@ -28,7 +28,7 @@ test("a step of 0", () => {
 
 test("an index outside", () => {
   expect(messageOf(() => t.take(x, t.tensor(Int32Array.of(2), { device })))).toMatchInlineSnapshot(
-    `"ValueError (value): take: index holds 2 at position 0, expected 0 … 1 for an axis of size 2. Bound it: minimum(index, last)."`,
+    `"ValueError (value): take: index holds 2 at position 0, expected 0 … 1 for an axis of size 2. Bound it: minimum(index, 1)."`,
   );
 });
 
@@ -149,5 +149,78 @@ test("a step count of 0", () => {
 test("a learning rate that is no number", () => {
   expect(messageOf(() => step({ lr: Number.NaN }))).toMatchInlineSnapshot(
     `"ValueError (value): adamWStep: lr is NaN, expected a finite number. Pass all settings: { lr, beta1, beta2, eps, weightDecay, step }."`,
+  );
+});
+
+test("more of the largest than there are", () => {
+  expect(messageOf(() => t.topk(x, 4))).toMatchInlineSnapshot(
+    `"ValueError (value): topk: k is 4, expected a whole number from 0 to 3, the size of axis 1 of x [2, 3]. Take all of them: topk(x, 3)."`,
+  );
+});
+
+test("a count of repetitions below 0", () => {
+  expect(messageOf(() => t.repeat(x, [1, -1]))).toMatchInlineSnapshot(
+    `"ValueError (value): repeat: counts[1] is -1, expected a whole number of at least 0. Pass 1 to leave the axis as it is."`,
+  );
+});
+
+test("padding below 0", () => {
+  expect(
+    messageOf(() =>
+      t.pad(x, [
+        [0, 0],
+        [-1, 0],
+      ]),
+    ),
+  ).toMatchInlineSnapshot(
+    `"ValueError (value): pad: pads[1] is [-1, 0], expected whole numbers of at least 0, received -1. To cut elements off, use slice(x, starts, stops)."`,
+  );
+});
+
+test("no classes", () => {
+  expect(messageOf(() => t.oneHot(index, 0))).toMatchInlineSnapshot(
+    `"ValueError (value): oneHot: classes is 0, expected a whole number of at least 1. Pass one more than the largest id: oneHot(ids, 10)."`,
+  );
+});
+
+test("a rate of 1", () => {
+  expect(messageOf(() => t.dropout(x, 1, t.key(0)))).toMatchInlineSnapshot(
+    `"ValueError (value): dropout: rate is 1, expected a number of at least 0 and below 1. To drop everything use mul(x, 0)."`,
+  );
+});
+
+test("bounds of random numbers in the wrong order", () => {
+  expect(messageOf(() => t.randomUniform(t.key(0), [1], { low: 1, high: 0, device }))).toMatchInlineSnapshot(
+    `"ValueError (value): randomUniform: low is 1, high is 0; expected low < high. Name both: { low: 0, high: 1 }."`,
+  );
+});
+
+test("a seed that is no whole number", () => {
+  expect(messageOf(() => t.key(0.5))).toMatchInlineSnapshot(
+    `"ValueError (value): key: seed is 0.5, expected a whole number (number or bigint). Round it: key(Math.floor(seed))."`,
+  );
+});
+
+test("a number below 0 folded into a key", () => {
+  expect(messageOf(() => t.foldIn(t.key(0), -1))).toMatchInlineSnapshot(
+    `"ValueError (value): foldIn: n is -1, expected a whole number of at least 0. Count steps or rows from 0: foldIn(k, 0)."`,
+  );
+});
+
+test("a temperature below 0", () => {
+  expect(messageOf(() => t.sampleTokens(x, new Uint32Array(4), { temperature: -1 }))).toMatchInlineSnapshot(
+    `"ValueError (value): sampleTokens: temperature is -1, expected at least 0. For the likeliest token pass { temperature: 0 }."`,
+  );
+});
+
+test("keys for another number of rows", () => {
+  expect(messageOf(() => t.sampleTokens(x, new Uint32Array(2), { temperature: 1 }))).toMatchInlineSnapshot(
+    `"ValueError (value): sampleTokens: keys has 2 words, expected 4 for 2 rows of logits, two each. Fold the row into a key: Uint32Array.from(rows.flatMap((row) => foldIn(k, row)))."`,
+  );
+});
+
+test("a correction as large as the sample", () => {
+  expect(messageOf(() => t.variance(make([1])))).toMatchInlineSnapshot(
+    `"ValueError (value): variance: correction is 1, expected a number below 1, the elements that each result is made of. Divide by their number: variance(x, { correction: 0 })."`,
   );
 });

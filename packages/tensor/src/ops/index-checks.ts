@@ -34,7 +34,9 @@ export function indexAt(name: string, index: HostView, i: number, size: number):
   if (v < 0 || v >= size)
     throw new ValueError(
       `${name}: index holds ${v} at position ${i}, expected 0 … ${size - 1} for an axis of size ${size}. ` +
-        (v < 0 ? `Count from 0, or add the size: add(index, ${size}).` : "Bound it: minimum(index, last)."),
+        (v < 0
+          ? `Count from 0, or add the size: add(index, ${size}).`
+          : `Bound it: minimum(index, ${size - 1}).`),
     );
   return v;
 }

@@ -171,6 +171,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
  * ```
  */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  requireTensors("permute", ["x"], [x]);
   requireList("permute", "axes", axes);
   const order = axes.map((a) => normalizeAxis("permute", a, x.rank));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
@@ -276,6 +277,7 @@ export function slice(
  * ```
  */
 export function squeeze(x: Tensor, axis: number): Tensor {
+  requireTensors("squeeze", ["x"], [x]);
   const a = normalizeAxis("squeeze", axis, x.rank);
   if (x.shape[a] !== 1)
     throw new ShapeError(

@@ -31,7 +31,10 @@ export function lift(op: string, operands: readonly Operand[], options: LiftOpti
   const device = model?.device ?? requireTensors(op, names, operands);
   const dtype = model?.dtype ?? "f32";
   return operands.map((o, i) => {
-    if (typeof o !== "number") return o;
+    if (typeof o !== "number") {
+      requireTensors(op, [names[i]], [o]);
+      return o;
+    }
     if (!options.data) requireFinite(op, names[i], o);
     requireHeld(op, dtype, [o], () => names[i]);
     return full([], o, { dtype, device });

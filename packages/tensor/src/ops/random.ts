@@ -65,7 +65,9 @@ const unit = (word: number) => (word >>> 8) / 2 ** 24;
  */
 export function key(seed: number | bigint): Key {
   if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
-    throw new ValueError(`key: seed ${seed} is no whole number; pass an integer or a bigint.`);
+    throw new ValueError(
+      `key: seed is ${seed}, expected a whole number (number or bigint). Round it: key(Math.floor(seed)).`,
+    );
   }
   const bits = BigInt.asUintN(64, BigInt(seed));
   return [Number(bits >> 32n), Number(bits & 0xffffffffn)];
@@ -83,7 +85,9 @@ export function key(seed: number | bigint): Key {
  */
 export function foldIn(k: Key, n: number): Key {
   if (!Number.isSafeInteger(n) || n < 0)
-    throw new ValueError(`foldIn: ${n} is no whole number of at least 0.`);
+    throw new ValueError(
+      `foldIn: n is ${n}, expected a whole number of at least 0. Count steps or rows from 0: foldIn(k, 0).`,
+    );
   return threefry(k, Math.floor(n / 2 ** 32), n >>> 0);
 }
 

@@ -37,7 +37,8 @@ export const sampleTokensOp: Op<SampleAttrs> = {
     requireFloat("sampleTokens", x);
     if (x.shape.length !== 2 || x.shape[1] === 0) {
       throw new ShapeError(
-        `sampleTokens: expected logits [rows, vocabulary], received ${formatShape(x.shape)}. Bring them there with reshape.`,
+        `sampleTokens: logits is ${formatShape(x.shape)}, expected [N, V], one row per token to draw. ` +
+          "Fold other axes into N: reshape(logits, [-1, V]).",
       );
     }
     return [
@@ -166,11 +167,15 @@ export function sampleTokens(
   keys: Uint32Array,
   options: SampleAttrs,
 ): { ids: Tensor; logProbs: Tensor } {
+  requireTensors("sampleTokens", ["logits"], [logits]);
   if (!(options.temperature >= 0))
-    throw new ValueError(`sampleTokens: temperature ${options.temperature} must be at least 0.`);
+    throw new ValueError(
+      `sampleTokens: temperature is ${options.temperature}, expected at least 0. For the likeliest token pass { temperature: 0 }.`,
+    );
   if (keys.length !== 2 * logits.shape[0]) {
     throw new ValueError(
-      `sampleTokens: expected ${2 * logits.shape[0]} key words for ${logits.shape[0]} rows, received ${keys.length}.`,
+      `sampleTokens: keys has ${keys.length} words, expected ${2 * logits.shape[0]} for ${logits.shape[0]} rows of logits, two each. ` +
+        "Fold the row into a key: Uint32Array.from(rows.flatMap((row) => foldIn(k, row))).",
     );
   }
   using onDevice = tensor(keys, { shape: [keys.length / 2, 2], device: logits.device });
