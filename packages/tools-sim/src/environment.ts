@@ -125,7 +125,10 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
         for (const block of parsed.blocks) {
           if (block.call === undefined) observations.push(malformedObservation(block.error.message));
           else {
-            const observation = run(block.call);
+            const observation = {
+              ...run(block.call),
+              ...(block.call.id === undefined ? {} : { callId: block.call.id }),
+            };
             executed.push({ name: observation.name, output: observation.content });
             observations.push(observation);
           }
@@ -154,8 +157,8 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
 }
 
 /** An observation as the chat format has it. */
-function toolMessage({ name, content }: Observation): Message {
-  return { role: "tool", name, content };
+export function toolMessage({ name, content, callId }: Observation): Message {
+  return { role: "tool", name, content, ...(callId === undefined ? {} : { tool_call_id: callId }) };
 }
 
 function stopReasonOf(

@@ -1,5 +1,6 @@
 /** Public names of @pact/tools-sim. */
 
+export { type BfclOptions, type BfclStopReason, createBfclEnvironment } from "./bfcl/environment.ts";
 export {
   type BfclCategory,
   type BfclData,
@@ -33,6 +34,12 @@ export {
   parseLimits,
   parseMessage,
 } from "./parser.ts";
+export {
+  type ParsedPythonBlock,
+  type PythonCallError,
+  parsePythonCalls,
+  pythonCallLimits,
+} from "./python/calls.ts";
 export {
   type BuiltEnvironmentId,
   builtEnvironmentIds,

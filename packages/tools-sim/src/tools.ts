@@ -17,6 +17,8 @@ export interface Observation {
   error: boolean;
   /** `simulated`: computed here; `recorded`: output of the real tool, replayed; `missing`: no recording. */
   source: "simulated" | "recorded" | "missing";
+  /** The id of the call, where the model's message gave one. */
+  callId?: string;
 }
 
 /** Executes calls in order; holds the attempt counts that decide failures. */
