@@ -5,7 +5,7 @@
  * too. Their format is described in test/helpers/examples.ts.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -54,25 +54,35 @@ const pages = [
 ];
 const all = [...sources, ...pages].map((file) => ({ file, examples: examplesIn(file) }));
 
+/** Writes a file of the folder, if its text is new: another run may be reading it. */
+function write(name: string, text: string): string {
+  const path = join(folder, name);
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
+  return path;
+}
+
 /** Writes the modules of all files with checked examples. */
 function writeModules() {
-  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const options = {
     extends: "../../tsconfig.json",
     compilerOptions: { noUnusedLocals: false },
     include: ["./*.ts"],
   };
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(options));
-  return all.flatMap(({ file, examples }) => {
+  write("tsconfig.json", JSON.stringify(options));
+  const written = all.flatMap(({ file, examples }) => {
     const ready = examples.filter((e) => e.checks);
     if (ready.length === 0) return [];
     const shown = relative(root, file);
     const { text, origin } = moduleOf(ready, importsFor(file), shown);
-    const path = join(folder, `${shown.replace(/[^\w]+/g, "-")}.ts`);
-    writeFileSync(path, text);
+    const path = write(`${shown.replace(/[^\w]+/g, "-")}.ts`, text);
     return [{ shown, path, origin, examples: ready }];
   });
+  const current = new Set(written.map((m) => m.path));
+  for (const name of readdirSync(folder)) {
+    if (name.endsWith(".ts") && !current.has(join(folder, name))) rmSync(join(folder, name));
+  }
+  return written;
 }
 
 const modules = writeModules();
