@@ -170,6 +170,8 @@ describe("sampleTokens", () => {
     expect(sample(rowKeys(1, 1), -1)).toThrowErrorMatchingInlineSnapshot(
       `[ValueError: sampleTokens: temperature is -1, expected at least 0. For the likeliest token pass { temperature: 0 }.]`,
     );
+    expect(sample(rowKeys(1, 1), Infinity)).toThrow(/temperature is Infinity, expected a finite number/);
+    expect(sample(rowKeys(1, 1), Number.NaN)).toThrow(/temperature is NaN, expected a finite number/);
     expect(sample(rowKeys(1, 2), 1)).toThrowErrorMatchingInlineSnapshot(
       `[ValueError: sampleTokens: keys has 4 words, expected 2 for 1 rows of logits, two each. Fold the row into a key: Uint32Array.from(rows.flatMap((row) => foldIn(k, row))).]`,
     );

@@ -6,6 +6,7 @@ import { requireTensors } from "../arguments.ts";
 import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import { ShapeError, ValueError } from "../errors.ts";
+import { requireFinite } from "../literals.ts";
 import { applyAll, type HostView, type Op, unrecorded } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec } from "../shape.ts";
@@ -168,7 +169,8 @@ export function sampleTokens(
   options: SampleAttrs,
 ): { ids: Tensor; logProbs: Tensor } {
   requireTensors("sampleTokens", ["logits"], [logits]);
-  if (!(options.temperature >= 0))
+  requireFinite("sampleTokens", "temperature", options.temperature);
+  if (options.temperature < 0)
     throw new ValueError(
       `sampleTokens: temperature is ${options.temperature}, expected at least 0. For the likeliest token pass { temperature: 0 }.`,
     );
