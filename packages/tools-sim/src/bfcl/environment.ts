@@ -172,18 +172,14 @@ function read(
 
 /** A JSON call as a Python one; the arguments' own text, where known, tells int from float. */
 function toPython({ function: { name, arguments: args, argumentsText } }: ToolCall): PyCall {
-  const read = argumentsText === undefined ? undefined : loads(argumentsText);
+  const written = argumentsText === undefined ? undefined : readDict(argumentsText);
   const entries =
-    read instanceof Map ? [...read].map(([key, value]) => [String(key), value] as const) : undefined;
-  const named = entries ?? Object.entries(args).map(([key, value]) => [key, fromJson(value)] as const);
-  return {
-    name,
-    positional: [],
-    named: named.map(([key, value]) => ({
-      name: key,
-      value: { kind: "value", value } satisfies PyExpression,
-    })),
-  };
+    written ?? Object.entries(args).map(([key, value]): [string, PyValue] => [key, fromJson(value)]);
+  const named = entries.map(([key, value]) => ({
+    name: key,
+    value: { kind: "value", value } satisfies PyExpression,
+  }));
+  return { name, positional: [], named };
 }
 
 function readDict(text: string): [string, PyValue][] | undefined {
