@@ -11,9 +11,12 @@ import {
   cast,
   concat,
   createDevice,
+  crossEntropy,
+  expand,
   grad,
   less,
   linear,
+  logSumExp,
   matmul,
   max,
   mean,
@@ -30,6 +33,7 @@ import {
   tensor,
   transpose,
   valueAndGrad,
+  variance,
   widenF16,
   zeros,
 } from "@pact/tensor";
@@ -167,6 +171,8 @@ describe.skipIf(!offered)("f16 storage", () => {
 });
 
 describe.skipIf(!offered)("f16 sums", () => {
+  const twoColumns = (x: Tensor) => expand(reshape(x, [x.size, 1]), [x.size, 2]);
+
   // Added up in f16, 4,096 times 0.1 would stop growing at 256.
   const total = 4096 * 0.0999755859375;
 
@@ -175,6 +181,17 @@ describe.skipIf(!offered)("f16 sums", () => {
     expect(await take(sum(x))).toEqual([...halves([total])]);
     expect(await take(sum(reshape(x, [2, 2048]), { axes: 1 }))).toEqual([...halves([total / 2, total / 2])]);
     x.dispose();
+  });
+
+  test("that are only steps on the way may pass the largest f16", async () => {
+    const x = tensor(new Float32Array(70_001).fill(3), f16);
+    const targets = zeros([70_001], { dtype: "i32", device });
+    expect(await take(mean(x))).toEqual([3]);
+    expect(await take(variance(x))).toEqual([0]);
+    expect(await take(logSumExp(x))).toEqual([...halves([3 + Math.log(70_001)])]);
+    const loss = scope(() => crossEntropy(twoColumns(x), targets));
+    expect(await take(loss)).toEqual([...halves([Math.log(2)])]);
+    for (const t of [x, targets]) t.dispose();
   });
 
   test.each([255, 256, 1499, 4096])("of products over %i are kept in f32", async (inner) => {
@@ -283,7 +300,7 @@ describe.skipIf(!device)("f16 where it is not offered", () => {
     const plain = new WebGpuBackend(holdDevice(await adapter!.requestDevice()));
     const without = new Device(plain, { ...device.report, features: [] });
     expect(() => tensor([1], { dtype: "f16", device: without })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: dtype f16 is not available on this webgpu device, whose adapter lacks the feature "shader-f16". Use dtype "f32".]`,
+      `[DTypeError: tensor: dtype is f16, expected another on this webgpu device, whose adapter lacks the feature "shader-f16". Use { dtype: "f32" }.]`,
     );
     expect(() => cast(tensor([1], { device: without }), "f16")).toThrow("shader-f16");
     without.destroy();
@@ -292,7 +309,7 @@ describe.skipIf(!device)("f16 where it is not offered", () => {
   test("is an error on the cpu device", async () => {
     const cpu = await createDevice({ device: "cpu" });
     expect(() => tensor([1], { dtype: "f16", device: cpu })).toThrowErrorMatchingInlineSnapshot(
-      `[DTypeError: dtype f16 is not available on this cpu device, which computes in f32 and f64. Use dtype "f32".]`,
+      `[DTypeError: tensor: dtype is f16, expected another on this cpu device, which computes in f32 and f64. Use { dtype: "f32" }.]`,
     );
     expect(() => cast(tensor([1], { device: cpu }), "f16")).toThrow("f16");
   });

@@ -3,6 +3,7 @@
  * operations, so that derivatives of any order follow; neither forms a quotient of exponentials that could overflow.
  */
 import { requireOptions, requireTensors } from "./arguments.ts";
+import { computeType } from "./dtype.ts";
 import { DTypeError, ShapeError, ValueError } from "./errors.ts";
 import { div, mul, neg, sub } from "./ops/arithmetic.ts";
 import { cast, equal, isFinite, logicalAnd, logicalNot, logicalOr, notEqual, where } from "./ops/logic.ts";
@@ -74,15 +75,17 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   return scope(() => {
     const named = notEqual(targets, ignoreIndex);
     const counted = mask ? logicalAnd(named, mask.dtype === "bool" ? mask : notEqual(mask, 0)) : named; // [...]
-    const ones = cast(counted, logits.dtype);
-    const weights = mask && mask.dtype !== "bool" ? mul(ones, mask) : ones; // [...]
-    const losses = neg(logProbGather(logits, where(counted, targets, 0))); // [...]
+    // f16 ends at 65,504, which sums and counts soon pass; only the result is rounded to it.
+    const dtype = computeType(logits.dtype);
+    const ones = cast(counted, dtype);
+    const weights = mask && mask.dtype !== "bool" ? mul(ones, cast(mask, dtype)) : ones; // [...]
+    const losses = neg(logProbGather(cast(logits, dtype), where(counted, targets, 0))); // [...]
     // Chosen, not multiplied by 0: a position that does not count may hold infinities.
     const weighed = mul(where(counted, losses, 0), weights); // [...]
-    if (reduction === "none") return weighed;
-    if (reduction === "sum") return sum(weighed);
+    if (reduction === "none") return cast(weighed, logits.dtype);
+    if (reduction === "sum") return cast(sum(weighed), logits.dtype);
     const total = sum(weights);
-    return div(sum(weighed), where(equal(total, 0), 1, total));
+    return cast(div(sum(weighed), where(equal(total, 0), 1, total)), logits.dtype);
   });
 }
 
@@ -106,11 +109,12 @@ export function klDivergence(logitsP: Tensor, logitsQ: Tensor): Tensor {
     );
   }
   return scope(() => {
-    const logP = logSoftmax(logitsP);
+    const dtype = computeType(logitsP.dtype);
+    const logP = logSoftmax(cast(logitsP, dtype));
     const p = exp(logP);
     // Where p is 0 an infinite difference would make 0·∞. NOTE: SwiftShader's e^−∞ is not quite 0.
     const absent = logicalOr(equal(p, 0), logicalNot(isFinite(logP)));
-    const difference = where(absent, 0, sub(logP, logSoftmax(logitsQ)));
-    return sum(mul(p, difference), { axes: -1 });
+    const difference = where(absent, 0, sub(logP, logSoftmax(cast(logitsQ, dtype))));
+    return cast(sum(mul(p, difference), { axes: -1 }), logitsP.dtype);
   });
 }

@@ -4,14 +4,14 @@
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
-import { isFloat } from "../dtype.ts";
+import { computeType, isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import { apply, type Op, type Spec, unrecorded } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatSpec, normalizeAxes, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, mul, sub } from "./arithmetic.ts";
-import { isFinite, where } from "./logic.ts";
+import { cast, isFinite, where } from "./logic.ts";
 import { exp, log } from "./math.ts";
 import { permute, reshape } from "./movement.ts";
 import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
@@ -168,12 +168,14 @@ export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
   requireOptions("logSumExp", options, ["axes", "keepDims"]);
   const axes = normalizeAxes("logSumExp", options.axes, x.rank);
   return scope(() => {
+    // f16 ends at 65,504, which sums soon pass; only the result is rounded to it.
+    const wide = cast(x, computeType(x.dtype));
     // The shift cancels, so it needs no gradient. An infinite maximum is the result; shifting by it would make ∞ − ∞.
-    const highest = unrecorded(() => max(x, { axes, keepDims: true }));
+    const highest = unrecorded(() => max(wide, { axes, keepDims: true }));
     const finite = isFinite(highest);
     const top = where(finite, highest, 0);
-    const total = sum(exp(sub(x, top)), { axes, keepDims: true });
-    const y = where(finite, add(log(where(finite, total, 1)), top), highest);
+    const total = sum(exp(sub(wide, top)), { axes, keepDims: true });
+    const y = cast(where(finite, add(log(where(finite, total, 1)), top), highest), x.dtype);
     return options.keepDims ? y : reshape(y, dropped(x.shape, axes));
   });
 }
