@@ -17,7 +17,7 @@ export type ParsedPythonBlock =
   | { call?: undefined; error: PythonCallError };
 
 /** Bounds on untrusted text. */
-export const pythonCallLimits = { textLength: 100_000, calls: 32 } as const;
+export const pythonCallLimits = { textLength: 1_000_000, calls: 256 } as const;
 
 /**
  * Parses a reply.
