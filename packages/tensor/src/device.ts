@@ -96,9 +96,10 @@ export class Device {
     assertCountable(where, shape);
     const bytes = this.backend.byteLength(dtype, sizeOf(shape));
     if (bytes <= this.backend.maxTensorBytes) return;
+    const [whose, what] = this.kind === "cpu" ? ["the cpu device's", "array"] : ["this adapter's", "binding"];
     throw new OutOfMemoryError(
-      `${where}: a tensor ${dtype}${formatShape(shape)} of ${bytes} bytes exceeds this adapter's limit of ` +
-        `${this.backend.maxTensorBytes} bytes for one binding. Split it, for example into smaller batches.`,
+      `${where}: a tensor ${dtype}${formatShape(shape)} of ${bytes} bytes exceeds ${whose} limit of ` +
+        `${this.backend.maxTensorBytes} bytes for one ${what}. Split it, for example into smaller batches.`,
     );
   }
 
@@ -125,15 +126,17 @@ export class Device {
     }
     this.assertFits(where, shape, dtype);
     const size = sizeOf(shape);
-    const storage = new Storage(this, dtype, size, this.allocate(where, dtype, size, data));
+    const allocation = () => this.backend.allocate(dtype, size, data);
+    const storage = new Storage(this, dtype, size, this.allocating(where, dtype, size, allocation));
     this.liveBytes += this.backend.byteLength(dtype, size);
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
     return new Tensor(storage, shape);
   }
 
-  private allocate(where: string, dtype: DType, size: number, data?: TypedArray): TypedArray | GPUBuffer {
+  /** Runs `allocation` of a tensor's memory and says in this package's words when there is none. */
+  allocating<R>(where: string, dtype: DType, size: number, allocation: () => R): R {
     try {
-      return this.backend.allocate(dtype, size, data);
+      return allocation();
     } catch (error) {
       // JavaScript's word for an array that it can not hold.
       if (!(error instanceof RangeError)) throw error;

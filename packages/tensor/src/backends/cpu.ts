@@ -21,8 +21,8 @@ function view(t: Tensor): HostView {
 export class CpuBackend implements Backend {
   readonly kind = "cpu";
   readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
-  /** JavaScript says itself, by a RangeError, what does not fit. */
-  readonly maxTensorBytes = Number.POSITIVE_INFINITY;
+  /** 4 GiB: what every engine's typed arrays may hold. */
+  readonly maxTensorBytes = 2 ** 32;
   readonly pooledBytes = 0;
 
   supports(dtype: DType): boolean {
