@@ -139,10 +139,7 @@ const table: Record<string, Adapter> = {
     t.div(t.neg(t.sum(t.mul(x.weights, t.logProbGather(x.logits, x.targets)))), t.sum(x.weights)),
   logprob_gather: (x, a) => t.logProbGather(x.logits, x.ids, { temperature: a.temperature as number }),
   entropy: (x) => t.entropy(x.logits),
-  kl_categorical: (x) => {
-    const logP = t.logSoftmax(x.p, -1);
-    return t.sum(t.mul(t.exp(logP), t.sub(logP, t.logSoftmax(x.q, -1))), { axes: -1 });
-  },
+  kl_categorical: (x) => t.klDivergence(x.p, x.q),
   rope: ropeCase,
   attention: attentionCase,
   attention_packed: attentionCase,
