@@ -20,6 +20,15 @@ export {
   type StepResult,
   type StopReason,
 } from "./environment.ts";
+export {
+  type EpisodeResult,
+  type EpisodeSource,
+  type Policy,
+  type PolicyContext,
+  type RunEpisodesOptions,
+  runEpisode,
+  runEpisodes,
+} from "./episodes.ts";
 export { EnvironmentError, OptionError, TaskFileError, ToolsSimError } from "./errors.ts";
 export { ftrl } from "./ftrl.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
@@ -57,6 +66,14 @@ export {
   type SloppyHabits,
   sloppyEpisode,
 } from "./sloppy.ts";
+export {
+  openSuite,
+  type Suite,
+  type SuiteId,
+  type SuiteOptions,
+  type SuiteTask,
+  suiteIds,
+} from "./suite.ts";
 export { contextTurns, teacherTrace } from "./teacher.ts";
 export { createRunner, type Observation, type ToolRunner } from "./tools.ts";
 export {

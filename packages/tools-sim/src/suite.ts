@@ -1,0 +1,131 @@
+/**
+ * The tasks of an environment id, ready to be played: what `pact play`, `pact eval` and `pact traces` have in common.
+ * Generated families need no data; published benchmarks are read from their folder or file.
+ */
+import { createBfclEnvironment } from "./bfcl/environment.ts";
+import { type BfclCategory, bfclCategories, loadBfcl } from "./bfcl/load.ts";
+import { createEnvironment } from "./environment.ts";
+import type { EpisodeSource } from "./episodes.ts";
+import { OptionError } from "./errors.ts";
+import { ftrl } from "./ftrl.ts";
+import { ftrlLike } from "./ftrl-like.ts";
+import type { Split, Task } from "./types.ts";
+
+/** A task with its category. */
+export interface SuiteTask extends EpisodeSource {
+  category: string;
+  /** The task itself, for families whose tasks are of that type. */
+  task?: Task;
+}
+
+/** The tasks of one environment id. */
+export interface Suite {
+  id: SuiteId;
+  tasks: SuiteTask[];
+  /** Lines of the data that were left out, with the reason; only with `skipInvalid`. */
+  skipped: string[];
+}
+
+/** What `openSuite` takes. */
+export interface SuiteOptions {
+  /** Folder or file of the published data; required by the published benchmarks, refused by generated families. */
+  data?: string;
+  /** Seed of generated tasks; default 1. */
+  seed?: number;
+  /** Most tasks; default 100 generated ones, all published ones. */
+  count?: number;
+  /** Worlds of generated tasks; default `heldout`. */
+  split?: Split;
+  /** Only this category. */
+  category?: string;
+  /** Assistant turns before an episode is cut (BFCL: steps of a user turn); default the family's own. */
+  maxTurns?: number;
+  /** Leave out malformed lines and list them. */
+  skipInvalid?: boolean;
+}
+
+type Open = (options: SuiteOptions) => Omit<Suite, "id">;
+
+/** Tasks of the `Task` type, played by `createEnvironment`. */
+function solveTasks(tasks: readonly Task[], { maxTurns }: SuiteOptions, usual: number): SuiteTask[] {
+  return tasks.map((task) => ({
+    taskId: task.id,
+    category: task.category,
+    task,
+    create: () => createEnvironment(task, { maxTurns: maxTurns ?? usual }),
+  }));
+}
+
+const suites = {
+  "ftrl-like": (options) => {
+    const { seed = 1, count = 100, split = "heldout" } = options;
+    return { tasks: solveTasks(ftrlLike.generate({ seed, split, count }), options, 10), skipped: [] };
+  },
+  // FTRL's evaluation allows 20 rounds.
+  ftrl: (options) => ({
+    tasks: solveTasks(ftrl.load(requireData("ftrl", options)), options, 20),
+    skipped: [],
+  }),
+  bfcl: (options) => {
+    const { category, maxTurns, skipInvalid } = options;
+    const categories = category === undefined ? bfclCategories : [requireCategory(category)];
+    const { tasks, resources, skipped } = loadBfcl(requireData("bfcl", options), { categories, skipInvalid });
+    return {
+      tasks: tasks.map((task) => ({
+        taskId: task.id,
+        category: task.category,
+        create: () => createBfclEnvironment(task, resources, { maxSteps: maxTurns }),
+      })),
+      skipped,
+    };
+  },
+} as const satisfies Readonly<Record<string, Open>>;
+
+/** An environment id that has tasks. */
+export type SuiteId = keyof typeof suites;
+
+/** Every id that `openSuite` takes. */
+export const suiteIds = Object.keys(suites) as readonly SuiteId[];
+
+/**
+ * Opens the tasks of an environment id.
+ *
+ * @throws OptionError for an unknown id or category, data that is missing or not wanted, or a count below 1
+ * @throws TaskFileError naming file, line and field of malformed data
+ * @example openSuite("ftrl-like", { count: 4 }).tasks[0].create().reset().messages
+ */
+export function openSuite(id: string, options: SuiteOptions = {}): Suite {
+  const known = suiteIds.find((name) => name === id);
+  if (known === undefined) {
+    throw new OptionError(`environment ${JSON.stringify(id)} is unknown; there are ${suiteIds.join(", ")}`);
+  }
+  const { count, category } = options;
+  if (count !== undefined && (!Number.isInteger(count) || count < 1)) {
+    throw new OptionError(`openSuite: count must be a positive whole number, got ${count}`);
+  }
+  if (id.endsWith("-like") && options.data !== undefined) {
+    throw new OptionError(`environment ${id} generates its tasks and takes no data; leave data out`);
+  }
+  const { tasks, skipped } = suites[known](options);
+  const kept = category === undefined ? tasks : tasks.filter((task) => task.category === category);
+  if (kept.length === 0) {
+    const categories = [...new Set(tasks.map((task) => task.category))];
+    throw new OptionError(
+      `environment ${id} has no task of category ${JSON.stringify(category)}; there are ${categories.join(", ")}`,
+    );
+  }
+  return { id: known, tasks: kept.slice(0, count), skipped };
+}
+
+function requireData(id: string, { data }: SuiteOptions): string {
+  if (data !== undefined) return data;
+  throw new OptionError(`environment ${id} needs the published data; give the path of its folder as data`);
+}
+
+function requireCategory(name: string): BfclCategory {
+  const known = bfclCategories.find((category) => category === name);
+  if (known) return known;
+  throw new OptionError(
+    `bfcl has no category ${JSON.stringify(name)}; there are ${bfclCategories.join(", ")}`,
+  );
+}
