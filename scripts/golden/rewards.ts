@@ -1,15 +1,18 @@
 /**
- * rewards.json: call matching, turn rewards, answer F1 and solve metrics, through the public API of @pact/pact and
+ * rewards.json: call matching, turn rewards, answer F1, solve metrics, FTRL's and ToolRL's rewards, through the public API of @pact/pact and
  * @pact/tools-sim, in f64 on the host. Tolerance 1e-12, assignments exact.
  */
 import {
   answerF1,
   type Call,
   extractAnswer,
+  ftrlReward,
   greedyAssignment,
   optimalAssignment,
   type RewardTurn,
   similarityMatrix,
+  toolRlCallReward,
+  toolRlReward,
   turnRewards,
 } from "@pact/pact";
 import { parseAssistant, solveScore } from "@pact/tools-sim";
@@ -27,6 +30,8 @@ type Inputs = {
   readonly response: string;
   readonly feedback: string[];
   readonly unsolved: Record<string, string[]>;
+  readonly solveRate: number;
+  readonly groundTruth: string;
 };
 
 /** Expected outputs: numbers, lists of numbers, matrices, and assignments that may hold null. */
@@ -103,15 +108,28 @@ const table: Record<string, (inputs: Inputs) => Record<string, unknown>> = {
     return { f1: given === null ? 0 : answerF1(given, answer) };
   },
 
+  ftrl({ response, feedback, unsolved, solveRate, answer }) {
+    const step = { response, calls: executed(response, feedback), unsolved, solveRate, answer };
+    const variants = ["f1", "precisionRecall", "rate", "precision"] as const;
+    return Object.fromEntries(variants.map((variant) => [variant, ftrlReward(step, variant)]));
+  },
+
   solve_metrics({ response, feedback, unsolved }) {
-    const calls = parseAssistant(response).calls.map((call, i) => ({
-      name: call.function.name,
-      output: feedback[i],
-    }));
-    const { solveP, solveR, solveF1 } = solveScore(calls, unsolved);
+    const { solveP, solveR, solveF1 } = solveScore(executed(response, feedback), unsolved);
     return { solveP, solveR, solveF1 };
   },
+
+  toolrl: ({ response, groundTruth }) => ({ ...toolRlReward(response, groundTruth) }),
+
+  toolrl_matchtir: ({ predicted, reference }) => ({
+    score: toolRlCallReward(predicted, references(reference)),
+  }),
 };
+
+/** The calls of a response with the outputs that the file gives them. */
+function executed(response: string, feedback: readonly string[]): { name: string; output: string }[] {
+  return parseAssistant(response).calls.map((call, i) => ({ name: call.function.name, output: feedback[i] }));
+}
 
 /** Compares what was computed with the outputs of the same name; a null output (not unique) is not compared. */
 function compareAll(actual: Record<string, unknown>, expected: Outputs): string[] {

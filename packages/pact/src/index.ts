@@ -52,6 +52,14 @@ export {
 export { type MetricValues, metricDescriptions, rolloutMetrics, tokenMetrics } from "./metrics.ts";
 export { modelPolicy } from "./policy.ts";
 export { activeChunkCount } from "./prefix.ts";
+export {
+  type FtrlStep,
+  type FtrlVariant,
+  ftrlReward,
+  type ToolRlReward,
+  toolRlCallReward,
+  toolRlReward,
+} from "./published-rewards.ts";
 export { referenceCalls, rolloutRecord, rolloutRewards } from "./records.ts";
 export {
   type RenderedTrace,

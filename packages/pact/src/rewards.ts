@@ -4,7 +4,7 @@
  *
  * From arXiv 2606.16215 (section on the reward) with details from the public code of MatchTIR
  * (github.com/quchangle1/MatchTIR, verl/utils/reward_score/tool.py). Everything is f64 on the host: no tensor.
- * Left out: the training rewards of FTRL and ToolRL.
+ * The training rewards of FTRL and ToolRL are in published-rewards.ts.
  */
 import { type Assignment, greedyAssignment, optimalAssignment } from "./assignment.ts";
 import { RewardError } from "./errors.ts";
