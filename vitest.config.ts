@@ -13,6 +13,12 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     reporters: ["default", "./test/helpers/reporter.ts"],
+    coverage: {
+      provider: "v8",
+      include: ["packages/tensor/src/**"],
+      reporter: ["text"],
+      thresholds: { lines: 95 },
+    },
     projects: [
       {
         extends: true,
