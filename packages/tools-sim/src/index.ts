@@ -34,14 +34,24 @@ export { ftrl } from "./ftrl.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
 export { canonicalJson, spacedJson, toolCallJson } from "./json.ts";
 export {
+  conversationToOpenAI,
+  fromOpenAI,
+  type OpenAIMessage,
+  type ReadMessage,
+  toOpenAI,
+} from "./messages.ts";
+export {
   assistantText,
   type ParsedAssistant,
   type ParsedBlock,
   type ParseError,
   type ParseErrorKind,
+  type ParseOptions,
   parseAssistant,
   parseLimits,
   parseMessage,
+  parseReply,
+  type ReplyFormat,
 } from "./parser.ts";
 export {
   type ParsedPythonBlock,
@@ -75,7 +85,7 @@ export {
   suiteIds,
 } from "./suite.ts";
 export { contextTurns, teacherTrace } from "./teacher.ts";
-export { createRunner, type Observation, type ToolRunner } from "./tools.ts";
+export { createRunner, type Observation, type SyncToolRunner, type ToolRunner } from "./tools.ts";
 export {
   type Category,
   type Chain,

@@ -1,58 +1,105 @@
 /**
- * Parses what a policy wrote: `<think>` reasoning, Hermes/Qwen `<tool_call>{json}</tool_call>` blocks and an
- * `<answer>`. The text is untrusted: it is bounded in length, in calls and in nesting, nothing is evaluated, keys
- * named `__proto__` are refused, and no input makes it throw. Valid calls beside broken ones survive.
+ * Parses what a policy wrote: `<think>` reasoning, calls in one of several syntaxes, and an `<answer>`. The text is
+ * untrusted: it is bounded in length, in calls and in nesting, nothing is evaluated, keys named `__proto__` are refused,
+ * and no input makes it throw. Valid calls beside broken ones survive.
  *
- * Format: the Hermes function-calling convention (NousResearch/Hermes-Function-Calling), as in Qwen's templates.
- * Left out: other call syntaxes (Pythonic calls, fenced JSON).
+ * The syntaxes are in parser/: Hermes and Qwen3 JSON, Qwen3-Coder XML, Python lists; messages.ts reads `tool_calls`.
+ * Left out: fenced JSON, calls without tags other than Python's.
  */
-import { isObject, toolCallJson } from "./json.ts";
-import type { FinalTurn, Json, JsonObject, Message, ToolCall, TraceTurn } from "./types.ts";
+import { toolCallJson } from "./json.ts";
+import { fromOpenAI } from "./messages.ts";
+import { readHermesCall } from "./parser/hermes.ts";
+import { readPythonReply } from "./parser/python.ts";
+import { isXmlCall, readXmlCall } from "./parser/qwen-xml.ts";
+import {
+  type CallDefect,
+  isDefect,
+  type ParsedAssistant,
+  type ParsedBlock,
+  type ParseError,
+  type ParseErrorKind,
+  parseLimits,
+} from "./parser/shapes.ts";
+import type { FinalTurn, Message, ToolCall, ToolDefinition, TraceTurn } from "./types.ts";
 
-/** Why a piece of assistant text is not a call. */
-export type ParseErrorKind =
-  | "invalid_json"
-  | "invalid_shape"
-  | "unclosed_call"
-  | "unclosed_think"
-  | "forbidden_key"
-  | "too_deep"
-  | "too_long"
-  | "too_many_calls";
+export {
+  type ParsedAssistant,
+  type ParsedBlock,
+  type ParseError,
+  type ParseErrorKind,
+  parseLimits,
+} from "./parser/shapes.ts";
 
-/** One defect, with its position in the text (UTF-16 units). */
-export interface ParseError {
-  kind: ParseErrorKind;
-  message: string;
-  at: number;
+/** How calls are written. */
+export type ReplyFormat = "hermes" | "qwen-xml" | "openai" | "python" | "auto";
+
+/** Settings of `parseReply`. */
+export interface ParseOptions {
+  /**
+   * Default `auto`: `tool_calls` of a message, else tagged calls of either kind, else a bracketed Python list. Any other
+   * format reads its own syntax only; `tool_calls` of a message are read in all.
+   */
+  format?: ReplyFormat;
+  /** The tools on offer: types for Qwen3-Coder's bare values, names for Python's positional arguments. */
+  tools?: readonly ToolDefinition[];
 }
-
-/** A `<tool_call>` block in textual order: a call, or the reason why it is none. */
-export type ParsedBlock = { call: ToolCall; error?: undefined } | { call?: undefined; error: ParseError };
-
-/** Everything found in an assistant's text. */
-export interface ParsedAssistant {
-  /** Inside the first `<think>`, trimmed; undefined without one. Calls in it do not count. */
-  reasoning?: string;
-  calls: ToolCall[];
-  errors: ParseError[];
-  /** Calls and broken calls in the order of the text: one observation each. */
-  blocks: ParsedBlock[];
-  /** What is left outside of reasoning, calls and answer, trimmed. */
-  text: string;
-  /** Inside the first `<answer>`, trimmed; an unclosed one reaches to the end. */
-  answer?: string;
-}
-
-/** Bounds on untrusted text. */
-export const parseLimits = { textLength: 100_000, callLength: 20_000, calls: 32, depth: 16 } as const;
 
 /**
- * Parses assistant text; never throws. An unclosed `<think>` reaches to the first call or answer, or the end.
+ * Parses a reply in any of the formats; never throws.
  *
+ * @param source - text, or a message as an OpenAI-compatible server sends it; without `tool_calls` its content is parsed
+ * @example
+ * parseReply("[cd(folder='docs')]", { format: "python" }).calls[0].function.arguments; // { folder: "docs" }
+ */
+export function parseReply(source: unknown, options: ParseOptions = {}): ParsedAssistant {
+  const { format = "auto", tools = [] } = options;
+  if (typeof source !== "string") return readReply(source, (text) => parseReply(text, options));
+  if (format === "hermes") return parseTagged(source, readHermesCall);
+  if (format === "qwen-xml") return parseTagged(source, (body) => readXmlCall(body, tools));
+  if (format === "openai") return parseTagged(source, undefined);
+  const parsed = format === "python" ? parseTagged(source, undefined) : parseAssistant(source, tools);
+  const isList = format === "python" || /^(?:```\w*\s*)?\[\s*[\p{L}_][\p{L}\p{N}_.]*\s*\(/u.test(parsed.text);
+  if (parsed.blocks.length > 0 || !isList) return parsed;
+  const blocks = readPythonReply(parsed.text, tools);
+  if (blocks.length === 0) return parsed;
+  const errors = blocks.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  return { ...parsed, text: "", blocks, calls: callsOf(blocks), errors: [...parsed.errors, ...errors] };
+}
+
+/**
+ * Parses text with tagged calls, Hermes JSON or Qwen3-Coder XML by block; never throws. An unclosed `<think>` reaches to
+ * the first call or answer, or the end.
+ *
+ * @param tools - types for the values of XML calls
  * @example parseAssistant('<tool_call>{"name": "f", "arguments": {}}</tool_call>').calls[0].function.name // "f"
  */
-export function parseAssistant(source: string): ParsedAssistant {
+export function parseAssistant(source: string, tools: readonly ToolDefinition[] = []): ParsedAssistant {
+  return parseTagged(source, (body) => (isXmlCall(body) ? readXmlCall(body, tools) : readHermesCall(body)));
+}
+
+/**
+ * A served model's message as `parseAssistant` would give it: calls come from `tool_calls`; a message without any is
+ * parsed as text, since models fall back to writing their calls.
+ *
+ * @example parseMessage({ role: "assistant", content: "<answer>7</answer>" }).answer // "7"
+ */
+export function parseMessage(message: Message, tools: readonly ToolDefinition[] = []): ParsedAssistant {
+  return readReply(message, (text) => parseAssistant(text, tools));
+}
+
+function readReply(source: unknown, parseText: (text: string) => ParsedAssistant): ParsedAssistant {
+  const { message, blocks, errors } = fromOpenAI(source);
+  const parsed = parseText(message.content);
+  if (message.reasoning_content !== undefined) parsed.reasoning = message.reasoning_content;
+  if (blocks.length === 0) return { ...parsed, errors: [...errors, ...parsed.errors] };
+  return { ...parsed, calls: callsOf(blocks), blocks, errors };
+}
+
+/** Parses text whose calls are `read` from between tags; without a reader tags are text. */
+function parseTagged(
+  source: string,
+  read: ((body: string) => ToolCall | CallDefect) | undefined,
+): ParsedAssistant {
   const errors: ParseError[] = [];
   const fail = (kind: ParseErrorKind, message: string, at: number): ParseError => {
     const error = { kind, message, at };
@@ -73,14 +120,14 @@ export function parseAssistant(source: string): ParsedAssistant {
   let reasoning: string | undefined;
   let at = 0;
   const thinkStart = input.indexOf("<think>");
-  const firstCall = input.indexOf("<tool_call>");
+  const firstCall = read ? input.indexOf("<tool_call>") : -1;
   if (thinkStart >= 0 && (firstCall < 0 || thinkStart < firstCall)) {
     const bodyStart = thinkStart + "<think>".length;
     const close = input.indexOf("</think>", bodyStart);
     let bodyEnd = close;
     if (close < 0) {
       fail("unclosed_think", "<think> without </think>", thinkStart);
-      const ends = ["<tool_call>", "<answer>"]
+      const ends = [...(read ? ["<tool_call>"] : []), "<answer>"]
         .map((tag) => input.indexOf(tag, bodyStart))
         .filter((i) => i >= 0);
       bodyEnd = Math.min(input.length, ...ends);
@@ -91,7 +138,7 @@ export function parseAssistant(source: string): ParsedAssistant {
   }
 
   const blocks: ParsedBlock[] = [];
-  for (;;) {
+  while (read) {
     const start = input.indexOf("<tool_call>", at);
     if (start < 0) break;
     outside += input.slice(at, start);
@@ -110,8 +157,8 @@ export function parseAssistant(source: string): ParsedAssistant {
       at = nextOpen < 0 ? input.length : nextOpen;
       continue;
     }
-    const result = parseCall(input.slice(bodyStart, close));
-    if ("kind" in result) blocks.push({ error: fail(result.kind, result.message, start) });
+    const result = read(input.slice(bodyStart, close));
+    if (isDefect(result)) blocks.push({ error: fail(result.kind, result.message, start) });
     else blocks.push({ call: result });
     at = close + "</tool_call>".length;
   }
@@ -125,72 +172,11 @@ export function parseAssistant(source: string): ParsedAssistant {
     answer = outside.slice(bodyStart, close < 0 ? outside.length : close).trim();
     outside = outside.slice(0, answerStart) + (close < 0 ? "" : outside.slice(close + "</answer>".length));
   }
-  const calls = blocks.flatMap((block) => (block.call === undefined ? [] : [block.call]));
-  return { reasoning, calls, errors, blocks, text: outside.trim(), answer };
+  return { reasoning, calls: callsOf(blocks), errors, blocks, text: outside.trim(), answer };
 }
 
-/**
- * A served model's message as `parseAssistant` would give it: calls come from `tool_calls`; a message without any is
- * parsed as text, since models fall back to writing their calls.
- *
- * @example parseMessage({ role: "assistant", content: "<answer>7</answer>" }).answer // "7"
- */
-export function parseMessage(message: Message): ParsedAssistant {
-  const { tool_calls: calls = [], reasoning_content: reasoning } = message;
-  const parsed = parseAssistant(message.content);
-  if (reasoning !== undefined) parsed.reasoning = reasoning;
-  if (calls.length === 0) return parsed;
-  const kept = calls.slice(0, parseLimits.calls);
-  return { ...parsed, calls: kept, blocks: kept.map((call) => ({ call })), errors: [] };
-}
-
-type CallDefect = Pick<ParseError, "kind" | "message">;
-
-function parseCall(body: string): ToolCall | CallDefect {
-  if (body.length > parseLimits.callLength)
-    return {
-      kind: "too_long",
-      message: `call of ${body.length} characters, at most ${parseLimits.callLength}`,
-    };
-  if (nesting(body) > parseLimits.depth)
-    return { kind: "too_deep", message: `call nested deeper than ${parseLimits.depth}` };
-  let value: Json;
-  try {
-    value = JSON.parse(body) as Json;
-  } catch {
-    return { kind: "invalid_json", message: "call is not valid JSON" };
-  }
-  if (!isObject(value)) return { kind: "invalid_shape", message: "call is not a JSON object" };
-  if (hasForbiddenKey(value)) return { kind: "forbidden_key", message: "key __proto__ is not allowed" };
-  const name = Object.hasOwn(value, "name") ? value.name : undefined;
-  const args: Json | undefined = Object.hasOwn(value, "arguments") ? value.arguments : undefined;
-  if (typeof name !== "string" || name === "")
-    return { kind: "invalid_shape", message: '"name" must be a non-empty string' };
-  if (!isObject(args)) return { kind: "invalid_shape", message: '"arguments" must be an object' };
-  return { type: "function", function: { name, arguments: args } };
-}
-
-/** Deepest nesting of brackets outside strings; checked before JSON.parse, which recurses. */
-function nesting(body: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < body.length; i++) {
-    const c = body[i];
-    if (inString) {
-      if (c === "\\") i++;
-      else if (c === '"') inString = false;
-    } else if (c === '"') inString = true;
-    else if (c === "{" || c === "[") deepest = Math.max(deepest, ++depth);
-    else if (c === "}" || c === "]") depth--;
-  }
-  return deepest;
-}
-
-function hasForbiddenKey(value: Json): boolean {
-  if (Array.isArray(value)) return value.some(hasForbiddenKey);
-  if (!isObject(value)) return false;
-  return Object.keys(value).some((key) => key === "__proto__" || hasForbiddenKey((value as JsonObject)[key]));
+function callsOf(blocks: readonly ParsedBlock[]): ToolCall[] {
+  return blocks.flatMap(({ call }) => (call === undefined ? [] : [call]));
 }
 
 /**

@@ -13,7 +13,7 @@ export interface PythonCallError {
 
 /** One element of the list in textual order: a call, or the reason why it is none. */
 export type ParsedPythonBlock =
-  | { call: PyCall; error?: undefined }
+  | { call: PyCall; at: number; error?: undefined }
   | { call?: undefined; error: PythonCallError };
 
 /** Bounds on untrusted text. */
@@ -46,7 +46,7 @@ export function parsePythonCalls(source: string): { calls: PyCall[]; blocks: Par
     try {
       const call = reader.call();
       if (reader.at < text.length && !/[,\]]/.test(text[reader.at])) reader.fail('"," or "]"');
-      blocks.push({ call });
+      blocks.push({ call, at: start });
     } catch (error) {
       if (!(error instanceof PySyntaxError)) throw error;
       blocks.push({ error: { message: error.message, at: error.at } });

@@ -123,8 +123,9 @@ export class PyReader {
   private callOf(name: string, depth: number): PyCall {
     this.expect("(");
     const call: PyCall = { name, positional: [], named: [] };
+    const names = new Set<string>();
     while (!this.take(")")) {
-      this.argument(call, depth);
+      this.argument(call, names, depth);
       if (!this.take(",")) {
         this.expect(")");
         break;
@@ -133,13 +134,14 @@ export class PyReader {
     return call;
   }
 
-  private argument(call: PyCall, depth: number): void {
+  private argument(call: PyCall, names: Set<string>, depth: number): void {
     const start = this.at;
     const name = this.word();
     this.skipSpace();
     if (name !== undefined && this.text[this.at] === "=" && this.text[this.at + 1] !== "=") {
       this.take("=");
-      if (call.named.some((argument) => argument.name === name)) this.fail(`${name} only once`);
+      if (names.has(name)) this.fail(`${name} only once`);
+      names.add(name);
       call.named.push({ name, value: this.expression(depth + 1) });
       return;
     }
