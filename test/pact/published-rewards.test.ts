@@ -17,7 +17,7 @@ describe("ftrlReward", () => {
   it.each(goldenCases("rewards.json", "ftrl").map((entry) => [entry.name, entry] as const))(
     "golden: %s",
     (_, { inputs, outputs }) => {
-      const { response, feedback, ...rest } = inputs as FtrlStep & { feedback: string[] };
+      const { response, feedback, ...rest } = inputs as unknown as FtrlStep & { feedback: string[] };
       const calls = parseAssistant(response).calls.map((call, i) => ({
         name: call.function.name,
         output: feedback[i],

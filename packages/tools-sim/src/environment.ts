@@ -7,6 +7,7 @@
  * gets error observations and the episode goes on (`malformed: "end"` gives FTRL's rule).
  */
 import { EnvironmentError, OptionError } from "./errors.ts";
+import { callLimits, observe } from "./guard.ts";
 import { spacedJson } from "./json.ts";
 import { type ParsedAssistant, parseAssistant, parseMessage } from "./parser.ts";
 import { type SolveScore, solveScore } from "./scoring.ts";
@@ -78,6 +79,10 @@ export interface EnvironmentOptions {
   maxTurns?: number;
   /** What a reply does whose calls are all malformed: get error observations (default) or end the episode. */
   malformed?: "observe" | "end";
+  /** What executes the calls; default `createRunner(task)`. It is made at the first call and closed with the episode. */
+  createRunner?: (task: Task) => ToolRunner;
+  /** Milliseconds after which a call of any runner has failed (60 000). */
+  callTimeout?: number;
 }
 
 /**
@@ -91,50 +96,59 @@ export interface EnvironmentOptions {
  * const { observations, done } = await environment.step(text);
  */
 export function createEnvironment(task: Task, options: EnvironmentOptions = {}): Environment {
-  const { maxTurns = 10, malformed = "observe" } = options;
+  const { maxTurns = 10, malformed = "observe", callTimeout = callLimits.timeout } = options;
   if (!Number.isInteger(maxTurns) || maxTurns < 1)
     throw new OptionError(`createEnvironment: maxTurns must be a positive integer, got ${maxTurns}`);
-  let state: "new" | "running" | "done" = "new";
-  let run: ToolRunner;
+  if (!(callTimeout > 0 && callTimeout <= maxTimeout))
+    throw new OptionError(
+      `createEnvironment: callTimeout must be above 0 and at most ${maxTimeout} ms, got ${callTimeout}`,
+    );
+  let state: "new" | "running" | "stepping" | "done" = "new";
+  let run: ToolRunner | undefined;
   let numTurns = 0;
+  let closed = false;
   const executed: { name: string; output: string }[] = [];
 
   return {
     taskId: task.id,
-    replayed: task.setup.kind === "ftrl",
+    replayed: task.setup.kind === "ftrl" && task.setup.codes === undefined,
     reset() {
       if (state !== "new")
         throw new EnvironmentError(
           `environment of ${task.id} was already reset: it is single-use, call createEnvironment(task) again`,
         );
       state = "running";
-      run = createRunner(task);
       return { messages: structuredClone(task.messages), tools: structuredClone(task.tools) };
     },
-    async step(assistant) {
-      if (state !== "running") {
-        const hint =
-          state === "new" ? "call reset() first" : "the episode has ended: call createEnvironment(task)";
-        throw new EnvironmentError(`environment of ${task.id} can not step: ${hint}`);
-      }
+    async step(assistant, { signal } = {}) {
+      if (state !== "running")
+        throw new EnvironmentError(`environment of ${task.id} can not step: ${hints[state]}`);
+      // An aborted step leaves calls unanswered, so it ends the episode.
+      state = "done";
+      signal?.throwIfAborted();
+      state = "stepping";
       numTurns++;
       const parsed = typeof assistant === "string" ? parseAssistant(assistant) : parseMessage(assistant);
       const observations: Observation[] = [];
       const allBroken = parsed.blocks.length > 0 && parsed.calls.length === 0;
-      if (!(allBroken && malformed === "end"))
-        for (const block of parsed.blocks) {
+      const stopReason = stopReasonOf(parsed, allBroken && malformed === "end", numTurns >= maxTurns);
+      try {
+        for (const block of stopReason === "malformed" ? [] : parsed.blocks) {
           if (block.call === undefined) observations.push(malformedObservation(block.error.message));
           else {
-            const observation = {
-              ...run(block.call),
-              ...(block.call.id === undefined ? {} : { callId: block.call.id }),
-            };
+            run ??= (options.createRunner ?? createRunner)(task);
+            const observation = await observe(run, block.call, { signal, timeout: callTimeout });
             executed.push({ name: observation.name, output: observation.content });
-            observations.push(observation);
+            observations.push({
+              ...observation,
+              ...(block.call.id === undefined ? {} : { callId: block.call.id }),
+            });
           }
         }
-      const stopReason = stopReasonOf(parsed, allBroken && malformed === "end", numTurns >= maxTurns);
-      if (stopReason !== undefined) state = "done";
+      } finally {
+        state = "done";
+      }
+      if (stopReason === undefined && !closed) state = "running";
       return {
         observations,
         messages: observations.map(toolMessage),
@@ -151,10 +165,21 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
       return { success: solved === goldens, value: solveF1 };
     },
     async close() {
-      // Nothing is held outside this process.
+      state = "done";
+      closed = true;
+      await run?.close?.();
     },
   };
 }
+
+/** Longest time that a timer of Node can wait, in milliseconds. */
+const maxTimeout = 2 ** 31 - 1;
+
+const hints = {
+  new: "call reset() first",
+  stepping: "the last step has not returned; await it",
+  done: "the episode has ended: call createEnvironment(task)",
+} as const;
 
 /** An observation as the chat format has it. */
 export function toolMessage({ name, content, callId }: Observation): Message {

@@ -10,7 +10,7 @@ import { OptionError } from "./errors.ts";
 import { callChunks, finalChunks, makeCall, type ReasoningMode } from "./reasoning.ts";
 import type { Random } from "./rng.ts";
 import { contextTurns, lookupCall, observedValue, runTurn, syntheticSetup, teacherTrace } from "./teacher.ts";
-import { calculatorName, createRunner } from "./tools.ts";
+import { calculatorName, syntheticRunner } from "./tools.ts";
 import type { Episode, SyntheticSetup, Task, ToolCall, TraceTurn } from "./types.ts";
 import { drawName, type Relation, relationOf } from "./world.ts";
 
@@ -65,7 +65,7 @@ function checkedHabits(given: Partial<SloppyHabits>): SloppyHabits {
 export function sloppyEpisode(task: Task, random: Random, habits: Partial<SloppyHabits> = {}): Episode {
   const rates = checkedHabits(habits);
   const setup = syntheticSetup(task);
-  const run = createRunner(task);
+  const run = syntheticRunner(setup);
   const turns: TraceTurn[] = [];
   const hops = setup.chains[0].relations.length;
   let active = setup.chains.map((chain) => ({ chain, at: chain.entity as string | number }));

@@ -5,7 +5,7 @@
 import { EnvironmentError } from "./errors.ts";
 import { callChunks, finalChunks, makeCall } from "./reasoning.ts";
 import { Random } from "./rng.ts";
-import { calculatorName, createRunner, type Observation, type ToolRunner } from "./tools.ts";
+import { calculatorName, type Observation, type SyncToolRunner, syntheticRunner } from "./tools.ts";
 import type { ExpertTrace, SyntheticSetup, Task, ToolCall, TraceTurn } from "./types.ts";
 import { type Relation, relationOf } from "./world.ts";
 
@@ -22,7 +22,7 @@ import { type Relation, relationOf } from "./world.ts";
 export function teacherTrace(task: Task): ExpertTrace {
   const setup = syntheticSetup(task);
   const random = new Random("teacher", task.id);
-  const run = createRunner(task);
+  const run = syntheticRunner(setup);
   const turns: TraceTurn[] = [];
   let at: (string | number)[] = setup.chains.map((chain) => chain.entity);
   let seen: (string | number)[] = [];
@@ -80,7 +80,7 @@ export function lookupCall(setup: SyntheticSetup, relationName: string, entity: 
 
 /** Executes the calls of one turn; the turn comes without chunks. */
 export function runTurn(
-  run: ToolRunner,
+  run: SyncToolRunner,
   calls: ToolCall[],
 ): { turn: TraceTurn; observations: Observation[] } {
   const observations = calls.map(run);

@@ -21,8 +21,16 @@ export interface Observation {
   callId?: string;
 }
 
-/** Executes calls in order; holds the attempt counts that decide failures. */
-export type ToolRunner = (call: ToolCall) => Observation;
+/** Executes calls one after another and holds what they share: attempt counts, an interpreter. */
+export interface ToolRunner {
+  /** Executes a call; aborting the signal means that nobody waits any more. */
+  (call: ToolCall, options?: { signal?: AbortSignal }): Observation | Promise<Observation>;
+  /** Gives back what is held. */
+  close?: () => Promise<void>;
+}
+
+/** A runner that answers at once. */
+export type SyncToolRunner = (call: ToolCall) => Observation;
 
 /** The name of the calculator tool of generated tasks. */
 export const calculatorName = "math_add";
@@ -41,7 +49,8 @@ export function createRunner(task: Task): ToolRunner {
   return task.setup.kind === "ftrl" ? replayRunner(task, task.setup) : syntheticRunner(task.setup);
 }
 
-function syntheticRunner(setup: SyntheticSetup): ToolRunner {
+/** A fresh runner of a generated task. */
+export function syntheticRunner(setup: SyntheticSetup): SyncToolRunner {
   const world = new World(setup.world);
   const attempted = new Set<string>();
   return (call) => {
@@ -87,7 +96,7 @@ function isSmallNumber(value: unknown): value is number {
  * Replays recorded calls by exact name and arguments. Anything else gets an error in FTRL's wording (its
  * spelling included): the tool sources are not part of the data, so inventing an output would be a lie.
  */
-function replayRunner(task: Task, setup: RecordedSetup): ToolRunner {
+function replayRunner(task: Task, setup: RecordedSetup): SyncToolRunner {
   const known = new Set(task.tools.map((tool) => tool.function.name));
   const outputs = new Map<string, string>();
   for (const call of setup.calls) outputs.set(`${call.name} ${canonicalJson(call.arguments)}`, call.output);

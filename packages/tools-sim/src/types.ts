@@ -151,10 +151,12 @@ export interface RecordedCall {
   output: string;
 }
 
-/** What replays a real task whose tools can not be run here. */
+/** What answers the calls of a published task: its tools' Python source or, without it, recorded calls. */
 export interface RecordedSetup {
   kind: "ftrl";
   calls: RecordedCall[];
+  /** Tool name → Python source; calls are then executed and `calls` is not looked at. */
+  codes?: Record<string, string>;
 }
 
 /** One task: what the policy sees, what scoring needs, and what the simulator needs. */
