@@ -37,6 +37,7 @@ describe("help", () => {
 
       Commands
         train   train the base policy with PACT and report before and after
+        play    play one episode of an environment by hand
         doctor  print the adapter and driver that compute here, and what is missing
 
       Options
@@ -129,7 +130,7 @@ describe("help", () => {
 
 describe("wrong command lines end with code 2 and one line", () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
-    [[], "pact: no command given. Commands: train, doctor. See `pact --help`."],
+    [[], "pact: no command given. Commands: train, play, doctor. See `pact --help`."],
     [["trian"], 'pact: unknown command "trian". Did you mean train? See `pact --help`.'],
     [["zzzzzzzz"], 'pact: unknown command "zzzzzzzz". See `pact --help`.'],
     [["__proto__"], 'pact: unknown command "__proto__". See `pact --help`.'],

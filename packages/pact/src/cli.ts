@@ -5,13 +5,18 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, commandHelp, programHelp } from "./cli/help.ts";
-import { helpOption, nearest, parseOptions, UsageError } from "./cli/options.ts";
+import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
+import { playHelp } from "./cli/play-options.ts";
 import { trainHelp } from "./cli/train-options.ts";
 
 const commands: Readonly<Record<string, Command>> = {
   train: {
     ...trainHelp,
     run: async (args) => (await import("./cli/train.ts")).train(args),
+  },
+  play: {
+    ...playHelp,
+    run: async (args) => (await import("./cli/play.ts")).play(args),
   },
   doctor: {
     summary: "print the adapter and driver that compute here, and what is missing",
@@ -56,7 +61,8 @@ export async function main(args: readonly string[], output: Output = standardOut
     }
     if (name === undefined || !Object.hasOwn(commands, name)) throw new UsageError(unknownCommand(name));
     const command = commands[name];
-    const { help } = parseOptions(`pact ${name}`, { ...command.options, help: helpOption }, rest);
+    const options = command.positional ? takePositional(`pact ${name}`, command.positional, rest).rest : rest;
+    const { help } = parseOptions(`pact ${name}`, { ...command.options, help: helpOption }, options);
     if (help) {
       output.out(commandHelp(name, command));
       return 0;

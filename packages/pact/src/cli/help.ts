@@ -1,7 +1,7 @@
 /**
  * `--help` texts, generated from the option tables so that they cannot go stale. Lines are at most 80 columns wide.
  */
-import type { Option, OptionTable } from "./options.ts";
+import type { Option, OptionTable, Positional } from "./options.ts";
 
 const columns = 80;
 const indent = 4;
@@ -10,6 +10,8 @@ const indent = 4;
 export interface Command {
   /** One sentence for the program's list. */
   readonly summary: string;
+  /** A word that follows the command's name, e.g. the environment of `pact play ftrl-like`. */
+  readonly positional?: Positional;
   /** Paragraphs for the command's own help. */
   readonly description: readonly string[];
   readonly options: OptionTable;
@@ -46,8 +48,16 @@ export function programHelp(commands: Readonly<Record<string, Pick<Command, "sum
 
 /** The help of one command: description, options with types, ranges, defaults and units, examples. */
 export function commandHelp(name: string, command: Omit<Command, "run">): string {
-  const lines = [`pact ${name}: ${command.summary}`, "", `Usage: pact ${name} [options]`, ""];
+  const { positional } = command;
+  const word = positional ? ` <${positional.name}>` : "";
+  const lines = [`pact ${name}: ${command.summary}`, "", `Usage: pact ${name}${word} [options]`, ""];
   for (const paragraph of command.description) lines.push(...wrap(paragraph, 0), "");
+  if (positional)
+    lines.push(
+      `<${positional.name}>`,
+      ...wrap(`${sentenceOf(positional.help)}: ${positional.choices.join(", ")}.`, indent),
+      "",
+    );
   lines.push("Options");
   for (const [option, spec] of Object.entries(command.options))
     lines.push(`  ${signature(option, spec)}`, ...wrap(explain(spec), indent + 2));
@@ -62,8 +72,12 @@ function signature(name: string, option: Option): string {
   return `--${name} <${option.kind === "integer" ? (option.unit ?? "number") : "path"}>`;
 }
 
+function sentenceOf(help: string): string {
+  return `${help[0].toUpperCase()}${help.slice(1)}`;
+}
+
 function explain(option: Option): string {
-  const sentence = `${option.help[0].toUpperCase()}${option.help.slice(1)}`;
+  const sentence = sentenceOf(option.help);
   if (option.kind === "flag") return `${sentence}.`;
   if (option.kind === "choice") return `${sentence}. Default: ${option.default}.`;
   if (option.kind === "path") return `${sentence}. Default: ${option.defaultText}.`;

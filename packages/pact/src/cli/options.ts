@@ -55,6 +55,34 @@ type ValueOf<O extends Option> = O extends FlagOption
 /** The parsed values of a table. */
 export type OptionValues<T extends OptionTable> = { readonly [N in keyof T]: ValueOf<T[N]> };
 
+/** A word that follows a command's name. */
+export interface Positional extends Described {
+  readonly name: string;
+  readonly choices: readonly string[];
+}
+
+/**
+ * Takes the positional word off the front of a command's arguments; it comes before the options.
+ *
+ * @returns the word (undefined if there is none, as before `--help`) and the remaining arguments
+ * @throws UsageError for a word that is none of the choices, naming the nearest
+ * @example takePositional("pact play", { name: "env", help: "…", choices: ["ftrl-like"] }, ["ftrl-like", "--seed", "2"]).word // "ftrl-like"
+ */
+export function takePositional(
+  command: string,
+  { name, choices }: Positional,
+  args: readonly string[],
+): { word: string | undefined; rest: readonly string[] } {
+  const [word, ...rest] = args;
+  if (word === undefined || word.startsWith("-")) return { word: undefined, rest: args };
+  if (choices.includes(word)) return { word, rest };
+  const guess = nearest(word, choices);
+  throw new UsageError(
+    `${command}: <${name}> must be one of ${choices.join(", ")}; received ${quote(word)}.` +
+      (guess === undefined ? "" : ` Did you mean ${guess}?`),
+  );
+}
+
 /** The option every command has. */
 export const helpOption: FlagOption = { kind: "flag", help: "show this help and do nothing else" };
 

@@ -1,0 +1,142 @@
+/**
+ * `pact play <env>`: an episode by hand, line by line. A line is a call in Python's syntax (several separated by commas),
+ * an answer, or raw text as a model would write it; lines that begin with a slash are commands.
+ */
+import { createInterface } from "node:readline/promises";
+import type { Readable, Writable } from "node:stream";
+import { type Environment, type Message, openSuite, parseReply, type ToolDefinition } from "@pact/tools-sim";
+import { interruptedExitCode } from "./interrupt.ts";
+import { parseOptions, takePositional, UsageError } from "./options.ts";
+import { playOptions, playPositional } from "./play-options.ts";
+import { type Paint, painter, printable } from "./terminal.ts";
+
+/** Where a person sits; tests bring their own. */
+export interface Console {
+  readonly input: Readable;
+  readonly output: Writable & { readonly isTTY?: boolean };
+}
+
+/** Most characters of one message that are shown. */
+const shownLength = 4000;
+
+const commands = [
+  "f(a=1), g(b='x')  call tools",
+  "/answer text      give the final answer",
+  "/say text         answer in words, without a call",
+  "/tools            list the tools",
+  "/help             this list",
+  "/quit             leave",
+  "Anything else is sent as a model would write it.",
+].join("\n");
+
+/** Runs the command; resolves to the exit code. */
+export async function play(
+  args: readonly string[],
+  console: Console = { input: process.stdin, output: process.stdout },
+): Promise<number> {
+  const { word, rest } = takePositional("pact play", playPositional, args);
+  const options = parseOptions("pact play", playOptions, rest);
+  if (word === undefined) {
+    throw new UsageError(
+      `pact play: no environment given; there are ${playPositional.choices.join(", ")}. See \`pact play --help\`.`,
+    );
+  }
+  const { tasks } = openSuite(word, {
+    data: options.data,
+    ...(word.endsWith("-like") ? { seed: options.seed, count: options.task } : {}),
+  });
+  if (options.task > tasks.length) {
+    throw new UsageError(`pact play: --task must be at most ${tasks.length}, received ${options.task}.`);
+  }
+  const task = tasks[options.task - 1];
+  const environment = task.create();
+  try {
+    return await episode(environment, `${task.taskId} (${task.category})`, console);
+  } finally {
+    await environment.close();
+  }
+}
+
+async function episode(
+  environment: Environment<unknown, string>,
+  title: string,
+  { input, output }: Console,
+): Promise<number> {
+  const paint = painter(output);
+  const print = (text: string) => void output.write(`${text}\n`);
+  let { messages, tools } = environment.reset();
+  print(paint("bold", printable(title)));
+  const lines = createInterface({ input, output, terminal: output.isTTY === true });
+  let interrupted = false;
+  lines.on("SIGINT", () => {
+    interrupted = true;
+    lines.close();
+  });
+  show(messages, print, paint);
+  listTools(tools, print, paint);
+  print(paint("dim", "Type /help for the commands."));
+  lines.setPrompt("> ");
+  lines.prompt();
+  try {
+    for await (const line of lines) {
+      const text = line.trim();
+      if (text === "/quit") break;
+      if (text === "/help") print(commands);
+      else if (text === "/tools") listTools(tools, print, paint);
+      else if (/^\/(?!answer\b|say\b)/.test(text))
+        print(paint("bad", `unknown command ${printable(text)}; /help lists them`));
+      else if (text !== "") {
+        const step = await environment.step(turnOf(text, tools));
+        messages = step.messages;
+        if (step.tools) tools = step.tools;
+        show(messages, print, paint);
+        if (step.tools) listTools(tools, print, paint);
+        if (step.done) {
+          print(ending(environment, step.stopReason ?? "", paint));
+          return 0;
+        }
+      }
+      lines.prompt();
+    }
+  } finally {
+    lines.close();
+  }
+  print(ending(environment, "left", paint));
+  return interrupted ? interruptedExitCode : 0;
+}
+
+/** What the line means: calls, an answer, words, or the text as it is. */
+function turnOf(line: string, tools: readonly ToolDefinition[]): string | Message {
+  const command = /^\/(answer|say)\b\s*(.*)$/.exec(line);
+  if (command) return command[1] === "answer" ? `<answer>${command[2]}</answer>` : command[2];
+  const { calls, errors } = parseReply(line, { format: "python", tools });
+  if (calls.length === 0 || errors.length > 0) return line;
+  return { role: "assistant", content: "", tool_calls: calls };
+}
+
+function show(messages: readonly Message[], print: (text: string) => void, paint: Paint): void {
+  for (const { role, name, content } of messages) {
+    const speaker = name === undefined || name === "" ? role : `${role} ${printable(name)}`;
+    const text = content.length > shownLength ? `${content.slice(0, shownLength)}…` : content;
+    // Line breaks stay; other control characters could move the cursor.
+    const lines = text.split("\n").map(printable).join("\n  ");
+    print(`${paint(role === "tool" ? "accent" : "good", speaker)}\n  ${lines}`);
+  }
+}
+
+function listTools(tools: readonly ToolDefinition[], print: (text: string) => void, paint: Paint): void {
+  print(paint("dim", `${tools.length} tools`));
+  for (const { function: tool } of tools) {
+    const required = tool.parameters.required ?? [];
+    const parameters = Object.entries(tool.parameters.properties ?? {}).map(
+      ([name, schema]) => `${name}${required.includes(name) ? "" : "?"}: ${schema.type ?? "any"}`,
+    );
+    print(`  ${paint("bold", printable(tool.name))}(${printable(parameters.join(", "))})`);
+  }
+}
+
+function ending(environment: Environment<unknown, string>, stopReason: string, paint: Paint): string {
+  const { success, value } = environment.outcome();
+  const verdict = success ? paint("good", "solved") : paint("bad", "not solved");
+  return `${verdict}, value ${value.toFixed(3)}, stop reason ${stopReason}\n${JSON.stringify(environment.score())}`;
+}
