@@ -33,3 +33,10 @@ export class TaskFileError extends ToolsSimError {
     super("task_file", message);
   }
 }
+
+/** A tool's schema can not be used; the message names the tool and what to give instead. */
+export class SchemaError extends ToolsSimError {
+  constructor(message: string) {
+    super("schema", message);
+  }
+}

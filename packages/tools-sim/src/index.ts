@@ -13,6 +13,17 @@ export {
 export { BfclMachine } from "./bfcl/machine.ts";
 export { type BfclFailure, type BfclScore, scoreBfcl } from "./bfcl/score.ts";
 export {
+  type ChatClient,
+  type ChatClientOptions,
+  type CompletionRequest,
+  createChatClient,
+} from "./endpoint/client.ts";
+export { EndpointError, type EndpointErrorKind } from "./endpoint/error.ts";
+export { type ChatPolicyOptions, chatPolicy } from "./endpoint/policy.ts";
+export type { Completion, Usage } from "./endpoint/reply.ts";
+export type { RetryClock } from "./endpoint/retry.ts";
+export { redactor } from "./endpoint/secret.ts";
+export {
   createEnvironment,
   type Environment,
   type EnvironmentOptions,
@@ -29,9 +40,10 @@ export {
   runEpisode,
   runEpisodes,
 } from "./episodes.ts";
-export { EnvironmentError, OptionError, TaskFileError, ToolsSimError } from "./errors.ts";
+export { EnvironmentError, OptionError, SchemaError, TaskFileError, ToolsSimError } from "./errors.ts";
 export { ftrl } from "./ftrl.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
+export { type Estimate, estimate } from "./interval.ts";
 export { canonicalJson, spacedJson, toolCallJson } from "./json.ts";
 export {
   conversationToOpenAI,
@@ -53,6 +65,7 @@ export {
   parseReply,
   type ReplyFormat,
 } from "./parser.ts";
+export { passAtK, passHatK } from "./pass.ts";
 export {
   type ParsedPythonBlock,
   type PythonCallError,
@@ -66,7 +79,9 @@ export {
   environmentIds,
   requireEnvironmentId,
 } from "./registry.ts";
+export { resultLimits } from "./result-text.ts";
 export { hash, Random } from "./rng.ts";
+export type { StandardResult, StandardSchema } from "./schema.ts";
 export { match, meanSolveScore, type SolveScore, solvedGoldens, solveScore } from "./scoring.ts";
 export {
   type DocumentOptions,
@@ -85,6 +100,23 @@ export {
   suiteIds,
 } from "./suite.ts";
 export { contextTurns, teacherTrace } from "./teacher.ts";
+export {
+  type AnyTool,
+  type ExecuteOptions,
+  executeTool,
+  type InputOf,
+  type Tool,
+  type ToolContext,
+  type Tools,
+  tool,
+  toolDefinitions,
+} from "./tool.ts";
+export {
+  createToolEnvironment,
+  type ToolEnvironmentOptions,
+  type ToolEpisode,
+  type ToolTurn,
+} from "./tool-environment.ts";
 export { createRunner, type Observation, type SyncToolRunner, type ToolRunner } from "./tools.ts";
 export {
   type Category,
