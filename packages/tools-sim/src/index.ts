@@ -81,6 +81,15 @@ export {
 } from "./registry.ts";
 export { resultLimits } from "./result-text.ts";
 export { hash, Random } from "./rng.ts";
+export { SandboxError } from "./sandbox/errors.ts";
+export { ProcessPool } from "./sandbox/pool.ts";
+export {
+  createSandbox,
+  type Sandbox,
+  type SandboxFailure,
+  type SandboxOptions,
+  type SandboxResult,
+} from "./sandbox/sandbox.ts";
 export type { StandardResult, StandardSchema } from "./schema.ts";
 export { match, meanSolveScore, type SolveScore, solvedGoldens, solveScore } from "./scoring.ts";
 export {
