@@ -7,12 +7,13 @@
  * gets error observations and the episode goes on (`malformed: "end"` gives FTRL's rule).
  */
 import { EnvironmentError, OptionError } from "./errors.ts";
+import { type EpisodeScore, outcomeOf, scoreEpisode } from "./families/score.ts";
 import { callLimits, observe } from "./guard.ts";
 import { spacedJson } from "./json.ts";
 import { type ParsedAssistant, parseAssistant, parseMessage } from "./parser.ts";
-import { type SolveScore, solveScore } from "./scoring.ts";
+import type { SolveScore } from "./scoring.ts";
 import { createRunner, type Observation, type ToolRunner } from "./tools.ts";
-import type { Message, Task, ToolDefinition } from "./types.ts";
+import type { Message, Task, ToolCall, ToolDefinition } from "./types.ts";
 
 /**
  * Why an episode ended. Terminated by its own rules: `answer` (an `<answer>` and no call), `no_call` (a reply with
@@ -81,7 +82,7 @@ export interface EnvironmentOptions {
   malformed?: "observe" | "end";
   /** What executes the calls; default `createRunner(task)`. It is made at the first call and closed with the episode. */
   createRunner?: (task: Task) => ToolRunner;
-  /** Milliseconds after which a call of any runner has failed (60 000). */
+  /** Milliseconds after which a call of any runner has failed (120 000; Python tools have 10 000 of their own). */
   callTimeout?: number;
 }
 
@@ -95,7 +96,7 @@ export interface EnvironmentOptions {
  * const { messages, tools } = environment.reset();
  * const { observations, done } = await environment.step(text);
  */
-export function createEnvironment(task: Task, options: EnvironmentOptions = {}): Environment {
+export function createEnvironment(task: Task, options: EnvironmentOptions = {}): Environment<EpisodeScore> {
   const { maxTurns = 10, malformed = "observe", callTimeout = callLimits.timeout } = options;
   if (!Number.isInteger(maxTurns) || maxTurns < 1)
     throw new OptionError(`createEnvironment: maxTurns must be a positive integer, got ${maxTurns}`);
@@ -107,7 +108,8 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
   let run: ToolRunner | undefined;
   let numTurns = 0;
   let closed = false;
-  const executed: { name: string; output: string }[] = [];
+  const executed: { call: ToolCall; output: string }[] = [];
+  let reply: string | undefined;
 
   return {
     taskId: task.id,
@@ -138,7 +140,7 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
           else {
             run ??= (options.createRunner ?? createRunner)(task);
             const observation = await observe(run, block.call, { signal, timeout: callTimeout });
-            executed.push({ name: observation.name, output: observation.content });
+            executed.push({ call: block.call, output: observation.content });
             observations.push({
               ...observation,
               ...(block.call.id === undefined ? {} : { callId: block.call.id }),
@@ -149,6 +151,7 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
         state = "done";
       }
       if (stopReason === undefined && !closed) state = "running";
+      if (parsed.blocks.length === 0) reply = parsed.answer ?? parsed.text;
       return {
         observations,
         messages: observations.map(toolMessage),
@@ -159,10 +162,9 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
         stopReason,
       };
     },
-    score: () => solveScore(executed, task.unsolved),
+    score: () => scoreEpisode(task, { calls: executed, reply }),
     outcome() {
-      const { solved, goldens, solveF1 } = this.score();
-      return { success: solved === goldens, value: solveF1 };
+      return outcomeOf(this.score());
     },
     async close() {
       state = "done";

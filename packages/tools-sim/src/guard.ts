@@ -4,13 +4,14 @@
  *
  * Left out: a tool that blocks this thread can not be interrupted from it; such tools run in a process of their own.
  */
+import { SandboxError } from "./sandbox/errors.ts";
 import type { Observation, ToolRunner } from "./tools.ts";
 import type { ToolCall } from "./types.ts";
 
 /** Bounds of a call. */
 export const callLimits = {
-  /** Milliseconds that any tool has, start of its interpreter included (60 000). */
-  timeout: 60_000,
+  /** Milliseconds that any tool has, the wait for an interpreter included (120 000). */
+  timeout: 120_000,
   /** Characters of a result (1 000 000); a longer one is an error. */
   contentLength: 1_000_000,
 } as const;
@@ -27,7 +28,8 @@ export function callFailure(name: string, message: string): string {
  * The observation of a call, whatever the runner does.
  *
  * @param options.timeout - milliseconds until the call counts as failed
- * @throws the signal's reason if it is aborted, and nothing else
+ * @throws the signal's reason if it is aborted
+ * @throws SandboxError where Python tools can not be run at all: that is no fault of the call
  */
 export async function observe(
   run: ToolRunner,
@@ -43,6 +45,7 @@ export async function observe(
     return checked(name, await unless(answer, timeout, signal));
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof SandboxError) throw error;
     return failure(name, messageOf(error));
   } finally {
     own.abort();

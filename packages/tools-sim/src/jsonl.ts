@@ -87,6 +87,11 @@ export class Row {
     return this.#rowsOf(field, this.parsed(field));
   }
 
+  /** A list of objects as rows, given as such or as JSON in a string (both are published). */
+  rowsOrParsed(field: string): Row[] {
+    return typeof this.get(field) === "string" ? this.parsedRows(field) : this.rows(field);
+  }
+
   #rowsOf(field: string, value: Json): Row[] {
     if (!Array.isArray(value)) throw this.error(field, `must be a list, got ${describe(value)}`);
     return value.map((item, i) => {
@@ -105,41 +110,72 @@ function describe(value: Json): string {
 export interface SourceLine {
   where: string;
   text: string;
+  /** Why the line could not be read; `toRow` throws it. */
+  problem?: string;
 }
 
 /**
- * The lines of a text file, blank ones skipped.
+ * The lines of a text file, blank ones skipped; a line that is not UTF-8 is given with its problem.
+ *
+ * @throws TaskFileError for a file that is absent or too large
+ */
+export function readLines(path: string): SourceLine[] {
+  const bytes = readBytes(path);
+  const lines: SourceLine[] = [];
+  for (let start = 0, number = 1; start < bytes.length; number++) {
+    const found = bytes.indexOf(lineFeed, start);
+    const end = found < 0 ? bytes.length : found;
+    const text = decode(bytes.subarray(start, end));
+    const where = `${path}:${number}`;
+    if (text === undefined) lines.push({ where, text: "", problem: "is not UTF-8" });
+    else if (text.trim() !== "") lines.push({ where, text });
+    start = end + 1;
+  }
+  return lines;
+}
+
+/**
+ * A whole text file.
  *
  * @throws TaskFileError for a file that is absent, too large or not UTF-8
  */
-export function readLines(path: string): SourceLine[] {
-  return readText(path)
-    .split("\n")
-    .map((text, i) => ({ where: `${path}:${i + 1}`, text }))
-    .filter(({ text }) => text.trim() !== "");
+export function readText(path: string): string {
+  const text = decode(readBytes(path));
+  if (text === undefined) throw new TaskFileError(`${path}: is not UTF-8`);
+  return text;
 }
 
-/** A whole text file; the same errors. */
-export function readText(path: string): string {
+const lineFeed = 10;
+
+function readBytes(path: string): Buffer {
   try {
     const { size } = statSync(path);
     if (size > maxFileBytes)
       throw new TaskFileError(`${path}: ${size} bytes, at most ${maxFileBytes} are read`);
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+    return readFileSync(path);
   } catch (error) {
     if (error instanceof TaskFileError) throw error;
-    const reason =
-      error instanceof TypeError ? "is not UTF-8" : `can not be read (${(error as Error).message})`;
-    throw new TaskFileError(`${path}: ${reason}`);
+    throw new TaskFileError(`${path}: can not be read (${(error as Error).message})`);
+  }
+}
+
+/** The text, or undefined if the bytes are not UTF-8. */
+function decode(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
   }
 }
 
 /**
  * A line as a row.
  *
- * @throws TaskFileError if it is no JSON object
+ * @throws TaskFileError if it could not be read or is no JSON object
  */
-export function toRow({ where, text }: SourceLine): Row {
+export function toRow({ where, text, problem }: SourceLine): Row {
+  if (problem !== undefined) throw new TaskFileError(`${where}: ${problem}`);
   let value: Json;
   try {
     value = JSON.parse(text) as Json;
@@ -153,7 +189,7 @@ export function toRow({ where, text }: SourceLine): Row {
 /**
  * The rows of a JSON-lines file; blank lines are skipped.
  *
- * @throws TaskFileError for a file that is absent, too large, or has a line that is no JSON object
+ * @throws TaskFileError for a file that is absent or too large, or has a line that is not UTF-8 or no JSON object
  */
 export function readRows(path: string): Row[] {
   return readLines(path).map(toRow);

@@ -1,11 +1,13 @@
 /**
- * Runs tool calls of a task: lookups and `math_add` over a synthetic world, or the replay of recorded calls.
+ * Runs tool calls of a task: lookups and `math_add` over a synthetic world, Python in a sandbox, or the replay of recorded
+ * calls.
  * Bad calls give error observations, never exceptions. Errors do not echo arguments: FTRL's scoring matches
  * substrings, so an echo would hand out credit for guessing.
  */
 import { canonicalJson, spacedJson } from "./json.ts";
+import { pythonRunner } from "./python-tools.ts";
 import { hash } from "./rng.ts";
-import type { RecordedSetup, SyntheticSetup, Task, ToolCall } from "./types.ts";
+import type { RecordedCall, SyntheticSetup, Task, ToolCall, ToolDefinition } from "./types.ts";
 import { relationOf, World } from "./world.ts";
 
 /** Result of one call. */
@@ -46,7 +48,9 @@ export function failsFirst(setup: SyntheticSetup, call: ToolCall): boolean {
 
 /** A fresh runner; two runners of one task behave alike. */
 export function createRunner(task: Task): ToolRunner {
-  return task.setup.kind === "ftrl" ? replayRunner(task, task.setup) : syntheticRunner(task.setup);
+  if (task.setup.kind === "ftrl-like") return syntheticRunner(task.setup);
+  const { codes, calls } = task.setup;
+  return codes === undefined ? replayRunner(task.tools, calls) : pythonRunner(codes);
 }
 
 /** A fresh runner of a generated task. */
@@ -96,10 +100,13 @@ function isSmallNumber(value: unknown): value is number {
  * Replays recorded calls by exact name and arguments. Anything else gets an error in FTRL's wording (its
  * spelling included): the tool sources are not part of the data, so inventing an output would be a lie.
  */
-function replayRunner(task: Task, setup: RecordedSetup): SyncToolRunner {
-  const known = new Set(task.tools.map((tool) => tool.function.name));
+export function replayRunner(
+  tools: readonly ToolDefinition[],
+  calls: readonly RecordedCall[],
+): SyncToolRunner {
+  const known = new Set(tools.map((tool) => tool.function.name));
   const outputs = new Map<string, string>();
-  for (const call of setup.calls) outputs.set(`${call.name} ${canonicalJson(call.arguments)}`, call.output);
+  for (const call of calls) outputs.set(`${call.name} ${canonicalJson(call.arguments)}`, call.output);
   return (call) => {
     const { name, arguments: args } = call.function;
     const recorded = outputs.get(`${name} ${canonicalJson(args)}`);

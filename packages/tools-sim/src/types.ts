@@ -148,6 +148,8 @@ export type Split = "train" | "heldout";
 export interface RecordedCall {
   name: string;
   arguments: JsonObject;
+  /** The arguments' JSON text, where known: it tells 10 from 10.0. */
+  argumentsText?: string;
   output: string;
 }
 

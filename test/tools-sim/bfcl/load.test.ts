@@ -101,7 +101,7 @@ describe.skipIf(!published)("loadBfcl", () => {
       join(broken, name),
       Buffer.concat([readFileSync(join(broken, name)), Buffer.from([0xff, 0xfe])]),
     );
-    expect(problem(broken)).toBe(`…/${name}: is not UTF-8`);
+    expect(problem(broken)).toBe(`…/${name}:1: is not UTF-8`);
     const empty = mkdtempSync(join(tmpdir(), "pact-bfcl-"));
     made.push(empty);
     cpSync(join(published!, "multi_turn_func_doc"), join(empty, "multi_turn_func_doc"), { recursive: true });

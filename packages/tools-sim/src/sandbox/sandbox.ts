@@ -58,8 +58,12 @@ export interface SandboxOptions {
 
 /** Python tools of one task. */
 export interface Sandbox {
-  /** Calls a tool. Calls of one sandbox run one after the other. Never rejects for what a tool does. */
-  call(name: string, args: JsonObject, options?: { signal?: AbortSignal }): Promise<SandboxResult>;
+  /**
+   * Calls a tool. Calls of one sandbox run one after the other. Never rejects for what a tool does.
+   *
+   * @param args - the arguments, or their JSON text, which tells 10 from 10.0
+   */
+  call(name: string, args: JsonObject | string, options?: { signal?: AbortSignal }): Promise<SandboxResult>;
   /** Ends the interpreter; calls that still wait end as cancelled. */
   close(): Promise<void>;
 }
@@ -97,7 +101,11 @@ export function createSandbox(options: SandboxOptions): Sandbox {
   let lease: Lease | undefined;
   let last: Promise<unknown> = Promise.resolve();
 
-  const run = async (name: string, args: JsonObject, signal?: AbortSignal): Promise<SandboxResult> => {
+  const run = async (
+    name: string,
+    args: JsonObject | string,
+    signal?: AbortSignal,
+  ): Promise<SandboxResult> => {
     const source = sources.get(name);
     // FTRL looks the source up in a dict, so that its message is the KeyError's: the quoted name.
     if (source === undefined) return { ok: false, error: repr(name), reason: "unknown_tool" };
@@ -110,7 +118,8 @@ export function createSandbox(options: SandboxOptions): Sandbox {
     pool.use(lease, true);
     try {
       if (stop.aborted) return stopped("cancelled", timeLimitMs);
-      const answer = await lease.process.call(source, name, JSON.stringify(args), timeLimitMs, stop);
+      const text = typeof args === "string" ? args : JSON.stringify(args);
+      const answer = await lease.process.call(source, name, text, timeLimitMs, stop);
       const result =
         typeof answer === "string"
           ? stopped(answer, timeLimitMs)
