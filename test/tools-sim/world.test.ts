@@ -1,4 +1,13 @@
-import { drawName, entityTypes, Random, relations, splitOfName, World } from "@pact/tools-sim";
+import {
+  dateRelations,
+  drawName,
+  entityTypes,
+  heldOutRelations,
+  Random,
+  relations,
+  splitOfName,
+  World,
+} from "@pact/tools-sim";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 
@@ -27,11 +36,15 @@ it("builds the same world from the same spec, with distinct names of its split",
 
 it("gives every relation a value of its type, never the entity itself", () => {
   const world = new World({ seed: 3, split: "train", index: 5, entitiesPerType: 24 });
-  for (const relation of relations)
+  const all = [...relations, ...heldOutRelations, ...dateRelations.train, ...dateRelations.heldout];
+  expect(new Set(all.map(({ name }) => name)).size).toBe(36);
+  for (const relation of all)
     for (const entity of world.entities[relation.from]) {
       const value = world.value(relation.name, entity);
       if (relation.to === "number") expect(value).toBeOneOf(Array.from({ length: 90 }, (_, i) => 10 + i));
-      else {
+      else if (relation.to === "date") {
+        expect(value).toMatch(/^(19\d\d|20[01]\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])$/);
+      } else {
         expect(world.entities[relation.to]).toContain(value);
         expect(value).not.toBe(entity);
       }

@@ -7,6 +7,8 @@
  * they occur, numbers have 2 or 3 digits. Left out: optional arguments, ambiguous tools, free-form questions.
  */
 import { OptionError } from "./errors.ts";
+import { maxNoise } from "./families/noise.ts";
+import { checkDial } from "./families/options.ts";
 import { Random } from "./rng.ts";
 import { teacherTrace } from "./teacher.ts";
 import { calculatorName } from "./tools.ts";
@@ -18,26 +20,34 @@ import {
   type Task,
   type ToolDefinition,
 } from "./types.ts";
-import { type EntityType, entityTypes, type Relation, relationOf, relations, World } from "./world.ts";
+import { entityTypes, type Relation, relationOf, relations, relationsOf, World } from "./world.ts";
 
-/** Difficulty dials of `ftrlLike.generate`, with their defaults. */
+/** Difficulty dials of `ftrlLike.generate`, with their ranges and defaults. */
 export interface FtrlLikeDials {
-  /** Distinct worlds that tasks are drawn from (64). */
+  /** Distinct worlds that tasks are drawn from: 1 or more (64). */
   worlds: number;
-  /** Names per entity type in a world (24). */
+  /** Names per entity type in a world: 16 to 100 (24). */
   entitiesPerType: number;
-  /** Relations in each chain of the multi-hop categories (2). */
+  /** Relations in each chain of the multi-hop categories: 2 to 4 (2). */
   hops: number;
-  /** Chains in the parallel categories (2). */
+  /** Chains in the parallel categories: 2 to 4 (2). */
   parallel: number;
-  /** Fewest tools listed (4). */
+  /** Fewest tools listed: 1 or more (4). With `maxTools` it sets the number of distractors. */
   minTools: number;
-  /** Most tools listed, unless a task needs more (6). */
+  /** Most tools listed, unless a task needs more: `minTools` to 15 (6). */
   maxTools: number;
-  /** Chance that a first call times out (0.08). */
+  /** Chance that a first call times out: a share (0.08). */
   failureRate: number;
   /** Share of parallel tasks that end in a sum; needs `parallel: 2` (0.3). */
   sumShare: number;
+  /** Chance that a wording differs from the usual ones, drawn for the question and each tool: a share (0). */
+  paraphrase: number;
+  /** Chance, for each needed lookup, that a second tool does the same; needs two suffixes or more: a share (0). */
+  alternatives: number;
+  /** Irrelevant fields in each observation: 0 to 4 (0). */
+  noise: number;
+  /** Whether held-out tasks use relations of their own, which no train task uses (false). */
+  splitRelations: boolean;
   /** Suffixes of tool names (`Finder`, `Lookup`, `Search`). */
   suffixes: readonly string[];
 }
@@ -52,6 +62,10 @@ export const defaultDials: FtrlLikeDials = {
   maxTools: 6,
   failureRate: 0.08,
   sumShare: 0.3,
+  paraphrase: 0,
+  alternatives: 0,
+  noise: 0,
+  splitRelations: false,
   suffixes: ["Finder", "Lookup", "Search"],
 };
 
@@ -120,11 +134,13 @@ function checkedDials(given: Partial<FtrlLikeDials>): FtrlLikeDials {
     throw new OptionError(
       `ftrl-like: at most 100 entitiesPerType, 4 hops, 4 parallel, ${relations.length} tools; got ${JSON.stringify(dials)}`,
     );
-  for (const name of ["failureRate", "sumShare"] as const)
-    if (!(dials[name] >= 0 && dials[name] <= 1))
-      throw new OptionError(`ftrl-like: ${name} must be in [0, 1], got ${dials[name]}`);
+  for (const name of ["failureRate", "sumShare", "paraphrase", "alternatives"] as const)
+    checkDial("ftrl-like", name, dials[name], "share");
+  checkDial("ftrl-like", "noise", dials.noise, [0, maxNoise]);
   if (dials.suffixes.length === 0 || !dials.suffixes.every((suffix) => /^\w{1,20}$/.test(suffix)))
     throw new OptionError("ftrl-like: suffixes must be words of 1 to 20 letters, digits or _");
+  if (dials.alternatives > 0 && new Set(dials.suffixes).size < 2)
+    throw new OptionError("ftrl-like: alternatives above 0 need two different suffixes or more");
   return dials;
 }
 
@@ -146,7 +162,10 @@ function generateOne(
   const sum = isParallel && dials.parallel === 2 && random.chance(dials.sumShare);
   const numChains = isParallel ? dials.parallel : 1;
   const hops = category.endsWith("multi_hop") ? dials.hops : 1;
-  const { chains, values } = drawChains(random, world, numChains, hops, sum);
+  const known = relationsOf(split, dials.splitRelations);
+  const { chains, values } = drawChains(random, world, known, numChains, hops, sum);
+  // Dials that came later draw from a stream of their own: at their defaults nothing else may change.
+  const extra = new Random("ftrl-like dials", seed, split, index, category);
 
   // Tools: those needed, then distractors. Each gets its own suffix.
   const needed = [...new Set(chains.flatMap((chain) => chain.relations))];
@@ -156,7 +175,7 @@ function generateOne(
   );
   const calculator = sum || (needed.length < total && random.chance(0.3));
   const others = random.shuffle(
-    relations.map((relation) => relation.name).filter((name) => !needed.includes(name)),
+    known.map((relation) => relation.name).filter((name) => !needed.includes(name)),
   );
   const listed = [...needed, ...others.slice(0, total - needed.length - (calculator ? 1 : 0))];
   const lookups: Record<string, string> = {};
@@ -166,8 +185,16 @@ function generateOne(
     lookups[tool] = name;
     toolOf.set(name, tool);
   }
+  const equivalents: Record<string, string> = {};
+  for (const name of needed) {
+    if (!extra.chance(dials.alternatives)) continue;
+    const first = toolOf.get(name) as string;
+    const second = extra.pick(dials.suffixes.map((suffix) => name + suffix).filter((tool) => tool !== first));
+    lookups[second] = name;
+    equivalents[second] = first;
+  }
   const tools = Object.keys(lookups).map((tool) =>
-    lookupDefinition(tool, relationOf(lookups[tool]) as Relation),
+    lookupDefinition(tool, relationOf(lookups[tool]) as Relation, extra.chance(dials.paraphrase)),
   );
   if (calculator) tools.push(calculatorDefinition);
 
@@ -184,7 +211,8 @@ function generateOne(
     answer = String(finals.reduce<number>((total, value) => total + Number(value), 0));
     unsolved[calculatorName] = [answer];
   }
-  const question = phraseQuestion(random, category, chains, sum);
+  const usual = phraseQuestion(random, category, chains, sum);
+  const question = extra.chance(dials.paraphrase) ? rephraseQuestion(extra, chains, sum) : usual;
   const task: Task = {
     id: `ftrl-like/${split}/${seed}/${category}/${index}`,
     category,
@@ -192,6 +220,7 @@ function generateOne(
     messages: [{ role: "user", content: question }],
     tools: random.shuffle(tools),
     unsolved,
+    ...(Object.keys(equivalents).length === 0 ? {} : { equivalents }),
     answer,
     setup: {
       kind: "ftrl-like",
@@ -202,6 +231,7 @@ function generateOne(
       sum,
       failureRate: dials.failureRate,
       failureSeed: random.next(),
+      ...(dials.noise === 0 ? {} : { noise: dials.noise }),
     },
   };
   task.trace = teacherTrace(task);
@@ -212,6 +242,7 @@ function generateOne(
 function drawChains(
   random: Random,
   world: World,
+  known: readonly Relation[],
   count: number,
   hops: number,
   numbers: boolean,
@@ -219,9 +250,9 @@ function drawChains(
   for (;;) {
     const chains: Chain[] = [];
     // Half of the parallel questions ask the same thing of several entities.
-    const shared = count > 1 && random.chance(0.5) ? drawPath(random, hops, numbers) : undefined;
+    const shared = count > 1 && random.chance(0.5) ? drawPath(random, known, hops, numbers) : undefined;
     for (let c = 0; c < count; c++) {
-      const path = shared ?? drawPath(random, hops, numbers);
+      const path = shared ?? drawPath(random, known, hops, numbers);
       const from = (relationOf(path[0]) as Relation).from;
       chains.push({ entity: random.pick(world.entities[from]), relations: path });
     }
@@ -234,13 +265,13 @@ function drawChains(
 }
 
 /** Distinct relations that compose; the last one gives a number if asked for. */
-function drawPath(random: Random, hops: number, endsInNumber: boolean): string[] {
+function drawPath(random: Random, known: readonly Relation[], hops: number, endsInNumber: boolean): string[] {
   for (;;) {
     const path: string[] = [];
-    let at: EntityType = random.pick(entityTypes);
+    let at: Relation["to"] = random.pick(entityTypes);
     for (let h = 0; h < hops; h++) {
       const isLast = h === hops - 1;
-      const options = relations.filter(
+      const options = known.filter(
         (relation) =>
           relation.from === at &&
           !path.includes(relation.name) &&
@@ -249,7 +280,7 @@ function drawPath(random: Random, hops: number, endsInNumber: boolean): string[]
       if (options.length === 0) break;
       const relation = random.pick(options);
       path.push(relation.name);
-      if (relation.to !== "number") at = relation.to;
+      at = relation.to;
     }
     if (path.length === hops) return path;
   }
@@ -284,12 +315,28 @@ function phraseQuestion(random: Random, category: Category, chains: Chain[], sum
   return random.pick(templates).replace("P", () => list);
 }
 
-function lookupDefinition(name: string, relation: Relation): ToolDefinition {
+const otherTemplates = ["I need to know P.", "Kindly find out P."];
+const otherSumTemplates = ["How much is P together?", "I need the total of P."];
+
+/** Another wording than those of `phraseQuestion`: other templates, and `"Bavo"'s mayor` where there is one relation. */
+function rephraseQuestion(random: Random, chains: Chain[], sum: boolean): string {
+  const phrases = chains.map((chain) =>
+    chain.relations.length === 1 && random.chance(0.5)
+      ? `"${chain.entity}"'s ${chain.relations[0]}`
+      : phraseChain(chain),
+  );
+  const template = random.pick(sum ? otherSumTemplates : otherTemplates);
+  return template.replace("P", () => phrases.join(" and "));
+}
+
+function lookupDefinition(name: string, relation: Relation, isReworded: boolean): ToolDefinition {
   return {
     type: "function",
     function: {
       name,
-      description: `Looks up the ${relation.name} of a ${relation.from}.`,
+      description: isReworded
+        ? `Answers: which ${relation.name} has this ${relation.from}?`
+        : `Looks up the ${relation.name} of a ${relation.from}.`,
       parameters: {
         type: "object",
         properties: { [relation.from]: { type: "string", description: `Name of the ${relation.from}.` } },

@@ -41,6 +41,25 @@ export {
   runEpisodes,
 } from "./episodes.ts";
 export { EnvironmentError, OptionError, SchemaError, TaskFileError, ToolsSimError } from "./errors.ts";
+export { noiseFields } from "./families/noise.ts";
+export type { DialDomain, GenerateOptions } from "./families/options.ts";
+export {
+  type EpisodeRecord,
+  type EpisodeScore,
+  observedAnswers,
+  outcomeOf,
+  scoreEpisode,
+} from "./families/score.ts";
+export { type BfclLikeDials, bfclLike, defaultBfclDials } from "./families/store/generate.ts";
+export { openStore, type Store, type StoreResult } from "./families/store/store.ts";
+export { type StoreWords, storeWords, type Theme, themes } from "./families/store/themes.ts";
+export { defaultToolHopDials, type ToolHopLikeDials, toolHopLike } from "./families/toolhop/generate.ts";
+export {
+  applyTransform,
+  type Transform,
+  transforms,
+  type ValueKind,
+} from "./families/toolhop/transforms.ts";
 export { ftrl } from "./ftrl.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
 export { type Estimate, estimate } from "./interval.ts";
@@ -130,6 +149,7 @@ export { createRunner, type Observation, type SyncToolRunner, type ToolRunner } 
 export {
   type Category,
   type Chain,
+  type ChainSetup,
   type Chunk,
   type ChunkType,
   categories,
@@ -144,6 +164,10 @@ export {
   type RecordedCall,
   type RecordedSetup,
   type Split,
+  type StoreAction,
+  type StoreGoal,
+  type StoreRecord,
+  type StoreSetup,
   type SyntheticSetup,
   type Task,
   type ToolCall,
@@ -152,9 +176,11 @@ export {
   type WorldSpec,
 } from "./types.ts";
 export {
+  dateRelations,
   drawName,
   type EntityType,
   entityTypes,
+  heldOutRelations,
   type Relation,
   relations,
   splitOfName,

@@ -1,8 +1,12 @@
 /**
  * The scripted teacher: solves a generated task without a mistake, retries what timed out, and says why in
- * labelled chunks. Observations come from the task's own tool runner, so a replay gives the same ones.
+ * labelled chunks. Observations come from the task's own tool runner, so a replay gives the same ones. The families other
+ * than `ftrl-like` have their teachers beside their generators.
  */
 import { EnvironmentError } from "./errors.ts";
+import { noiseFields } from "./families/noise.ts";
+import { storeTrace } from "./families/store/teacher.ts";
+import { chainTrace } from "./families/toolhop/teacher.ts";
 import { callChunks, finalChunks, makeCall } from "./reasoning.ts";
 import { Random } from "./rng.ts";
 import { calculatorName, type Observation, type SyncToolRunner, syntheticRunner } from "./tools.ts";
@@ -11,15 +15,18 @@ import { type Relation, relationOf } from "./world.ts";
 
 /**
  * Expert trace of a generated task: one turn per hop (a parallel task's calls share the turn), one more for
- * every timeout, one for the sum, and the final turn. Deterministic in the task.
+ * every timeout, one for the sum, and the final turn. Deterministic in the task. Tasks of the other generated families
+ * get theirs from `chainTrace` and `storeTrace`.
  *
- * What holds: every golden is solved (Solve-R = 1) and the number of calls is goldens + timeouts, so
+ * What holds for all: every golden is solved. For `ftrl-like`: every golden is solved (Solve-R = 1) and the number of calls is goldens + timeouts, so
  * Solve-F1 = 2U / (2U + timeouts), which is 1 exactly when nothing timed out.
  *
  * @throws EnvironmentError for tasks of recorded rows, which carry their trace
  * @example const { turns, final } = teacherTrace(task);
  */
 export function teacherTrace(task: Task): ExpertTrace {
+  if (task.setup.kind === "toolhop-like") return chainTrace(task.id, task.setup);
+  if (task.setup.kind === "bfcl-like") return storeTrace(task.id, task.setup);
   const setup = syntheticSetup(task);
   const random = new Random("teacher", task.id);
   const run = syntheticRunner(setup);
@@ -63,11 +70,11 @@ export function contextTurns(trace: ExpertTrace): TraceTurn[] {
   return trace.turns;
 }
 
-/** The setup of a generated task; throws for recorded ones. */
+/** The setup of an `ftrl-like` task; throws for others. */
 export function syntheticSetup(task: Task): SyntheticSetup {
   if (task.setup.kind !== "ftrl-like")
     throw new EnvironmentError(
-      `task ${task.id} is a recorded one; scripted policies need ftrlLike.generate(...) tasks`,
+      `task ${task.id} is of ${task.setup.kind}; this scripted policy needs ftrlLike.generate(...) tasks`,
     );
   return task.setup;
 }
@@ -90,5 +97,6 @@ export function runTurn(
 /** The value in a successful observation of a generated tool. */
 export function observedValue(observation: Observation): string | number | undefined {
   if (observation.error) return undefined;
-  return Object.values(JSON.parse(observation.content) as Record<string, string | number>)[0];
+  const fields = Object.entries(JSON.parse(observation.content) as Record<string, string | number>);
+  return fields.find(([key]) => !Object.hasOwn(noiseFields, key))?.[1];
 }

@@ -86,6 +86,8 @@ export type ChunkType = (typeof chunkTypes)[number];
 export interface Chunk {
   type: ChunkType;
   text: string;
+  /** False for text that no level supervises (default true). */
+  keep?: boolean;
 }
 
 /** One assistant turn that calls tools, with one observation per call, in order. */
@@ -131,6 +133,63 @@ export interface SyntheticSetup {
   failureRate: number;
   /** Seed of the failures, shared by all environments of this task. */
   failureSeed: number;
+  /** Irrelevant fields in each observation; none if left out. */
+  noise?: number;
+}
+
+/** What the simulator of a `toolhop-like` task needs: a chain of lookups and exact functions from one entity. */
+export interface ChainSetup {
+  kind: "toolhop-like";
+  world: WorldSpec;
+  /** Tool name → name of the relation or transform that it computes. */
+  functions: Record<string, string>;
+  entity: string;
+  /** Relations, then transforms, each applied to the value of the one before. */
+  steps: string[];
+  failureRate: number;
+  failureSeed: number;
+  noise: number;
+}
+
+/** What a tool of a `bfcl-like` task does; `none` is a tool for things that the store has none of. */
+export type StoreAction = "find" | "link" | "read" | "open" | "close" | "move" | "assign" | "none";
+
+/** One record of a `bfcl-like` store. All of it is public state, which scoring compares. */
+export interface StoreRecord {
+  id: number;
+  name: string;
+  keeper: string;
+  amount: number;
+  isOpen: boolean;
+  /** Id of the record that this one links to. */
+  link: number;
+}
+
+/** One thing that a `bfcl-like` request asks for; records by id. */
+export type StoreGoal =
+  | { kind: "report"; record: number }
+  | { kind: "close"; record: number }
+  | { kind: "assign"; record: number; keeper: string }
+  | { kind: "move"; from: number; to: number; amount: number };
+
+/** What the simulator and the score of a `bfcl-like` task need. */
+export interface StoreSetup {
+  kind: "bfcl-like";
+  split: Split;
+  /** Name of the theme, which gives the words. */
+  theme: string;
+  /** Tool name → what it does. */
+  actions: Record<string, StoreAction>;
+  /** The state at the start. */
+  records: StoreRecord[];
+  goals: StoreGoal[];
+  /** The state that meets every goal. */
+  goalState: StoreRecord[];
+  /** Lookups from a name in the question to a record: 1, or more where records are named by their links. */
+  hops: number;
+  failureRate: number;
+  failureSeed: number;
+  noise: number;
 }
 
 /** Names a world; the same spec always builds the same world. */
@@ -141,7 +200,7 @@ export interface WorldSpec {
   entitiesPerType: number;
 }
 
-/** Train and held-out worlds have disjoint entities. */
+/** Train and held-out worlds have disjoint entities; those of `toolhop-like` and `bfcl-like` disjoint relations too. */
 export type Split = "train" | "heldout";
 
 /** A call whose output was recorded when the real tool ran. */
@@ -164,13 +223,16 @@ export interface RecordedSetup {
 /** One task: what the policy sees, what scoring needs, and what the simulator needs. */
 export interface Task {
   id: string;
-  category: Category;
+  /** One of FTRL's four categories, or a family's own. */
+  category: string;
   question: string;
   messages: Message[];
   tools: ToolDefinition[];
   /** Goldens per tool: outputs that its calls should produce, in FTRL's `unsolved_set` format. */
   unsolved: Record<string, string[]>;
+  /** Tools that do the same as another listed one, by whose goldens they are scored. */
+  equivalents?: Record<string, string>;
   answer: string;
-  setup: SyntheticSetup | RecordedSetup;
+  setup: SyntheticSetup | ChainSetup | StoreSetup | RecordedSetup;
   trace?: ExpertTrace;
 }
