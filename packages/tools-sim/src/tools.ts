@@ -1,13 +1,16 @@
 /**
- * Runs tool calls of a task: lookups and `math_add` over a synthetic world, Python in a sandbox, or the replay of recorded
- * calls.
+ * Runs tool calls of a task: lookups and `math_add` over a synthetic world, the other generated families' simulators, Python
+ * in a sandbox, or the replay of recorded calls.
  * Bad calls give error observations, never exceptions. Errors do not echo arguments: FTRL's scoring matches
  * substrings, so an echo would hand out credit for guessing.
  */
+import { failureLog, timeoutContent } from "./failures.ts";
+import { noisyJson } from "./families/noise.ts";
+import { openStore } from "./families/store/store.ts";
+import { chainRunner } from "./families/toolhop/runner.ts";
 import { canonicalJson, spacedJson } from "./json.ts";
 import { pythonRunner } from "./python-tools.ts";
-import { hash } from "./rng.ts";
-import type { RecordedCall, SyntheticSetup, Task, ToolCall, ToolDefinition } from "./types.ts";
+import type { JsonObject, RecordedCall, SyntheticSetup, Task, ToolCall, ToolDefinition } from "./types.ts";
 import { relationOf, World } from "./world.ts";
 
 /** Result of one call. */
@@ -37,50 +40,52 @@ export type SyncToolRunner = (call: ToolCall) => Observation;
 /** The name of the calculator tool of generated tasks. */
 export const calculatorName = "math_add";
 
-/** Observation of the failure that a retry mends. */
-export const timeoutContent = spacedJson({ error: "timeout" });
-
-/** Whether the first call of a tool with these arguments times out: the same for every episode of the task. */
-export function failsFirst(setup: SyntheticSetup, call: ToolCall): boolean {
-  const key = `${call.function.name} ${canonicalJson(call.function.arguments)}`;
-  return hash("failure", setup.failureSeed, key) / 2 ** 32 < setup.failureRate;
-}
-
 /** A fresh runner; two runners of one task behave alike. */
 export function createRunner(task: Task): ToolRunner {
-  if (task.setup.kind === "ftrl-like") return syntheticRunner(task.setup);
-  const { codes, calls } = task.setup;
-  return codes === undefined ? replayRunner(task.tools, calls) : pythonRunner(codes);
+  switch (task.setup.kind) {
+    case "ftrl":
+      return task.setup.codes === undefined
+        ? replayRunner(task.tools, task.setup.calls)
+        : pythonRunner(task.setup.codes);
+    case "ftrl-like":
+      return syntheticRunner(task.setup);
+    case "toolhop-like": {
+      const run = chainRunner(task.setup);
+      return (call) => simulated(call, run(call));
+    }
+    case "bfcl-like": {
+      const store = openStore(task.setup);
+      return (call) => simulated(call, store.call(call));
+    }
+  }
+}
+
+/** The observation of a simulated call; `error` says why it failed. */
+function simulated(call: ToolCall, result: { content: string; error?: string }): Observation {
+  const { content, error } = result;
+  return { name: call.function.name, content, error: error !== undefined, source: "simulated" };
 }
 
 /** A fresh runner of a generated task. */
 export function syntheticRunner(setup: SyntheticSetup): SyncToolRunner {
   const world = new World(setup.world);
-  const attempted = new Set<string>();
+  const timesOut = failureLog(setup);
   return (call) => {
     const { name, arguments: args } = call.function;
-    const observe = (content: string, error: boolean): Observation => ({
-      name,
-      content,
-      error,
-      source: "simulated",
-    });
-    const fail = (message: string) => observe(spacedJson({ error: message }), true);
+    const fail = (error: string) => simulated(call, { content: spacedJson({ error }), error });
+    const succeed = (fields: JsonObject) => {
+      const labels = [setup.failureSeed, name, canonicalJson(args)];
+      return simulated(call, { content: noisyJson(fields, setup.noise ?? 0, ...labels) });
+    };
     const isCalculator = setup.calculator && name === calculatorName;
     if (!isCalculator && !Object.hasOwn(setup.lookups, name)) return fail("unknown tool");
 
-    const key = `${name} ${canonicalJson(args)}`;
-    if (!attempted.has(key) && failsFirst(setup, call)) {
-      attempted.add(key);
-      return observe(timeoutContent, true);
-    }
-    attempted.add(key);
-
+    if (timesOut(call)) return simulated(call, { content: timeoutContent, error: "timeout" });
     if (isCalculator) {
       const { a, b } = args;
       if (!isSmallNumber(a) || !isSmallNumber(b) || Object.keys(args).length !== 2)
         return fail("bad arguments");
-      return observe(spacedJson({ sum: a + b }), false);
+      return succeed({ sum: a + b });
     }
     const relation = relationOf(setup.lookups[name]);
     const keys = Object.keys(args);
@@ -88,7 +93,7 @@ export function syntheticRunner(setup: SyntheticSetup): SyncToolRunner {
       return fail("bad arguments");
     const entity = args[relation.from];
     const value = typeof entity === "string" ? world.value(relation.name, entity) : undefined;
-    return value === undefined ? fail("not found") : observe(spacedJson({ [relation.name]: value }), false);
+    return value === undefined ? fail("not found") : succeed({ [relation.name]: value });
   };
 }
 
