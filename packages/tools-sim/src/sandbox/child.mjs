@@ -21,7 +21,6 @@ import module from "node:module";
 import net from "node:net";
 import { join } from "node:path";
 import tls from "node:tls";
-import { pathToFileURL } from "node:url";
 import vm from "node:vm";
 import workerThreads from "node:worker_threads";
 
@@ -35,10 +34,16 @@ const node = globalThis.process;
 const { stdin } = node;
 const exit = node.exit.bind(node);
 const write = fs.writeSync.bind(fs);
+const runScript = vm.runInThisContext;
 const folder = node.argv[2];
 const memoryLimit = Number(node.argv[3]);
 const wasm = fs.readFileSync(join(folder, "pyodide.asm.wasm"));
 const library = fs.readFileSync(join(folder, "python_stdlib.zip"));
+const loader = fs.readFileSync(join(folder, "pyodide.js"), "utf8");
+const interpreter = `"use strict";${fs
+  .readFileSync(join(folder, "pyodide.asm.mjs"), "utf8")
+  .replaceAll("import.meta.url", '""')
+  .replace("export default _createPyodideModule;", "_createPyodideModule;")}`;
 const { info } = JSON.parse(fs.readFileSync(join(folder, "pyodide-lock.json"), "utf8"));
 
 let pending = "";
@@ -109,8 +114,11 @@ async function load() {
       return btoa(String.fromCharCode(...bytes));
     },
   };
-  const { loadPyodide } = await import(pathToFileURL(join(folder, "pyodide.mjs")).href);
-  const { default: createPyodideModule } = await import(pathToFileURL(join(folder, "pyodide.asm.mjs")).href);
+  // Run as scripts, not imported as modules: import() inside them then fails for want of a loader.
+  const createPyodideModule = runScript(interpreter, "pyodide.asm.js");
+  runScript(loader, "pyodide.js");
+  const { loadPyodide } = globalThis;
+  globalThis.loadPyodide = undefined;
   closeModules();
   closeProcess();
   const python = await loadPyodide({

@@ -10,6 +10,7 @@ of its own task. What a tool can not leave is the process (docs/sandbox.md).
 
 import json
 import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 
 _REFUSED = frozenset(("js", "pyodide_js", "pyodide", "_pyodide", "_pyodide_core"))
 
@@ -26,10 +27,12 @@ class _Refuse:
 
 def _lock():
     """Takes the bridge to JavaScript out of reach of plain imports."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not hasattr(finder, "jsproxy")]
-    sys.meta_path.insert(0, _Refuse)
+    own = (BuiltinImporter, FrozenImporter, PathFinder)
+    sys.meta_path[:] = [_Refuse, *(finder for finder in sys.meta_path if finder in own)]
     for name in [name for name in sys.modules if name.partition(".")[0] in _REFUSED]:
         del sys.modules[name]
+    for name in _REFUSED:
+        globals().pop(name, None)
     sys.setrecursionlimit(1000)
 
 
