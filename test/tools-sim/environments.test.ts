@@ -3,7 +3,10 @@ import { assistantText, openSuite } from "@pact/tools-sim";
 import { conformsToEnvironment } from "../conformance/environment.ts";
 import { requireData } from "../helpers/require.ts";
 
-for (const task of openSuite("ftrl-like", { count: 4, seed: 3 }).tasks) {
+const generated = ["ftrl-like", "toolhop-like", "bfcl-like"].flatMap(
+  (id) => openSuite(id, { count: 4, seed: 3 }).tasks,
+);
+for (const task of generated) {
   const trace = task.task!.trace!;
   conformsToEnvironment({
     name: task.taskId,

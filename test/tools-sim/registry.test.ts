@@ -10,11 +10,11 @@ it("accepts what is built and refuses the rest, naming what exists", () => {
       return false;
     }
   });
-  expect(accepted).toEqual(["ftrl-like", "ftrl"]);
-  expect(() => requireEnvironmentId("bfcl")).toThrowErrorMatchingInlineSnapshot(
-    `[EnvironmentError: environment "bfcl" is not built yet; there are ftrl-like, ftrl]`,
+  expect(accepted).toEqual(["ftrl-like", "toolhop-like", "bfcl-like", "ftrl", "bfcl"]);
+  expect(() => requireEnvironmentId("toolhop")).toThrowErrorMatchingInlineSnapshot(
+    `[EnvironmentError: environment "toolhop" is not built yet; there are ftrl-like, toolhop-like, bfcl-like, ftrl, bfcl]`,
   );
   expect(() => requireEnvironmentId("__proto__")).toThrowErrorMatchingInlineSnapshot(
-    `[EnvironmentError: environment "__proto__" is unknown; there are ftrl-like, ftrl]`,
+    `[EnvironmentError: environment "__proto__" is unknown; there are ftrl-like, toolhop-like, bfcl-like, ftrl, bfcl]`,
   );
 });

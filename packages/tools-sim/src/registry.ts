@@ -11,7 +11,7 @@ export const environmentIds = ["ftrl-like", "toolhop-like", "bfcl-like", "ftrl",
 export type EnvironmentId = (typeof environmentIds)[number];
 
 /** The ids that can be used now. */
-export const builtEnvironmentIds = ["ftrl-like", "ftrl"] as const;
+export const builtEnvironmentIds = ["ftrl-like", "toolhop-like", "bfcl-like", "ftrl", "bfcl"] as const;
 
 /** One of `builtEnvironmentIds`. */
 export type BuiltEnvironmentId = (typeof builtEnvironmentIds)[number];

@@ -7,6 +7,8 @@ import { type BfclCategory, bfclCategories, loadBfcl } from "./bfcl/load.ts";
 import { createEnvironment } from "./environment.ts";
 import type { EpisodeSource } from "./episodes.ts";
 import { OptionError } from "./errors.ts";
+import { bfclLike } from "./families/store/generate.ts";
+import { toolHopLike } from "./families/toolhop/generate.ts";
 import { ftrl } from "./ftrl.ts";
 import { ftrlLike } from "./ftrl-like.ts";
 import type { Split, Task } from "./types.ts";
@@ -56,11 +58,19 @@ function solveTasks(tasks: readonly Task[], { maxTurns }: SuiteOptions, usual: n
   }));
 }
 
+/** Tasks of a generated family. */
+function generatedTasks(
+  family: { generate(options: { seed: number; split: Split; count: number }): Task[] },
+  options: SuiteOptions,
+): Omit<Suite, "id"> {
+  const { seed = 1, count = 100, split = "heldout" } = options;
+  return { tasks: solveTasks(family.generate({ seed, split, count }), options, 10), skipped: [] };
+}
+
 const suites = {
-  "ftrl-like": (options) => {
-    const { seed = 1, count = 100, split = "heldout" } = options;
-    return { tasks: solveTasks(ftrlLike.generate({ seed, split, count }), options, 10), skipped: [] };
-  },
+  "ftrl-like": (options) => generatedTasks(ftrlLike, options),
+  "toolhop-like": (options) => generatedTasks(toolHopLike, options),
+  "bfcl-like": (options) => generatedTasks(bfclLike, options),
   // FTRL's evaluation allows 20 rounds.
   ftrl: (options) => ({
     tasks: solveTasks(ftrl.load(requireData("ftrl", options)), options, 20),
