@@ -48,7 +48,7 @@ export interface ToolEnvironmentOptions {
 
 /**
  * A fresh episode. A reply without calls ends it (`answer` with an `<answer>`, otherwise `no_call`), the last turn cuts it
- * (`turn_limit`). An aborted step rejects and the episode is over.
+ * (`turn_limit`). A step that is aborted, or closed under, rejects and the episode is over.
  *
  * @throws OptionError for a turn or time limit that is not positive
  * @throws SchemaError from `reset` for a tool that can not be used
@@ -81,6 +81,7 @@ export function createToolEnvironment(options: ToolEnvironmentOptions): Environm
   const turns: ToolTurn[] = [];
   const calls: { call: ToolCall; observation: Observation }[] = [];
   let stopReason: StopReason | undefined;
+  const closing = new AbortController();
 
   const scored = (): Outcome => {
     const last = turns.at(-1)?.parsed;
@@ -107,22 +108,23 @@ export function createToolEnvironment(options: ToolEnvironmentOptions): Environm
       state = "running";
       return { messages: structuredClone([...messages]), tools: structuredClone(definitions) };
     },
-    async step(assistant, { signal } = {}) {
+    async step(assistant, { signal: given } = {}) {
       if (state !== "running") {
         const hint =
           state === "new" ? "call reset() first" : "the episode has ended: call createToolEnvironment";
         throw new EnvironmentError(`environment of ${id} can not step: ${hint}`);
       }
+      const signal = given ? AbortSignal.any([given, closing.signal]) : closing.signal;
       const parsed = parseReply(assistant, { format, tools: definitions });
       const observations: Observation[] = [];
       // No second step while tools run: until this one is through, the episode counts as over.
       state = "done";
       for (const { call, error } of parsed.blocks) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         const observation = call
           ? await executeTool(tools, call, { timeLimitMs, signal })
           : brokenCall(error.message, error.callId);
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         observations.push(observation);
         if (call) calls.push({ call, observation });
       }
@@ -144,6 +146,7 @@ export function createToolEnvironment(options: ToolEnvironmentOptions): Environm
     outcome: scored,
     async close() {
       state = "done";
+      closing.abort(new EnvironmentError(`environment of ${id} was closed`));
     },
   };
 }

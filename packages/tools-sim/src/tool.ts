@@ -96,7 +96,8 @@ export function toolDefinitions(tools: Tools): ToolDefinition[] {
     const given: unknown = tool.description ?? "";
     const description: unknown = typeof given === "function" ? given({ context: {} }) : given;
     if (typeof description !== "string") return fail("description must be a string");
-    const parameters: JsonSchema = structuredClone(schemaOf(name, tool).jsonSchema);
+    // Which draft a schema is of is nothing that a policy needs to read.
+    const { $schema, ...parameters }: JsonSchema = structuredClone(schemaOf(name, tool).jsonSchema);
     return { type: "function", function: { name, description, parameters } };
   });
 }
