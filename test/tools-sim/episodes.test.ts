@@ -128,3 +128,59 @@ describe("openSuite", () => {
     expect(ids(7)).not.toEqual(ids(8));
   });
 });
+
+describe("the order of results", () => {
+  it("is that of their ends if asked for, without waiting for a slow one", async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const slowFirst: Policy = async (context) => {
+      if (context.taskId === tasks[0].taskId) await held;
+      return expert(context);
+    };
+    const seen: string[] = [];
+    for await (const { taskId } of runEpisodes(tasks, slowFirst, { concurrency: 2, order: "finished" })) {
+      seen.push(taskId);
+      if (seen.length === tasks.length - 1) release();
+    }
+    expect(seen.at(-1)).toBe(tasks[0].taskId);
+    expect([...seen].sort()).toEqual(tasks.map(({ taskId }) => taskId).sort());
+  });
+
+  it("leaves out what is to be skipped, in either order", async () => {
+    for (const order of ["task", "finished"] as const) {
+      const skip = (taskId: string, attempt: number) => taskId === tasks[1].taskId || attempt === 1;
+      const seen: [string, number][] = [];
+      for await (const { taskId, attempt } of runEpisodes(tasks.slice(0, 3), expert, {
+        attempts: 3,
+        order,
+        skip,
+      })) {
+        seen.push([taskId, attempt]);
+      }
+      expect(seen.sort()).toEqual(
+        [tasks[0], tasks[2]]
+          .flatMap(({ taskId }) => [
+            [taskId, 0],
+            [taskId, 2],
+          ])
+          .sort(),
+      );
+    }
+  });
+
+  it("of endings still passes an abort on", async () => {
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const run = async () => {
+      for await (const _ of runEpisodes(tasks, expert, {
+        order: "finished",
+        signal: controller.signal,
+        concurrency: 2,
+      }))
+        controller.abort(reason);
+    };
+    await expect(run()).rejects.toBe(reason);
+  });
+});

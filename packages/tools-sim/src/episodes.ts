@@ -104,12 +104,17 @@ export interface RunEpisodesOptions {
   concurrency?: number;
   /** Attempts at each task; default 1. */
   attempts?: number;
+  /** `task` (default): results in the order of tasks and attempts. `finished`: each as soon as its episode has ended. */
+  order?: "task" | "finished";
+  /** Episodes that are left out, such as those of an earlier run. */
+  skip?: (taskId: string, attempt: number) => boolean;
   /** Ends the run: no new episode starts, running ones are abandoned and closed, the iteration throws its reason. */
   signal?: AbortSignal;
 }
 
 /**
- * Plays every task, yielding results in the order task 0 attempt 0, task 0 attempt 1, …, task 1 attempt 0, ….
+ * Plays every task, yielding results in the order task 0 attempt 0, task 0 attempt 1, …, task 1 attempt 0, …, or as the
+ * episodes end.
  *
  * Breaking out of the iteration cancels what is still running.
  *
@@ -122,7 +127,7 @@ export async function* runEpisodes<S>(
   policy: Policy,
   options: RunEpisodesOptions = {},
 ): AsyncGenerator<EpisodeResult<S>, void, undefined> {
-  const { concurrency = 8, attempts = 1, signal } = options;
+  const { concurrency = 8, attempts = 1, order = "task", skip, signal } = options;
   for (const [name, value] of Object.entries({ concurrency, attempts })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new OptionError(`runEpisodes: ${name} must be a positive whole number, got ${value}`);
@@ -131,7 +136,7 @@ export async function* runEpisodes<S>(
   const own = new AbortController();
   const both = signal ? AbortSignal.any([signal, own.signal]) : own.signal;
   const running: Promise<EpisodeResult<S>>[] = [];
-  const jobs = jobsOf(sources, attempts);
+  const jobs = jobsOf(sources, attempts, skip);
   const startNext = () => {
     const job = jobs.next();
     if (job.done) return;
@@ -142,12 +147,13 @@ export async function* runEpisodes<S>(
     running.push(episode);
   };
   try {
-    // NOTE: a slow first episode holds back finished later ones; they count as running until they are yielded, so that
-    // memory stays bounded.
+    // NOTE: in the order of tasks, a slow first episode holds back finished later ones; they count as running until they
+    // are yielded, so that memory stays bounded.
     for (let k = 0; k < concurrency; k++) startNext();
     while (running.length > 0) {
-      const result = await running[0];
-      running.shift();
+      const next = order === "task" ? running[0] : (await firstSettled(running)).settled;
+      const result = await next;
+      running.splice(running.indexOf(next), 1);
       startNext();
       yield result;
     }
@@ -157,10 +163,26 @@ export async function* runEpisodes<S>(
   }
 }
 
+/** The promise that settles first, wrapped: a promise of a promise would resolve to the value. */
+function firstSettled<T>(promises: readonly Promise<T>[]): Promise<{ settled: Promise<T> }> {
+  return Promise.race(
+    promises.map((settled) =>
+      settled.then(
+        () => ({ settled }),
+        () => ({ settled }),
+      ),
+    ),
+  );
+}
+
 function* jobsOf<S>(
   sources: Iterable<EpisodeSource<S>>,
   attempts: number,
+  skip: RunEpisodesOptions["skip"],
 ): Generator<{ source: EpisodeSource<S>; attempt: number }> {
-  for (const source of sources)
-    for (let attempt = 0; attempt < attempts; attempt++) yield { source, attempt };
+  for (const source of sources) {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      if (!skip?.(source.taskId, attempt)) yield { source, attempt };
+    }
+  }
 }

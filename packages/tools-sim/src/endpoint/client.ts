@@ -106,6 +106,8 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
           `no ${kind === "stall" ? "further data" : "answer"} within ${milliseconds / 1000} s`,
         ),
       );
+    const forward = () => limit.abort(signal?.reason);
+    signal?.addEventListener("abort", forward, { once: true });
     const whole = setTimeout(expire("timeout", timeoutMs), timeoutMs);
     let stall: NodeJS.Timeout | undefined;
     const touch = () => {
@@ -118,7 +120,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
         headers,
         body,
         redirect: "manual",
-        signal: signal ? AbortSignal.any([signal, limit.signal]) : limit.signal,
+        signal: limit.signal,
       });
       if (!response.ok) throw await refusal(response, touch, clock.now());
       return await readAnswer(response, { touch, maxBytes, redact: redactReply });
@@ -131,6 +133,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
     } finally {
       clearTimeout(whole);
       clearTimeout(stall);
+      signal?.removeEventListener("abort", forward);
       // Gives the connection back if the answer was not read to its end.
       limit.abort();
     }
