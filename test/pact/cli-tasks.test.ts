@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { categories, TaskFileError } from "@pact/tools-sim";
 import { describe, expect, it } from "vitest";
-import { generatedTasks, publishedTasks } from "../../packages/pact/src/cli/tasks.ts";
+import { generatedFamilies, generatedTasks, publishedTasks } from "../../packages/pact/src/cli/tasks.ts";
 import { requireData } from "../helpers/require.ts";
 
 describe("generatedTasks", () => {
@@ -24,6 +24,18 @@ describe("generatedTasks", () => {
     expect(asked.length).toBeGreaterThanOrEqual(40);
     expect(asked.filter((name) => met.has(name))).toEqual([]);
   });
+  it.each(["toolhop-like", "bfcl-like"] as const)(
+    "has tasks of %s that fit the settings it runs with",
+    (id) => {
+      const { training, heldOut } = generatedTasks(1, 40, id);
+      const { maxTurns } = generatedFamilies[id].settings;
+      expect(new Set([...training, ...heldOut].map((task) => task.id)).size).toBe(552);
+      for (const task of [...training, ...heldOut]) {
+        expect(task.setup.kind).toBe(id);
+        expect(task.trace!.turns.length).toBeLessThan(maxTurns);
+      }
+    },
+  );
 });
 
 describe("publishedTasks", () => {

@@ -70,9 +70,9 @@ describe("help", () => {
       is sampled, and once more in every optimiser update that trains on it.
 
       Options
-        --env <ftrl-like|ftrl>
-            Tasks: generated worlds, or the published FTRL rows with their recorded
-            tool outputs (needs --data). Default: ftrl-like.
+        --env <ftrl-like|toolhop-like|bfcl-like|ftrl>
+            Tasks: one of the generated families, or the published FTRL rows with
+            their recorded tool outputs (needs --data). Default: ftrl-like.
         --data <path>
             Folder with the FTRL files; only with --env ftrl. Default: none.
         --method <pact|matchtir|sft>
@@ -95,8 +95,8 @@ describe("help", () => {
             Folder for everything the run writes; must be new or empty. Default:
             runs/<time>-<method>-seed<seed>.
         --eval-tasks <tasks>
-            Held-out tasks of each evaluation, in equal parts from the four
-            categories. Whole number from 4 to 100000. Default: 200.
+            Held-out tasks of each evaluation; of ftrl-like in equal parts from the
+            four categories. Whole number from 4 to 100000. Default: 200.
         --json
             Print progress to standard error and the result as one line of JSON to
             standard output.
@@ -171,7 +171,7 @@ describe("wrong command lines end with code 2 and one line", () => {
     ],
     [
       ["train", "--env", "ftrl-lik"],
-      'pact train: --env must be one of ftrl-like, ftrl; received "ftrl-lik". Did you mean --env ftrl-like?',
+      'pact train: --env must be one of ftrl-like, toolhop-like, bfcl-like, ftrl; received "ftrl-lik". Did you mean --env ftrl-like?',
     ],
     [
       ["train", "--env", "ftrl"],

@@ -1,13 +1,23 @@
 /**
  * The tasks of a run: those it trains on and, disjoint from them, those it is evaluated on.
  *
- * `ftrl-like`: worlds of the run's seed for training; held-out worlds, whose names occur in no training world, of a
+ * Generated families: worlds of the run's seed for training; held-out worlds, whose names occur in no training world, of a
  * fixed seed, so that runs of different seeds and methods are scored on the same tasks. `ftrl`: the published rows
  * that have an expert trace, every second one of each category for training, the others held out.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { categories, ftrl, ftrlLike, type Task, TaskFileError } from "@pact/tools-sim";
+import {
+  bfclLike,
+  categories,
+  ftrl,
+  ftrlLike,
+  type Split,
+  type Task,
+  TaskFileError,
+  toolHopLike,
+} from "@pact/tools-sim";
+import type { TrainConfig } from "../config.ts";
 
 /** Training and held-out tasks, with what `config.json` says about them. */
 export interface RunTasks {
@@ -23,12 +33,40 @@ const firstSeed = 1000;
 /** Seed of the held-out tasks, whatever the seed of the run. */
 const heldOutSeed = firstSeed;
 
-/** Generated tasks. */
-export function generatedTasks(seed: number, heldOut: number): RunTasks {
+/** What makes tasks of a family, at its default dials. */
+interface Family {
+  generate(options: { seed: number; split: Split; count: number }): Task[];
+}
+
+/** The generated families, with the settings that their episodes need. */
+export const generatedFamilies = {
+  "ftrl-like": { family: ftrlLike as Family, settings: {} },
+  // ToolHop allows 9 rounds; expert turns have up to about 120 tokens, whole expert traces about 500.
+  "toolhop-like": {
+    family: toolHopLike as Family,
+    settings: { maxTurns: 9, maxTurnTokens: 160, maxRolloutTokens: 640, maxContextTokens: 2048 },
+  },
+  // Calls for all goals share a turn: up to about 220 tokens, whole expert traces about 900.
+  "bfcl-like": {
+    family: bfclLike as Family,
+    settings: { maxTurns: 10, maxTurnTokens: 256, maxRolloutTokens: 1024, maxContextTokens: 3072 },
+  },
+} as const satisfies Readonly<Record<string, { family: Family; settings: Partial<TrainConfig> }>>;
+
+/** The id of a generated family. */
+export type GeneratedId = keyof typeof generatedFamilies;
+
+/**
+ * Generated tasks of a family.
+ *
+ * @example generatedTasks(1, 200, "toolhop-like").heldOut.length // 200
+ */
+export function generatedTasks(seed: number, heldOut: number, id: GeneratedId = "ftrl-like"): RunTasks {
+  const { family } = generatedFamilies[id];
   const trainingSeed = firstSeed + seed;
   return {
-    training: ftrlLike.generate({ seed: trainingSeed, split: "train", count: trainingCount }),
-    heldOut: ftrlLike.generate({ seed: heldOutSeed, split: "heldout", count: heldOut }),
+    training: family.generate({ seed: trainingSeed, split: "train", count: trainingCount }),
+    heldOut: family.generate({ seed: heldOutSeed, split: "heldout", count: heldOut }),
     options: { trainingSeed, heldOutSeed },
   };
 }

@@ -8,9 +8,9 @@ const defaultSteps = 30;
 export const trainOptions = {
   env: {
     kind: "choice",
-    choices: ["ftrl-like", "ftrl"],
+    choices: ["ftrl-like", "toolhop-like", "bfcl-like", "ftrl"],
     default: "ftrl-like",
-    help: "tasks: generated worlds, or the published FTRL rows with their recorded tool outputs (needs --data)",
+    help: "tasks: one of the generated families, or the published FTRL rows with their recorded tool outputs (needs --data)",
   },
   data: {
     kind: "path",
@@ -61,7 +61,7 @@ export const trainOptions = {
     min: 4,
     max: 100000,
     default: 200,
-    help: "held-out tasks of each evaluation, in equal parts from the four categories",
+    help: "held-out tasks of each evaluation; of ftrl-like in equal parts from the four categories",
   },
   json: {
     kind: "flag",

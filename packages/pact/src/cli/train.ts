@@ -20,7 +20,7 @@ import { parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { claimRunFolder, defaultRunFolder, writeWhole } from "./run-folder.ts";
 import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
-import { generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
+import { generatedFamilies, generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
 import { type TrainOptions, trainOptions } from "./train-options.ts";
 
@@ -59,8 +59,10 @@ export async function train(args: readonly string[]): Promise<number> {
   const options = parseOptions("pact train", trainOptions, args);
   if (options.env === "ftrl" && options.data === undefined)
     throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
-  if (options.env === "ftrl-like" && options.data !== undefined)
-    throw new UsageError("pact train: --data belongs to --env ftrl; --env ftrl-like generates its tasks.");
+  if (options.env !== "ftrl" && options.data !== undefined)
+    throw new UsageError(
+      `pact train: --data belongs to --env ftrl; --env ${options.env} generates its tasks.`,
+    );
   const folder = claimRunFolder(options["run-dir"] ?? defaultRunFolder(options.method, options.seed));
   for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
@@ -86,16 +88,18 @@ async function runIn(
   progress: Progress,
 ): Promise<{ result: RunResult; stopped: boolean }> {
   const began = performance.now();
-  const published = options.env === "ftrl" && options.data !== undefined;
+  const settings = options.env === "ftrl" ? publishedSettings : generatedFamilies[options.env].settings;
   const config = trainConfig({
-    ...(published ? publishedSettings : {}),
+    ...settings,
     method: options.method,
     seed: options.seed,
     steps: options.steps,
   });
   const count = options["eval-tasks"];
   const tasks =
-    options.data === undefined ? generatedTasks(options.seed, count) : publishedTasks(options.data, count);
+    options.env === "ftrl"
+      ? publishedTasks(options.data ?? "", count)
+      : generatedTasks(options.seed, count, options.env);
   const base = readModelFolder(options.base);
   if (tasks.heldOut.length < count)
     progress.line(`evaluating on ${tasks.heldOut.length} tasks: the data has no more with an expert trace`);
