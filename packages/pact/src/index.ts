@@ -1,5 +1,11 @@
 /** Public names of @pact/pact. Inside the package, files import each other directly. */
 export {
+  type AdvantageEstimator,
+  type AdvantageName,
+  advantageEstimator,
+  advantageRegistry,
+} from "./advantage-registry.ts";
+export {
   type GroupAdvantageOptions,
   groupAdvantages,
   type SoloTurn,
@@ -22,6 +28,7 @@ export {
   type ScoredToken,
 } from "./batch.ts";
 export { defaultConfig, type Method, type TrainConfig, trainConfig } from "./config.ts";
+export { type DynamicSample, dynamicSample } from "./dynamic-sampling.ts";
 export {
   AdvantageError,
   AssignmentError,
@@ -34,14 +41,57 @@ export {
   RolloutError,
 } from "./errors.ts";
 export { type EvaluateOptions, evaluate } from "./evaluate.ts";
-export { klPenalties } from "./losses/kl.ts";
+export {
+  type LatentGradients,
+  type LatentTables,
+  type LatentView,
+  latentGradients,
+  latentView,
+} from "./latent.ts";
+export { chordMix, chordPhiLosses } from "./losses/chord.ts";
+export { cispoLosses, cispoStatistics, reinforceLosses } from "./losses/cispo.ts";
+export { type FrozenRatio, frozenRatio, type TraceDenominator } from "./losses/denominator.ts";
+export {
+  type DistillationOptions,
+  type Divergence,
+  distillationAdvantages,
+  distillationEstimates,
+  distillationKl,
+} from "./losses/distillation.ts";
+export { entropyLoss } from "./losses/entropy.ts";
+export { gspoLosses, gspoStatistics } from "./losses/gspo.ts";
+export { exactKlPenalties, type KlEstimator, klEstimators, klPenalties } from "./losses/kl.ts";
+export { type LuffyOptions, luffyLosses, shapedRatio } from "./losses/luffy.ts";
 export {
   type ObjectiveInputs,
   type ObjectiveOptions,
   type ObjectiveTerms,
   pactObjective,
 } from "./losses/objective.ts";
-export { type ClipOptions, type ClipStatistics, clipStatistics, policyLosses } from "./losses/policy.ts";
+export {
+  type ClipOptions,
+  type ClipStatistics,
+  clipStatistics,
+  policyLosses,
+  type RatioClip,
+} from "./losses/policy.ts";
+export {
+  type PolicyLoss,
+  type PolicyLossName,
+  type PolicyTokens,
+  policyLoss,
+  policyLossRegistry,
+} from "./losses/policy-registry.ts";
+export {
+  type PolicyBatch,
+  type PolicyRecipe,
+  type PolicyRecipeName,
+  type PreparedPolicy,
+  policyObjective,
+  policyRecipe,
+  policyRecipes,
+} from "./losses/recipes.ts";
+export type { Sequences } from "./losses/sequences.ts";
 export {
   type Aggregation,
   aggregationWeights,
@@ -51,7 +101,6 @@ export {
 } from "./losses/weights.ts";
 export { type MetricValues, metricDescriptions, rolloutMetrics, tokenMetrics } from "./metrics.ts";
 export { modelPolicy } from "./policy.ts";
-export { activeChunkCount } from "./prefix.ts";
 export {
   type FtrlStep,
   type FtrlVariant,
@@ -115,7 +164,15 @@ export {
   type SolveScores,
   type StepMetrics,
 } from "./run-sink.ts";
-export { callWeight, isAnchored, learningRate, type PrefixLevel, prefixLevel } from "./schedules.ts";
+export {
+  type ChordMuOptions,
+  callWeight,
+  chordMu,
+  isAnchored,
+  learningRate,
+  type PrefixLevel,
+  prefixLevel,
+} from "./schedules.ts";
 export {
   type ControlToken,
   controlTokens,

@@ -1,13 +1,11 @@
 /**
- * Everything that changes with the step: λ_a(s), the reasoning-prefix level, the gate, the learning rate.
+ * Everything that changes with the step: λ_a(s), the reasoning-prefix level, the gate, CHORD's μ, the learning rate.
  *
  * arXiv 2606.16215 eq. 11 (λ_a) and 13 (gate). The paper gives the order L4 … L0 without a formula; the level's
  * formula is this project's. Left out: token-level annealing.
  */
+import type { PrefixLevel } from "@pact/tools-sim";
 import { ConfigError } from "./errors.ts";
-
-/** Cumulative reasoning-prefix level: 0 keeps nothing, 4 the longest safe prefix. */
-export type PrefixLevel = 0 | 1 | 2 | 3 | 4;
 
 /**
  * Weight of tool-call tokens at step s: `λ_a(s) = start − (start − end) · min(s/S, 1)`.
@@ -42,6 +40,41 @@ export function prefixLevel(step: number, horizon: number): PrefixLevel {
  */
 export function isAnchored(uniform: number, anchorProbability: number): boolean {
   return uniform < anchorProbability;
+}
+
+/** Settings of `chordMu`. */
+export interface ChordMuOptions {
+  /** Steps of linear warm-up from 0 to the peak; default 0. */
+  readonly warmup?: number;
+  /** Steps of the cosine from peak to valley; default 200. */
+  readonly decay?: number;
+  /** Largest μ, default 0.9. */
+  readonly peak?: number;
+  /** μ from then on, default 0.05. */
+  readonly valley?: number;
+}
+
+/**
+ * CHORD's μ at step s, the share of the supervised loss: `peak · s/warmup` during warm-up, then
+ * `valley + (peak − valley) (1 + cos(π (s − warmup)/decay))/2`, then `valley`.
+ *
+ * @param step s ≥ 0
+ * @throws ConfigError for a negative step, warm-up or decay, or a peak or valley outside 0 … 1
+ * @see arXiv 2508.11408 §4; modelscope/Trinity-RFT @04143305 (formula)
+ * @example chordMu(100) // 0.475
+ */
+export function chordMu(step: number, options: ChordMuOptions = {}): number {
+  const { warmup = 0, decay = 200, peak = 0.9, valley = 0.05 } = options;
+  const isShare = (value: number) => value >= 0 && value <= 1;
+  if (!(step >= 0 && warmup >= 0 && decay >= 0 && isShare(peak) && isShare(valley))) {
+    throw new ConfigError(
+      `chordMu: received step ${step}, warmup ${warmup}, decay ${decay}, peak ${peak}, valley ${valley}; ` +
+        "expected counts of steps from 0, and shares from 0 to 1. Correct the one outside.",
+    );
+  }
+  if (step < warmup) return (step / warmup) * peak;
+  if (step >= warmup + decay) return valley;
+  return valley + ((peak - valley) * (1 + Math.cos((Math.PI * (step - warmup)) / decay))) / 2;
 }
 
 /**

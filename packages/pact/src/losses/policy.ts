@@ -3,21 +3,25 @@
  *
  * L^x and L^h of arXiv 2606.16215 (eq. 5 and 8) are this one function: what differs is the context that both
  * log-probs were computed in, x or [x ; h*]. Clipping from PPO (arXiv 1707.06347 eq. 7), dual clip from
- * arXiv 1912.09729 eq. 5, the clamp of the log-ratio from verl. Left out: GSPO and CISPO.
+ * arXiv 1912.09729 eq. 5, the clamp of the log-ratio from verl. Other losses: gspo.ts and cispo.ts, all by name in
+ * policy-registry.ts.
  */
 import { clamp, exp, less, maximum, minimum, mul, neg, sub, type Tensor, where } from "@pact/tensor";
 
-/** Clipping of the ratio. */
-export interface ClipOptions {
-  /** The ratio is clipped to [1 − clipLow, 1 + clipHigh]. Defaults 0.2 and 0.2. */
+/** Clipping of an importance ratio to [1 − clipLow, 1 + clipHigh]; the defaults are the loss's own. */
+export interface RatioClip {
   readonly clipLow?: number;
   readonly clipHigh?: number;
+}
+
+/** Clipping of `policyLosses`: `clipLow` and `clipHigh` default to 0.2. */
+export interface ClipOptions extends RatioClip {
   /** c > 1: the loss of a token with A < 0 is at most −c·A. Default 3; null for none. */
   readonly dualClip?: number | null;
 }
 
-/** Log-ratios are clamped to ± this before exp; beyond it the gradient is 0. */
-const LOG_RATIO_LIMIT = 20;
+/** Log-ratios of tokens are clamped to these before exp; beyond them the gradient is 0. */
+export const logRatioLimits = { min: -20, max: 20 } as const;
 
 /**
  * Loss of every token, to be minimised:
@@ -41,8 +45,7 @@ export function policyLosses(
   advantages: Tensor,
   { clipLow = 0.2, clipHigh = 0.2, dualClip = 3 }: ClipOptions = {},
 ): Tensor {
-  const limits = { min: -LOG_RATIO_LIMIT, max: LOG_RATIO_LIMIT };
-  const ratio = exp(clamp(sub(newLogProbs, oldLogProbs), limits)); // [M]
+  const ratio = exp(clamp(sub(newLogProbs, oldLogProbs), logRatioLimits)); // [M]
   const clipped = clamp(ratio, { min: 1 - clipLow, max: 1 + clipHigh });
   const negated = neg(advantages);
   const losses = maximum(mul(ratio, negated), mul(clipped, negated));
@@ -77,7 +80,7 @@ export function clipStatistics(
   let dualClips = 0;
   for (let token = 0; token < count; token++) {
     const logRatio = newLogProbs[token] - oldLogProbs[token];
-    const bounded = Math.max(-LOG_RATIO_LIMIT, Math.min(LOG_RATIO_LIMIT, logRatio));
+    const bounded = Math.max(logRatioLimits.min, Math.min(logRatioLimits.max, logRatio));
     const ratio = Math.exp(bounded);
     const advantage = advantages[token];
     const plain = -ratio * advantage;
