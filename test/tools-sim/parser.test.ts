@@ -81,6 +81,16 @@ describe("parseAssistant", () => {
     expect(parseAssistant("<think>hm<answer>1</answer>")).toMatchObject({ reasoning: "hm", answer: "1" });
   });
 
+  it("takes what stands before a </think> alone for reasoning, unless calls or an answer came first", () => {
+    expect(parseAssistant(`so </think>\n${good}`)).toMatchObject({
+      reasoning: "so",
+      calls: [goodCall],
+      text: "",
+    });
+    for (const text of [`${good}</think>`, "<answer>1</answer></think>"])
+      expect(parseAssistant(text).reasoning).toBeUndefined();
+  });
+
   it("takes an unclosed answer to the end", () => {
     expect(parseAssistant("<answer>42")).toMatchObject({ answer: "42", text: "" });
   });

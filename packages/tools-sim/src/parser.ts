@@ -68,7 +68,7 @@ export function parseReply(source: unknown, options: ParseOptions = {}): ParsedA
 
 /**
  * Parses text with tagged calls, Hermes JSON or Qwen3-Coder XML by block; never throws. An unclosed `<think>` reaches to
- * the first call or answer, or the end.
+ * the first call or answer, or the end; without one, reasoning is what stands before a `</think>` that comes first.
  *
  * @param tools - types for the values of XML calls
  * @example parseAssistant('<tool_call>{"name": "f", "arguments": {}}</tool_call>').calls[0].function.name // "f"
@@ -135,6 +135,14 @@ function parseTagged(
     reasoning = input.slice(bodyStart, bodyEnd).trim();
     outside += input.slice(0, thinkStart);
     at = close < 0 ? bodyEnd : close + "</think>".length;
+  } else {
+    // Templates that write <think> into the prompt leave a reply that begins inside of it.
+    const close = input.indexOf("</think>");
+    const answer = input.indexOf("<answer>");
+    if (close >= 0 && (firstCall < 0 || close < firstCall) && (answer < 0 || close < answer)) {
+      reasoning = input.slice(0, close).trim();
+      at = close + "</think>".length;
+    }
   }
 
   const blocks: ParsedBlock[] = [];

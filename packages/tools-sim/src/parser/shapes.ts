@@ -32,7 +32,7 @@ export type ParsedBlock = { call: ToolCall; error?: undefined } | { call?: undef
 
 /** Everything found in an assistant's reply. */
 export interface ParsedAssistant {
-  /** Inside the first `<think>`, trimmed; undefined without one. Calls in it do not count. */
+  /** Inside the first `<think>`, or before a `</think>` alone, trimmed; otherwise undefined. Calls in it do not count. */
   reasoning?: string;
   calls: ToolCall[];
   errors: ParseError[];
