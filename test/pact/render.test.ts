@@ -1,3 +1,4 @@
+import type { PrefixLevel } from "@pact/tools-sim";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -10,7 +11,6 @@ import {
   toolList,
 } from "../../packages/pact/src/render.ts";
 import { isSampled, roleCode } from "../../packages/pact/src/roles.ts";
-import type { PrefixLevel } from "../../packages/pact/src/schedules.ts";
 import { controlTokens, roleSpans, sampledRoles } from "../../packages/pact/src/tokens.ts";
 import { isControlId, testCodec } from "./codec.ts";
 import { task, trace } from "./tasks.ts";

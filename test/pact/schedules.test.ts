@@ -1,6 +1,6 @@
+import { activeChunkCount } from "@pact/tools-sim";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { activeChunkCount } from "../../packages/pact/src/prefix.ts";
 import { callWeight, isAnchored, learningRate, prefixLevel } from "../../packages/pact/src/schedules.ts";
 import { type GoldenTensor, goldenCases } from "./golden.ts";
 

@@ -1,4 +1,6 @@
 /** Public names of @pact/pact. Inside the package, files import each other directly. */
+
+export { activeChunkCount, activeChunks, type PrefixLevel } from "@pact/tools-sim";
 export {
   type AdvantageEstimator,
   type AdvantageName,
@@ -170,7 +172,6 @@ export {
   chordMu,
   isAnchored,
   learningRate,
-  type PrefixLevel,
   prefixLevel,
 } from "./schedules.ts";
 export {

@@ -10,15 +10,15 @@
  * 2606.16215: leakage). Left out: the `reference` rendering of h* and the Qwen chat template.
  */
 import {
+  activeChunks,
   type ExpertTrace,
+  type PrefixLevel,
   type Task,
   type ToolCall,
   type ToolDefinition,
   toolCallJson,
 } from "@pact/tools-sim";
 import { RenderError } from "./errors.ts";
-import { activeChunkCount } from "./prefix.ts";
-import type { PrefixLevel } from "./schedules.ts";
 import { type TokenCodec, type TokenRun, TokenWriter } from "./tokens.ts";
 
 /** Labels of expert tokens as targets of the SFT term. */
@@ -132,11 +132,8 @@ export function renderTrace(codec: TokenCodec, trace: ExpertTrace, options: Trac
     }
     if (index > 0) writer.control("<|assistant|>", "template");
     const start = writer.length;
-    const active = activeChunkCount(
-      turn.chunks.map((chunk) => chunk.type),
-      options.level,
-    );
-    const tags = options.reasoningTags === "include" && active > 0;
+    const active = activeChunks(turn.chunks, options.level);
+    const tags = options.reasoningTags === "include" && active.includes(true);
     writeReasoning(writer, turn.chunks, active, tags);
     const label = (options.calls ?? true) ? sftLabel.call : sftLabel.context;
     for (const call of turn.calls) writeCall(writer, call, label);
@@ -180,7 +177,7 @@ export function renderEpisode(codec: TokenCodec, trace: ExpertTrace): RenderedTr
   const writer = new TokenWriter(codec);
   if (trace.turns.length > 0) writer.control("<|assistant|>", "template");
   const start = writer.length;
-  writeReasoning(writer, trace.final.chunks, 0, false);
+  writeReasoning(writer, trace.final.chunks, [], false);
   writer.control("<answer>", "answer");
   writer.text(trace.final.answer, "answer");
   writer.control("</answer>", "answer");
@@ -221,14 +218,14 @@ export function renderDocument(
 function writeReasoning(
   writer: TokenWriter,
   chunks: readonly { readonly text: string }[],
-  active: number,
+  active: readonly boolean[],
   tags: boolean,
 ): void {
   if (chunks.length === 0) return;
   const tagLabel = tags ? sftLabel.reasoning : sftLabel.context;
   writer.control("<think>", "reasoning", tagLabel);
   chunks.forEach((chunk, index) => {
-    writer.text(chunk.text, "reasoning", index < active ? sftLabel.reasoning : sftLabel.context);
+    writer.text(chunk.text, "reasoning", active[index] ? sftLabel.reasoning : sftLabel.context);
   });
   writer.control("</think>", "reasoning", tagLabel);
 }

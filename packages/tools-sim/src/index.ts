@@ -146,6 +146,44 @@ export {
   type ToolTurn,
 } from "./tool-environment.ts";
 export { createRunner, type Observation, type SyncToolRunner, type ToolRunner } from "./tools.ts";
+export { type Annotator, annotationLimits } from "./traces/annotator.ts";
+export { type BuildTracesOptions, type BuiltTrace, buildTraces } from "./traces/build.ts";
+export {
+  checkTrace,
+  summariseTraces,
+  type TraceCheck,
+  type TraceFault,
+  type TraceSummary,
+} from "./traces/check.ts";
+export {
+  type ReadTrace,
+  readTraces,
+  type TraceFile,
+  toExpertTrace,
+  traceLine,
+  withTraces,
+} from "./traces/file.ts";
+export { activeChunkCount, activeChunks, type PrefixLevel, prefixLevels } from "./traces/levels.ts";
+export type { TurnContext } from "./traces/rules.ts";
+export { type SegmentOptions, segmentTurn } from "./traces/segment.ts";
+export { scriptedTeacher, type Teacher, teacherMessages } from "./traces/teacher.ts";
+export { normaliseReasoning } from "./traces/text.ts";
+export {
+  type DroppedTrace,
+  type DropReason,
+  dropReasons,
+  type Evidence,
+  evidences,
+  type SegmentedReasoning,
+  type Segmenter,
+  type StoredCall,
+  type StoredFinal,
+  type StoredTurn,
+  segmenters,
+  type TraceRecord,
+  type TurnPattern,
+  turnPatterns,
+} from "./traces/types.ts";
 export {
   type Category,
   type Chain,
