@@ -27,13 +27,30 @@ export interface ChoiceOption<C extends string = string> extends Described {
   readonly choices: readonly C[];
   readonly default: C;
 }
-/** `--name n`, a whole number in [min, max], counted in `unit`. */
-export interface IntegerOption extends Described {
+/**
+ * `--name n`, a whole number in [min, max], counted in `unit`. Without a default it is undefined when not given, which
+ * `defaultText` explains.
+ */
+export interface IntegerOption<D extends number | undefined = number | undefined> extends Described {
   readonly kind: "integer";
   readonly min: number;
   readonly max: number;
-  readonly default: number;
+  readonly default: D;
+  readonly defaultText?: string;
   readonly unit?: string;
+}
+/** `--name x`, a decimal number in [min, max]. */
+export interface NumberOption extends Described {
+  readonly kind: "number";
+  readonly min: number;
+  readonly max: number;
+  readonly default: number;
+}
+/** `--name text`, not empty, called `unit` in `--help`; undefined when not given, which `defaultText` explains. */
+export interface TextOption extends Described {
+  readonly kind: "text";
+  readonly unit: string;
+  readonly defaultText: string;
 }
 /** `--name path`; undefined when not given, which `defaultText` explains. */
 export interface PathOption extends Described {
@@ -41,7 +58,7 @@ export interface PathOption extends Described {
   readonly defaultText: string;
 }
 /** One row of a command's table. */
-export type Option = FlagOption | ChoiceOption | IntegerOption | PathOption;
+export type Option = FlagOption | ChoiceOption | IntegerOption | NumberOption | TextOption | PathOption;
 /** A command's options by name, without the leading dashes. */
 export type OptionTable = Readonly<Record<string, Option>>;
 
@@ -49,9 +66,11 @@ type ValueOf<O extends Option> = O extends FlagOption
   ? boolean
   : O extends ChoiceOption<infer C>
     ? C
-    : O extends IntegerOption
-      ? number
-      : string | undefined;
+    : O extends IntegerOption<infer D>
+      ? number | D
+      : O extends NumberOption
+        ? number
+        : string | undefined;
 /** The parsed values of a table. */
 export type OptionValues<T extends OptionTable> = { readonly [N in keyof T]: ValueOf<T[N]> };
 
@@ -191,8 +210,12 @@ function readValue(
   raw: string | boolean | undefined,
 ): string | number | boolean | undefined {
   if (option.kind === "flag") return raw === true;
-  if (raw === undefined) return option.kind === "path" ? undefined : option.default;
+  if (raw === undefined) return "default" in option ? option.default : undefined;
   const text = String(raw);
+  if (option.kind === "text") {
+    if (text === "") throw new UsageError(`${command}: --${name} needs a text, received an empty one.`);
+    return text;
+  }
   if (option.kind === "path") {
     if (text === "") throw new UsageError(`${command}: --${name} needs a path, received an empty one.`);
     return text;
@@ -205,10 +228,14 @@ function readValue(
         (guess === undefined ? "" : ` Did you mean --${name} ${guess}?`),
     );
   }
-  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  const [form, kind] =
+    option.kind === "integer"
+      ? [/^[0-9]{1,15}$/, "whole number"]
+      : [/^-?[0-9]{1,15}(\.[0-9]{1,15})?$/, "number"];
+  const value = form.test(text) ? Number(text) : Number.NaN;
   if (!(value >= option.min && value <= option.max))
     throw new UsageError(
-      `${command}: --${name} must be a whole number from ${option.min} to ${option.max}; received ${quote(text)}.`,
+      `${command}: --${name} must be a ${kind} from ${option.min} to ${option.max}; received ${quote(text)}.`,
     );
   return value;
 }
