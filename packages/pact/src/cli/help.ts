@@ -69,7 +69,8 @@ export function commandHelp(name: string, command: Omit<Command, "run">): string
 function signature(name: string, option: Option): string {
   if (option.kind === "flag") return `--${name}`;
   if (option.kind === "choice") return `--${name} <${option.choices.join("|")}>`;
-  return `--${name} <${option.kind === "integer" ? (option.unit ?? "number") : "path"}>`;
+  if (option.kind === "path" || option.kind === "number") return `--${name} <${option.kind}>`;
+  return `--${name} <${option.unit ?? "number"}>`;
 }
 
 function sentenceOf(help: string): string {
@@ -80,8 +81,12 @@ function explain(option: Option): string {
   const sentence = sentenceOf(option.help);
   if (option.kind === "flag") return `${sentence}.`;
   if (option.kind === "choice") return `${sentence}. Default: ${option.default}.`;
-  if (option.kind === "path") return `${sentence}. Default: ${option.defaultText}.`;
-  return `${sentence}. Whole number from ${option.min} to ${option.max}. Default: ${option.default}.`;
+  if (option.kind === "path" || option.kind === "text") return `${sentence}. Default: ${option.defaultText}.`;
+  const [kind, usual] =
+    option.kind === "number"
+      ? ["Number", option.default]
+      : ["Whole number", option.default ?? option.defaultText];
+  return `${sentence}. ${kind} from ${option.min} to ${option.max}. Default: ${usual}.`;
 }
 
 /** Breaks a paragraph at spaces so that no line is wider than `columns`. */
