@@ -10,9 +10,9 @@ describe.skipIf(!device)("the committed golden data on webgpu in f32", () => {
   it("has no failing case", async () => {
     const golden = fileURLToPath(new URL("golden", import.meta.url));
     expect(await checkFolder(golden, device!)).toEqual({
-      passed: 243,
+      passed: 257,
       failed: 0,
-      unsupported: 14,
+      unsupported: 0,
       failures: [],
     });
   });

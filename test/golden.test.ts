@@ -30,7 +30,13 @@ async function folderWith(
 
 /** The parts of golden files that the tests below edit. */
 type EditableFile = {
-  cases: { name: string; op: string; kind: string; outputs: Record<string, { data: number[] }> }[];
+  cases: {
+    name: string;
+    op: string;
+    kind: string;
+    attrs: Record<string, unknown>;
+    outputs: Record<string, { data: number[] }>;
+  }[];
   logTau: { data: number[] };
   loss: number;
   trajectory: { float64: { gradNorm: number[] } };
@@ -39,9 +45,9 @@ type EditableFile = {
 describe("the committed golden data on cpu in f64", () => {
   it("has no failing case", async () => {
     expect(await checkFolder(golden, device)).toEqual({
-      passed: 243,
+      passed: 257,
       failed: 0,
-      unsupported: 14,
+      unsupported: 0,
       failures: [],
     });
   });
@@ -130,6 +136,57 @@ describe("checkFolder", () => {
       },
     });
     expect(await checkFolder(folder, device)).toMatchObject({ passed: 0, failed: 3, unsupported: 0 });
+  });
+
+  it("takes the documented default for a loss attribute that is null or left out, and numbers that are not the default", async () => {
+    // Attributes equal to their defaults in these cases: without them the numbers must stay the same.
+    const defaults: Record<string, string[]> = {
+      grpo_continuous: ["estimator", "normByStd", "eps"],
+      ppo_token_mean: ["lossMode", "agg", "clipLow", "clipHigh", "dualClip"],
+      gspo_wide: ["agg", "clipLow", "clipHigh"],
+      agg_token_mean: ["agg"],
+      agg_seq_mean_token_sum_norm: ["lossScaleFactor"],
+      kl_k3: ["estimator"],
+      entropy_loss: ["agg"],
+      dr_grpo_end_to_end: ["clipLow", "clipHigh", "dualClip"],
+      chord_phi_token: ["average"],
+      chord_mix: ["mu", "clipLow", "clipHigh"],
+      chord_mu_schedule: ["warmup", "decay", "peak", "valley"],
+      pact_surrogate_rollout: ["clipLow", "clipHigh", "dualClip", "average"],
+      pact_sft_weights_s18: ["normaliser", "lambda"],
+      pact_total_all_trace: ["betaSft", "normaliser", "clipLow", "clipHigh", "dualClip", "average", "klCoef"],
+      pact_schedule_S24: ["lambdaStart", "lambdaEnd", "levels"],
+      "pact_gate_q0.4": ["q"],
+      turns_ragged: ["gamma", "eps"],
+    };
+    for (const value of [undefined, null]) {
+      const folder = await folderWith(`attributes-${value}`, {
+        "rl_losses.json": (json) => {
+          only(...Object.keys(defaults))(json);
+          for (const { name, attrs } of json.cases) {
+            // dualClip null is no dual clip, not the default of PPO.
+            for (const key of defaults[name])
+              if (!(key === "dualClip" && name.startsWith("ppo") && value === null)) attrs[key] = value;
+          }
+        },
+      });
+      const count = Object.keys(defaults).length;
+      expect(await checkFolder(folder, device)).toEqual({
+        passed: count,
+        failed: 0,
+        unsupported: 0,
+        failures: [],
+      });
+    }
+    const folder = await folderWith("attributes-wrong", {
+      "rl_losses.json": (json) => {
+        only("chord_mix", "gspo", "kl_k1")(json);
+        Object.assign(json.cases.find((c) => c.name === "chord_mix")!.attrs, { mu: 0.2 });
+        Object.assign(json.cases.find((c) => c.name === "gspo")!.attrs, { clipLow: 0.5 });
+        Object.assign(json.cases.find((c) => c.name === "kl_k1")!.attrs, { estimator: "k9" });
+      },
+    });
+    expect(await checkFolder(folder, device)).toMatchObject({ passed: 0, failed: 2, unsupported: 1 });
   });
 
   it("checks each section of a model by itself", async () => {

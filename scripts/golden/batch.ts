@@ -11,10 +11,32 @@ import {
   numbers,
   relative,
   toTensor,
+  Unsupported,
 } from "./format.ts";
 
 /** Hyper-parameters of a case. */
 export type Attrs = Readonly<Record<string, unknown>>;
+
+/** A number of the case, or undefined where it is absent or null. */
+export function numberOf(attrs: Attrs, name: string): number | undefined {
+  const value = attrs[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "number") return value;
+  throw new TypeError(`attribute ${name} is ${JSON.stringify(value)}, expected a number`);
+}
+
+/** A choice of the case: `fallback` where it is absent or null, unsupported if it is none of `known`. */
+export function choiceOf<const T extends string>(
+  attrs: Attrs,
+  name: string,
+  known: readonly T[],
+  fallback: T,
+): T {
+  const value = attrs[name] ?? fallback;
+  const found = known.find((choice) => choice === value);
+  if (found === undefined) throw new Unsupported(`${name} "${value}"`);
+  return found;
+}
 
 /** One case of the file. */
 export type LossCase = {
@@ -75,6 +97,15 @@ export class Batch {
 
   rowSums(name: string): number[] {
     return this.rowsOf(name).map((row) => row.reduce((total, value) => total + value, 0));
+  }
+
+  has(name: string): boolean {
+    return this.golden.inputs[name] !== undefined;
+  }
+
+  /** Row of each token of the padded batch, −1 where masked; flat. */
+  get sequences(): number[] {
+    return this.mask.data.map((bit, i) => (bit === 1 ? Math.floor(i / this.columns) : -1));
   }
 
   /** Values where the mask is 1, flat. */

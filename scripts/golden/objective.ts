@@ -2,10 +2,10 @@
  * The kind `pact_total`: the whole PACT objective (arXiv 2606.16215 eq. 12–14) through `pactObjective`. The file gives
  * log-probs in both contexts; the gate picks one per prompt before the objective sees it, as the trainer's packing does.
  */
-import { klPenalties, pactObjective, policyLosses, type SftNormaliser, sftTokenWeights } from "@pact/pact";
+import { klPenalties, pactObjective, policyLosses, sftTokenWeights } from "@pact/pact";
 import { concat, reshape, type Tensor, tensor, where } from "@pact/tensor";
-import { type Attrs, type Batch, checkObjective } from "./batch.ts";
-import { clipOptions, perPrompt, surrogateWeights } from "./surrogate.ts";
+import { type Attrs, type Batch, checkObjective, numberOf } from "./batch.ts";
+import { average, clipOptions, normaliser, perPrompt, sftLambda, surrogateWeights } from "./surrogate.ts";
 
 /** Checks the per-prompt parts, the loss and the gradients of one case. */
 export async function checkTotal(batch: Batch, attrs: Attrs): Promise<string[]> {
@@ -16,10 +16,10 @@ export async function checkTotal(batch: Batch, attrs: Attrs): Promise<string[]> 
     Int32Array.from(prompts, (p) => gate[p]),
     { shape: [batch.rows, 1], dtype: "bool", device },
   );
-  const policy = surrogateWeights(batch, prompts, attrs.average as "rollout" | "token");
+  const policy = surrogateWeights(batch, prompts, average(attrs));
   const sft = batch
     .rowsOf("labels")
-    .map((labels) => sftTokenWeights(labels, attrs.lambda as number, attrs.normaliser as SftNormaliser));
+    .map((labels) => sftTokenWeights(labels, sftLambda(attrs), normaliser(attrs)));
   const routedSft = sft.flatMap((row, p) => row.map((weight) => (gate[p] === 1 ? 0 : weight / gate.length)));
 
   /** Rollout tokens of [rows, columns] followed by expert tokens, as one flat row. */
@@ -33,8 +33,8 @@ export async function checkTotal(batch: Batch, attrs: Attrs): Promise<string[]> 
     joined(where(anchored, batch.tensor(x), batch.tensor(h)), flat(batch, noExpert));
   const options = {
     ...clipOptions(attrs),
-    sftWeight: attrs.betaSft as number,
-    klCoefficient: attrs.klCoef as number,
+    sftWeight: numberOf(attrs, "betaSft") ?? 0.1,
+    klCoefficient: numberOf(attrs, "klCoef") ?? 0,
   };
   const loss = (p: Record<string, Tensor>) => {
     const logProbs = joined(where(anchored, p.newX, p.newH), p.sftLogProbs);
@@ -42,7 +42,7 @@ export async function checkTotal(batch: Batch, attrs: Attrs): Promise<string[]> 
       {
         logProbs,
         oldLogProbs: sides("oldX", "oldH"),
-        referenceLogProbs: sides("refX", "refH"),
+        referenceLogProbs: batch.has("refX") ? sides("refX", "refH") : undefined,
         advantages: numbers(batch.values("advantages"), noExpert),
         policyWeights: numbers(policy, noExpert),
         sftWeights: numbers(nothing, routedSft),
@@ -54,7 +54,8 @@ export async function checkTotal(batch: Batch, attrs: Attrs): Promise<string[]> 
   const problems = await checkObjective(batch, loss, ["newX", "newH", "sftLogProbs"]);
   const parts: Record<string, number[]> = {};
   for (const side of ["X", "H"]) {
-    const [fresh, old, reference] = ["new", "old", "ref"].map((when) => batch.tensor(when + side));
+    const [fresh, old] = ["new", "old"].map((when) => batch.tensor(when + side));
+    const reference = batch.has(`ref${side}`) ? batch.tensor(`ref${side}`) : fresh;
     const losses = await policyLosses(fresh, old, batch.tensor("advantages"), options).data();
     const kl = await klPenalties(fresh, reference).data();
     parts[`loss${side}`] = perPrompt(batch, prompts, policy, losses);
