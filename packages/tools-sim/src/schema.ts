@@ -5,6 +5,8 @@
  * Source: Standard Schema 1.1 (standardschema.dev, MIT); JSON Schema draft 2020-12, 2019-09, 7 and 4; the AI SDK's
  * `jsonSchema()` (Apache-2.0). Raw JSON Schema is checked by @cfworker/json-schema, which walks the schema and generates
  * no code. Left out: schemas loaded from elsewhere (`$ref` to another document is refused).
+ * NOTE: `uniqueItems` compares all pairs and `pattern` is a regular expression that may backtrack: both are for schemas
+ * whose author is trusted.
  */
 import {
   dereference,
@@ -188,7 +190,7 @@ function leafProblems(errors: readonly OutputUnit[]): string[] {
   return errors.flatMap(({ keyword, instanceLocation, error }) => {
     if (wrappers.has(keyword)) return [];
     const keys = instanceLocation.split("/").slice(1).map(decoded);
-    return [`${placeOf(keys)}: ${keyword === "false" ? "is not expected" : error}`];
+    return [`${placeOf(keys)}: ${keyword === "false" ? "is not expected" : error.replace(/\.$/, "")}`];
   });
 }
 
