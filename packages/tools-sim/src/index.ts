@@ -60,7 +60,7 @@ export {
   transforms,
   type ValueKind,
 } from "./families/toolhop/transforms.ts";
-export { ftrl } from "./ftrl.ts";
+export { type FtrlData, type FtrlReadOptions, ftrl } from "./ftrl.ts";
 export { defaultDials, type FtrlLikeDials, type FtrlLikeOptions, ftrlLike } from "./ftrl-like.ts";
 export { type Estimate, estimate } from "./interval.ts";
 export { canonicalJson, spacedJson, toolCallJson } from "./json.ts";
@@ -145,6 +145,26 @@ export {
   type ToolEpisode,
   type ToolTurn,
 } from "./tool-environment.ts";
+export {
+  createToolHopEnvironment,
+  type ToolHopOptions,
+  type ToolHopScenario,
+  toolHopScenarios,
+} from "./toolhop/environment.ts";
+export {
+  loadToolHop,
+  type ToolHopData,
+  type ToolHopHop,
+  type ToolHopLoadOptions,
+  type ToolHopTask,
+} from "./toolhop/load.ts";
+export {
+  answersCorrectly,
+  originalMatch,
+  summariseToolHop,
+  type ToolHopScore,
+  type ToolHopSummary,
+} from "./toolhop/score.ts";
 export { createRunner, type Observation, type SyncToolRunner, type ToolRunner } from "./tools.ts";
 export { type Annotator, annotationLimits } from "./traces/annotator.ts";
 export { type BuildTracesOptions, type BuiltTrace, buildTraces } from "./traces/build.ts";
