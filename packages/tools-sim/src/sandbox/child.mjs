@@ -147,22 +147,22 @@ function limitMemory() {
 
 /** Files of the interpreter live outside that memory, so they are counted here; what is deleted stays counted. */
 function limitFiles(files) {
-  const { MEMFS } = files.filesystems;
-  const { expandFileStorage, ops_table: table } = MEMFS;
+  const { node: nodes, stream: streams } = files.filesystems.MEMFS.ops_table.file;
+  const { setattr } = nodes;
+  const { write } = streams;
+  const noSpace = 51;
   let used = 0;
   const count = (bytes) => {
     used += Math.max(bytes, 0);
-    if (used > memoryLimit) throw new files.ErrnoError(51);
+    if (used > memoryLimit) throw new files.ErrnoError(noSpace);
   };
-  MEMFS.expandFileStorage = (file, bytes) => {
-    const before = file.contents?.length ?? 0;
-    if (bytes > before) count(bytes - before);
-    expandFileStorage.call(MEMFS, file, bytes);
-  };
-  const { setattr } = table.file.node;
-  table.file.node.setattr = (file, change) => {
+  nodes.setattr = (file, change) => {
     if (change.size !== undefined) count(change.size - file.usedBytes);
-    setattr(file, change);
+    return setattr(file, change);
+  };
+  streams.write = (stream, buffer, offset, length, position, ...rest) => {
+    count(position + length - stream.node.usedBytes);
+    return write(stream, buffer, offset, length, position, ...rest);
   };
 }
 

@@ -22,6 +22,8 @@ const answerFactor = 16;
 const startLimitMs = 60_000;
 /** Seconds of processor time after which the system ends a child whose parent died without ending it. */
 const processorSeconds = 900;
+/** Memory of Node, of the compiled interpreter and of its files, beside Python's own. */
+const hostBytes = 768 * 2 ** 20;
 
 // Read from src also when this runs from dist: these two are not compiled.
 const childFile = realpathSync(new URL("../../src/sandbox/child.mjs", import.meta.url));
@@ -209,9 +211,12 @@ function startChild(folder: string, memoryLimitBytes: number): ChildProcessWitho
     folder,
     String(memoryLimitBytes),
   ];
-  // The shell only sets limits of the system and is replaced by Node: no core dump, no file written, no endless run.
-  const limits = `ulimit -c 0; ulimit -f 0; ulimit -t ${processorSeconds}; exec "$@"`;
+  // The shell only sets limits of the system, those that it may set, and is replaced by Node: no core dump, no file
+  // written, no endless run, and (on Linux) no memory beside Python's that JavaScript could be made to take.
+  const kibibytes = Math.ceil((memoryLimitBytes + hostBytes) / 1024);
+  const limits = `"-c 0" "-f 0" "-t ${processorSeconds}" "-d ${kibibytes}"`;
+  const script = `for l in ${limits}; do (ulimit $l) 2>/dev/null && ulimit $l; done; exec "$@"`;
   const [file, ...args] =
-    process.platform === "win32" ? command : ["/bin/sh", "-c", limits, "sandbox", ...command];
+    process.platform === "win32" ? command : ["/bin/sh", "-c", script, "sandbox", ...command];
   return spawn(file, args, { stdio: "pipe", env: {}, cwd: folder });
 }
