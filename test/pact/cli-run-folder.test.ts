@@ -2,15 +2,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { appendLine, writeWhole } from "../../packages/pact/src/cli/disk.ts";
 import { FolderSink } from "../../packages/pact/src/cli/folder-sink.ts";
 import { Interrupt } from "../../packages/pact/src/cli/interrupt.ts";
-import {
-  appendLine,
-  claimRunFolder,
-  defaultRunFolder,
-  RunFolderError,
-  writeWhole,
-} from "../../packages/pact/src/cli/run-folder.ts";
+import { claimRunFolder, defaultRunFolder, RunFolderError } from "../../packages/pact/src/cli/run-folder.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-run-"));
 let folder: string;
@@ -82,21 +77,6 @@ describe("FolderSink", () => {
       { step: 0, values: { loss: 1, missing: null }, time: { seconds: 2.5, elapsed: 2.5 } },
       { step: 1, values: { loss: 2 }, time: { seconds: 0.5, elapsed: 3 } },
     ]);
-  });
-  it("writes a checkpoint that loads by itself, whole or not at all", async () => {
-    mkdirSync(folder);
-    const sink = new FolderSink(folder, { config: '{"a":1}', tokenizer: "{}" });
-    await sink.checkpoint({ step: 40, model: new Uint8Array([7]) });
-    expect(readdirSync(join(folder, "checkpoints"))).toEqual(["step-000040"]);
-    expect(readdirSync(join(folder, "checkpoints", "step-000040")).sort()).toEqual([
-      "config.json",
-      "model.safetensors",
-      "tokenizer.json",
-    ]);
-    // A second one of the same step can not replace it: nothing half-written stays.
-    await expect(sink.checkpoint({ step: 40, model: new Uint8Array([8]) })).rejects.toThrow();
-    expect(readdirSync(join(folder, "checkpoints"))).toEqual(["step-000040"]);
-    expect([...readFileSync(join(folder, "checkpoints", "step-000040", "model.safetensors"))]).toEqual([7]);
   });
 });
 

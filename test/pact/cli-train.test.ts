@@ -1,44 +1,18 @@
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { configFromJson, configToJson, initParams, paramsToSafetensors, trainBpe } from "@pact/nn";
-import { createDevice, key } from "@pact/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { trainOptions } from "../../packages/pact/src/cli/train-options.ts";
 import { defaultConfig } from "../../packages/pact/src/config.ts";
-import { controlTokens } from "../../packages/pact/src/tokens.ts";
+import { makeBase } from "./base.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-train-"));
 const base = join(root, "base");
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** A base folder with random weights: enough to run every stage in seconds. */
-beforeAll(async () => {
-  const tokenizer = trainBpe(["find (town: string)"], { vocabSize: 280, controlTokens });
-  const config = configFromJson({
-    model_type: "qwen3",
-    vocab_size: tokenizer.vocabSize,
-    hidden_size: 16,
-    intermediate_size: 16,
-    num_hidden_layers: 1,
-    num_attention_heads: 1,
-    num_key_value_heads: 1,
-    head_dim: 16,
-    max_position_embeddings: 8192,
-    rms_norm_eps: 1e-6,
-    rope_theta: 10000,
-    tie_word_embeddings: true,
-  });
-  const device = await createDevice({ device: "cpu" });
-  const params = initParams(config, key(1), { device });
-  mkdirSync(base);
-  writeFileSync(join(base, "config.json"), JSON.stringify(configToJson(config)));
-  writeFileSync(join(base, "tokenizer.json"), JSON.stringify(tokenizer.toJson()));
-  writeFileSync(join(base, "model.safetensors"), await paramsToSafetensors(params));
-  device.destroy();
-});
+beforeAll(() => makeBase(base));
 
 interface Ended {
   readonly code: number | null;
@@ -118,7 +92,7 @@ describe("pact train", () => {
       outcome: "done",
       ...result,
     });
-    expect(readdirSync(join(folder, "checkpoints"))).toEqual(["step-000001"]);
+    expect(readdirSync(join(folder, "checkpoints"))).toEqual(["latest", "step-000001"]);
     expect(readFileSync(join(folder, "report.html"), "utf8")).toContain("<h1>SFT on ftrl-like</h1>");
   });
 
@@ -140,6 +114,7 @@ describe("pact train", () => {
     const metrics = readFileSync(join(folder, "metrics.jsonl"), "utf8").trim().split("\n");
     expect(metrics).toHaveLength(result.steps);
     expect(readdirSync(join(folder, "checkpoints"))).toEqual([
+      "latest",
       `step-${String(result.steps).padStart(6, "0")}`,
     ]);
     expect(JSON.parse(readFileSync(join(folder, "summary.json"), "utf8")).outcome).toBe("stopped");

@@ -37,7 +37,9 @@ describe("help", () => {
 
       Commands
         train   train the base policy with PACT and report before and after
+        eval    run and score a served model on an environment
         play    play one episode of an environment by hand
+        traces  make, check and look at expert traces
         doctor  print the adapter and driver that compute here, and what is missing
 
       Options
@@ -64,7 +66,8 @@ describe("help", () => {
       report.html.
 
       Ctrl-C once finishes the current step, then saves the checkpoint and a report of
-      what was done; twice stops at once.
+      what was done; twice stops at once. A run that was stopped or killed goes on
+      with --resume: same seed, same device, same bits as one never interrupted.
 
       Counts of tokens are of work, sampled + trained on: a token counts once when it
       is sampled, and once more in every optimiser update that trains on it.
@@ -97,6 +100,12 @@ describe("help", () => {
         --eval-tasks <tasks>
             Held-out tasks of each evaluation; of ftrl-like in equal parts from the
             four categories. Whole number from 4 to 100000. Default: 200.
+        --resume
+            Go on with the run in --run-dir from its newest checkpoint, with its own
+            settings.
+        --checkpoint-every <steps>
+            Save a checkpoint after every so many steps, and at the end; 0: only at
+            the end. Whole number from 0 to 1000000. Default: 10.
         --json
             Print progress to standard error and the result as one line of JSON to
             standard output.
@@ -108,6 +117,8 @@ describe("help", () => {
             the whole road with its defaults; the same as npm start in a checkout
         pact train --method matchtir --seed 2 --run-dir runs/matchtir-2
             a baseline beside it
+        pact train --resume --run-dir runs/matchtir-2
+            go on with a run that was stopped or killed
         pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2
             the published FTRL rows
       "

@@ -4,8 +4,8 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { writeWhole } from "../../packages/pact/src/cli/disk.ts";
 import { FolderSink } from "../../packages/pact/src/cli/folder-sink.ts";
-import { writeWhole } from "../../packages/pact/src/cli/run-folder.ts";
 import { defaultConfig } from "../../packages/pact/src/config.ts";
 import type {
   DecodingResult,
@@ -181,7 +181,7 @@ export async function writeFixtureRun(
         record(step, i, "train", i < 2, i === 0 && step === steps - 1 ? hostileText : "Mira"),
       );
   }
-  await sink.checkpoint({ step: steps, model: new Uint8Array([1, 2, 3]) });
+  await sink.checkpoint({ step: steps, model: new Uint8Array([1, 2, 3]), state: new Uint8Array([4]) });
   if (!interrupted) {
     await sink.evaluation({
       step: steps,

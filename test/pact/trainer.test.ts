@@ -1,9 +1,9 @@
-import type { Params, TransformerConfig } from "@pact/nn";
-import { defaultDevice, mul } from "@pact/tensor";
+import { type Params, paramsFromSafetensors, type TransformerConfig } from "@pact/nn";
+import { cast, defaultDevice, full } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
 import { contextTokens } from "../../packages/pact/src/batch.ts";
 import { defaultConfig, type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
-import { NonFiniteError } from "../../packages/pact/src/errors.ts";
+import { CheckpointError, NonFiniteError } from "../../packages/pact/src/errors.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
 import { metricDescriptions } from "../../packages/pact/src/metrics.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type StepMetrics,
 } from "../../packages/pact/src/run-sink.ts";
 import { Trainer, type TrainOptions } from "../../packages/pact/src/trainer.ts";
+import { decodeState } from "../../packages/pact/src/trainer-state.ts";
 import { testCodec } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
@@ -92,6 +93,55 @@ describe("a training run", () => {
     expect((await train({ seed: 2 })).trained).not.toEqual(first.trained);
   });
 
+  it("stopped at any checkpoint and gone on with is the run that was never stopped, bit for bit", async () => {
+    const given = { steps: 4, checkpointEvery: 1, innerUpdates: 2, klCoefficient: 0.01 };
+    // Checkpoints hold f32, so only an f32 run comes back bit for bit.
+    const single = Object.fromEntries(
+      Object.entries(params).map(([name, value]) => [name, cast(value, "f32")]),
+    );
+    const whole = await train(given, { params: single });
+    expect(whole.checkpoints.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    for (const stop of [1, 3]) {
+      const { model: weights, state } = whole.checkpoints[stop - 1];
+      const resumed = paramsFromSafetensors(model, weights);
+      const rest = await train(given, {
+        params: single,
+        resume: { state: decodeState(state), params: resumed },
+      });
+      expect(rest.lines).toEqual(whole.lines.slice(stop));
+      expect(rest.records).toEqual(whole.records.filter(({ step }) => step >= stop));
+      expect(rest.checkpoints).toEqual(whole.checkpoints.slice(stop));
+      expect(rest.trained).toEqual(whole.trained);
+      expect(rest.result).toEqual(whole.result);
+    }
+  });
+
+  it("saves at the end, and on the way as often as asked for", async () => {
+    const steps = async (checkpointEvery: number) =>
+      (await train({ steps: 3, checkpointEvery })).checkpoints.map(({ step }) => step);
+    expect(await steps(0)).toEqual([3]);
+    expect(await steps(2)).toEqual([2, 3]);
+    expect(await steps(3)).toEqual([3]);
+  });
+
+  it("refuses the state of another model", async () => {
+    const { checkpoints } = await train();
+    const state = decodeState(checkpoints[0].state);
+    const other = { ...state, m: state.m.subarray(1), v: state.v.subarray(1) };
+    expect(
+      () =>
+        new Trainer({
+          config: trainConfig(small),
+          model,
+          params,
+          codec: testCodec,
+          tasks,
+          sink: nullSink,
+          resume: { state: other, params },
+        }),
+    ).toThrow(CheckpointError);
+  });
+
   it("with q = 1 equals MatchTIR bit for bit, and the traces do not matter", async () => {
     const matchtir = await train({ method: "matchtir" });
     const pact = await train({ anchorProbability: 1 });
@@ -106,7 +156,7 @@ describe("a training run", () => {
 
   it("stops at a loss that is no number, and saves no checkpoint of it", async () => {
     const [name, first] = Object.entries(params)[0];
-    const broken = { ...params, [name]: mul(first, Number.NaN) };
+    const broken = { ...params, [name]: full(first.shape, Number.NaN, { dtype: first.dtype }) };
     const saved: Checkpoint[] = [];
     const sink = { ...nullSink, checkpoint: async (checkpoint: Checkpoint) => void saved.push(checkpoint) };
     await expect(train({}, { params: broken, sink })).rejects.toThrow(NonFiniteError);

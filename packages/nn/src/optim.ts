@@ -139,7 +139,8 @@ export class AdamW {
   /**
    * Continues from saved state: copies arena and moments in place, so that `params` stay the same views.
    *
-   * @param state what another `AdamW` over the same parameters held, on the same device
+   * @param state what another `AdamW` over the same parameters held, on the same device; without `arena` the
+   *   parameters stay as they are
    * @throws ShapeError if the sizes differ
    * @example
    * ```ts
@@ -149,11 +150,13 @@ export class AdamW {
    * await optimizer.params.w.data(); // → [3, 4]
    * ```
    */
-  restore(state: { arena: Tensor; m: Tensor; v: Tensor; steps: number }): void {
+  restore(state: { arena?: Tensor; m: Tensor; v: Tensor; steps: number }): void {
     const whole = (t: Tensor) => reshape(t, [1, t.size]);
     scope(() => {
-      for (const name of ["arena", "m", "v"] as const)
-        assignRows(whole(this[name]), Int32Array.of(0), whole(state[name]));
+      for (const name of ["arena", "m", "v"] as const) {
+        const saved = state[name];
+        if (saved) assignRows(whole(this[name]), Int32Array.of(0), whole(saved));
+      }
     });
     this.stepsTaken = state.steps;
   }

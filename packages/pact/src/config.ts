@@ -82,6 +82,8 @@ export interface TrainConfig {
   readonly clipNorm: number;
   /** Packed tokens of one forward; a batch above it is split, with the same gradient up to rounding. */
   readonly tokenBudget: number;
+  /** Save a checkpoint after every so many steps; 0: only at the end. */
+  readonly checkpointEvery: number;
   /** Log the gradient norms of L^h, L^x and SFT apart every n steps (0: never); costs a backward each. */
   readonly gradientNormsEvery: number;
 }
@@ -123,6 +125,7 @@ export const defaultConfig: TrainConfig = {
   weightDecay: 0,
   clipNorm: 1,
   tokenBudget: 4096,
+  checkpointEvery: 10,
   gradientNormsEvery: 0,
 };
 
@@ -155,6 +158,7 @@ const RANGES: { readonly [Name in keyof TrainConfig]?: readonly [number, number,
   weightDecay: [0, 10, false],
   clipNorm: [1e-6, 1e9, false],
   tokenBudget: [1, 1e9, true],
+  checkpointEvery: [0, 1e9, true],
   gradientNormsEvery: [0, 1e9, true],
 };
 

@@ -63,3 +63,10 @@ export class NonFiniteError extends PactError {
     super("non-finite", message);
   }
 }
+
+/** A checkpoint that is damaged, of another format, or of another run. */
+export class CheckpointError extends PactError {
+  constructor(message: string) {
+    super("checkpoint", message);
+  }
+}

@@ -278,7 +278,7 @@ class Episode {
       start: this.#turnStart,
       end: this.#ids.length,
       text,
-      calls: parsed.calls.map((call) => call.function),
+      calls: parsed.calls.map(({ function: { name, arguments: args } }) => ({ name, arguments: args })),
       // Only an answer that ends the episode counts: one beside a call could be repeated and rewarded every turn.
       answer: stopReason === "answer" ? (parsed.answer ?? null) : null,
       malformedCalls: parsed.blocks.filter((block) => block.error !== undefined).length,

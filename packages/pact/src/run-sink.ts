@@ -18,6 +18,8 @@ export interface RunConfig {
   readonly environment: { readonly id: string; readonly options: { readonly [key: string]: unknown } };
   readonly trainingTasks: number;
   readonly heldOutTasks: number;
+  /** The options the run was started with, as on the command line; resuming takes them from here. */
+  readonly command?: { readonly [option: string]: string | number | boolean };
 }
 
 /** Why a rollout ended; every rollout has exactly one reason. */
@@ -113,11 +115,13 @@ export interface EvaluationResult {
   readonly tokens: number;
 }
 
-/** A model to save: safetensors bytes and the step they belong to. */
+/** A model to save, the state to go on from, and the step they belong to. */
 export interface Checkpoint {
   readonly step: number;
   /** The model as a safetensors file. */
   readonly model: Uint8Array;
+  /** `TrainerState` as a safetensors file. */
+  readonly state: Uint8Array;
 }
 
 /**

@@ -5,10 +5,11 @@
  *
  * arXiv 2606.16215 (PACT); with the gate fixed at q = 1 it is MatchTIR, with `sft` it imitates expert episodes.
  * Departures from the paper: one update per batch by default, k3 KL off by default, scale-dependent settings in
- * config.ts; docs/algorithms/pact.md lists them. Left out: resuming, asynchronous rollouts.
+ * config.ts; docs/algorithms/pact.md lists them. A run can stop and go on with the same bits: trainer-state.ts. Left out:
+ * asynchronous rollouts.
  */
 import { AdamW, type Params, paramsToSafetensors, type TransformerConfig } from "@pact/nn";
-import { foldIn, type Key, key } from "@pact/tensor";
+import { foldIn, type Key, key, scope, tensor } from "@pact/tensor";
 import type { Task } from "@pact/tools-sim";
 import { turnAdvantages } from "./advantages.ts";
 import {
@@ -21,7 +22,7 @@ import {
   packMicroBatches,
 } from "./batch.ts";
 import type { TrainConfig } from "./config.ts";
-import { ContextLengthError, NonFiniteError } from "./errors.ts";
+import { CheckpointError, ContextLengthError, NonFiniteError } from "./errors.ts";
 import type { ObjectiveOptions } from "./losses/objective.ts";
 import {
   clipMetrics,
@@ -38,6 +39,7 @@ import type { RunSink, StepMetrics } from "./run-sink.ts";
 import { callWeight, isAnchored, learningRate, prefixLevel } from "./schedules.ts";
 import { endlessly, uniformOf } from "./shuffle.ts";
 import type { TokenCodec } from "./tokens.ts";
+import { encodeState, type TrainerState } from "./trainer-state.ts";
 import {
   type BatchGradient,
   batchGradient,
@@ -59,6 +61,8 @@ export interface TrainOptions {
   readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
   /** Called after every sampled token column with the number of rows, for live token counts. */
   readonly onTokens?: (tokens: number) => void;
+  /** Where to go on: the state, and the weights that belong to it (copied; the caller disposes them). */
+  readonly resume?: { readonly state: TrainerState; readonly params: Params };
   /** Aborting it rejects at the next model call; to stop after the current step, end the iteration instead. */
   readonly signal?: AbortSignal;
 }
@@ -88,6 +92,8 @@ export class Trainer {
   readonly #objective: ObjectiveOptions;
   readonly #skipped: number;
   #stepsDone = 0;
+  /** Steps done at the last checkpoint. */
+  #saved = 0;
   #finite = true;
   #sampledTokens = 0;
   #trainedTokens = 0;
@@ -111,12 +117,13 @@ export class Trainer {
           "trace and a rollout. Raise maxContextTokens (and the model's maxPositions), or lower maxRolloutTokens.",
       );
     }
-    this.#optimizer = new AdamW(params, {
+    this.#optimizer = new AdamW(options.resume?.params ?? params, {
       beta1: config.beta1,
       beta2: config.beta2,
       weightDecay: config.weightDecay,
       clipNorm: config.clipNorm,
     });
+    if (options.resume) this.#restore(options.resume.state);
     this.#root = key(config.seed);
     this.#objective = {
       clipLow: config.clipLow,
@@ -162,15 +169,46 @@ export class Trainer {
           values: { ...noMetrics, ...metrics, ...updated, ...this.#bookkeeping(step, batches, rollouts) },
         };
         await sink.metrics(line);
+        if (config.checkpointEvery > 0 && this.#stepsDone % config.checkpointEvery === 0) await this.#save();
         yield { kind: "step", step, metrics: line };
       }
     } finally {
-      // NOTE: parameters that are no numbers would replace the good ones of an earlier checkpoint.
-      if (this.#stepsDone > 0 && this.#finite) {
-        await sink.checkpoint({ step: this.#stepsDone, model: await paramsToSafetensors(this.params) });
-      }
+      await this.#save();
     }
     return this.result;
+  }
+
+  /** A checkpoint of what was trained, unless there is one already. */
+  async #save(): Promise<void> {
+    // NOTE: parameters that are no numbers would replace the good ones of an earlier checkpoint.
+    if (this.#stepsDone === this.#saved || !this.#finite) return;
+    const { m, v, steps } = this.#optimizer;
+    const moments = [await m.data(), await v.data()] as (Float32Array | Float64Array)[];
+    const { stepsDone, ...counters } = this.result;
+    const state = { step: stepsDone, optimizerSteps: steps, ...counters, m: moments[0], v: moments[1] };
+    await this.#options.sink.checkpoint({
+      step: stepsDone,
+      model: await paramsToSafetensors(this.params),
+      state: encodeState(state),
+    });
+    this.#saved = stepsDone;
+  }
+
+  #restore(state: TrainerState): void {
+    const { device, dtype, size } = this.#optimizer.m;
+    if (state.m.length !== size || state.v.length !== size) {
+      throw new CheckpointError(
+        `the state has moments of ${state.m.length} parameters, the model has ${size}. Resume with the model of the run.`,
+      );
+    }
+    const moment = (data: Float32Array | Float64Array) => tensor(data, { dtype, device });
+    scope(() => {
+      this.#optimizer.restore({ m: moment(state.m), v: moment(state.v), steps: state.optimizerSteps });
+    });
+    this.#stepsDone = this.#saved = state.step;
+    this.#sampledTokens = state.sampledTokens;
+    this.#trainedTokens = state.trainedTokens;
+    this.#forwardTokens = state.forwardTokens;
   }
 
   /** Frees parameters and optimiser state. */

@@ -2,7 +2,6 @@
  * A `RunSink` that is a run folder (layout: `run-folder.ts`). Timings are added here, under `time`, so that without
  * that field the metrics of two runs of one seed on one device are equal line by line.
  */
-import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type {
   Checkpoint,
@@ -12,8 +11,9 @@ import type {
   RunSink,
   StepMetrics,
 } from "../run-sink.ts";
+import { saveCheckpoint } from "./checkpoints.ts";
+import { appendLine, writeWhole } from "./disk.ts";
 import { turnEventLoop } from "./interrupt.ts";
-import { appendLine, writeWhole } from "./run-folder.ts";
 
 /** Files that make a checkpoint loadable by itself, beside its `model.safetensors`. */
 export interface ModelFiles {
@@ -69,20 +69,9 @@ export class FolderSink implements RunSink {
     this.#last = this.#now();
   }
 
-  /** Writes `checkpoints/step-<n>/` with model, configuration and tokenizer: a folder that loads by itself. */
-  async checkpoint({ step, model }: Checkpoint): Promise<void> {
-    const place = join(this.#folder, "checkpoints", `step-${String(step).padStart(6, "0")}`);
-    const temporary = `${place}.${process.pid}.tmp`;
-    try {
-      mkdirSync(temporary, { recursive: true });
-      writeWhole(join(temporary, "model.safetensors"), model);
-      writeWhole(join(temporary, "config.json"), this.#files.config);
-      writeWhole(join(temporary, "tokenizer.json"), this.#files.tokenizer);
-      renameSync(temporary, place);
-    } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
-      throw error;
-    }
+  /** Writes `checkpoints/step-<n>/`; see checkpoints.ts. */
+  async checkpoint(checkpoint: Checkpoint): Promise<void> {
+    saveCheckpoint(this.#folder, checkpoint, this.#files);
     this.#last = this.#now();
   }
 }

@@ -155,6 +155,16 @@ export function parseOptions<T extends OptionTable>(
   return values as OptionValues<T>;
 }
 
+/**
+ * The names of the options that a command line gives, whatever their values.
+ *
+ * @example givenOptions(["--steps", "5", "--json"]) // Set { "steps", "json" }
+ */
+export function givenOptions(args: readonly string[]): ReadonlySet<string> {
+  const { tokens } = parseArgs({ args: [...args], strict: false, tokens: true });
+  return new Set(tokens.flatMap((token) => (token.kind === "option" ? [token.name] : [])));
+}
+
 function parseStrictly(
   command: string,
   table: OptionTable,

@@ -1,23 +1,14 @@
 /**
- * The run folder: where it lies, how it is claimed, and how files get into it whole.
+ * The run folder: where it lies and how it is claimed. How files get into it whole: disk.ts and checkpoints.ts.
  *
  *   runs/<id>/  config.json · metrics.jsonl · rollouts.jsonl · evaluations.jsonl · summary.json · report.html
- *               checkpoints/step-<n>/ model.safetensors · config.json · tokenizer.json
+ *               checkpoints/step-<n>/ model.safetensors · config.json · tokenizer.json · state.safetensors · manifest.json
  *
  * Whole files are written beside their place and renamed over it, so a reader sees the old file or the new one, never
  * half of one. The three `.jsonl` files grow by whole lines; a kill can cut the last line, which readers ignore.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
 
 /** A run folder that can not be used. Its message ends with what to do. */
 export class RunFolderError extends Error {
@@ -54,43 +45,10 @@ export function claimRunFolder(path: string): string {
   }
   throw new RunFolderError(
     `the run folder ${folder} is not empty; a run never overwrites another. ` +
-      "Choose another with --run-dir <path>, or empty it.",
+      "Choose another with --run-dir <path>, go on with the one in it with --resume, or empty it.",
   );
 }
 
 function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
-}
-
-/**
- * Writes a file so that it is there whole or not at all: to a temporary name in the same folder, flushed, then renamed.
- * On an error the temporary file is removed and an older file stays as it was.
- */
-export function writeWhole(path: string, content: string | Uint8Array): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  try {
-    const file = openSync(temporary, "w");
-    try {
-      const bytes = typeof content === "string" ? Buffer.from(content, "utf8") : content;
-      for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** Appends one value as one line of JSON, in a single write. */
-export function appendLine(path: string, value: unknown): void {
-  const file = openSync(path, "a");
-  try {
-    const bytes = Buffer.from(`${JSON.stringify(value)}\n`, "utf8");
-    for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
-  } finally {
-    closeSync(file);
-  }
 }

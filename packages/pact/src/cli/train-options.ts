@@ -63,6 +63,18 @@ export const trainOptions = {
     default: 200,
     help: "held-out tasks of each evaluation; of ftrl-like in equal parts from the four categories",
   },
+  resume: {
+    kind: "flag",
+    help: "go on with the run in --run-dir from its newest checkpoint, with its own settings",
+  },
+  "checkpoint-every": {
+    kind: "integer",
+    unit: "steps",
+    min: 0,
+    max: 1000000,
+    default: 10,
+    help: "save a checkpoint after every so many steps, and at the end; 0: only at the end",
+  },
   json: {
     kind: "flag",
     help: "print progress to standard error and the result as one line of JSON to standard output",
@@ -79,7 +91,8 @@ export const trainHelp = {
   description: [
     "Evaluates the base policy on held-out tasks, trains it, evaluates it again (sampled at temperature 1 and greedy), and " +
       "writes a run folder: config.json, metrics.jsonl, rollouts.jsonl, evaluations.jsonl, summary.json, checkpoints/ and report.html.",
-    "Ctrl-C once finishes the current step, then saves the checkpoint and a report of what was done; twice stops at once.",
+    "Ctrl-C once finishes the current step, then saves the checkpoint and a report of what was done; twice stops at once. " +
+      "A run that was stopped or killed goes on with --resume: same seed, same device, same bits as one never interrupted.",
     "Counts of tokens are of work, sampled + trained on: a token counts once when it is sampled, and once more in every " +
       "optimiser update that trains on it.",
   ],
@@ -87,6 +100,7 @@ export const trainHelp = {
   examples: [
     ["pact train", "the whole road with its defaults; the same as npm start in a checkout"],
     ["pact train --method matchtir --seed 2 --run-dir runs/matchtir-2", "a baseline beside it"],
+    ["pact train --resume --run-dir runs/matchtir-2", "go on with a run that was stopped or killed"],
     ["pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2", "the published FTRL rows"],
   ],
 } as const;

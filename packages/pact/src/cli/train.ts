@@ -2,23 +2,25 @@
  * `pact train`, the main job: base policy → evaluation → training → evaluation → checkpoint and report.
  *
  * However a run ends (done, Ctrl-C, an error), its folder holds what was done: metrics, checkpoint, summary, report.
- * Left out: resuming a run.
+ * A run that was stopped or killed goes on with `--resume` (resume.ts).
  */
 import { rmdirSync } from "node:fs";
-import { join, relative } from "node:path";
-import { configToJson, type Params } from "@pact/nn";
+import { join, relative, resolve } from "node:path";
+import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
 import { type TrainConfig, trainConfig } from "../config.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
 import { runReport } from "../report/report.ts";
-import type { EvaluationResult } from "../run-sink.ts";
+import type { EvaluationResult, RunConfig } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
 import { type ModelFolder, modelParams, readModelFolder } from "./base-policy.ts";
+import { writeWhole } from "./disk.ts";
 import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
-import { parseOptions, UsageError } from "./options.ts";
+import { givenOptions, parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import { claimRunFolder, defaultRunFolder, writeWhole } from "./run-folder.ts";
+import { prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
+import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
 import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
 import { generatedFamilies, generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
@@ -40,6 +42,8 @@ interface Run {
   readonly sink: FolderSink;
   readonly progress: Progress;
   readonly stop: AbortSignal;
+  /** Where a run that goes on stands. */
+  resume?: ResumePoint;
   before?: EvaluationResult;
   after?: EvaluationResult;
   steps: number;
@@ -56,14 +60,16 @@ interface Run {
  * @example process.exitCode = await train(["--steps", "2", "--device", "cpu"]);
  */
 export async function train(args: readonly string[]): Promise<number> {
-  const options = parseOptions("pact train", trainOptions, args);
+  const options = optionsOf(args);
   if (options.env === "ftrl" && options.data === undefined)
     throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
   if (options.env !== "ftrl" && options.data !== undefined)
     throw new UsageError(
       `pact train: --data belongs to --env ftrl; --env ${options.env} generates its tasks.`,
     );
-  const folder = claimRunFolder(options["run-dir"] ?? defaultRunFolder(options.method, options.seed));
+  const folder = options.resume
+    ? resolve(options["run-dir"] ?? "")
+    : claimRunFolder(options["run-dir"] ?? defaultRunFolder(options.method, options.seed));
   for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
@@ -81,6 +87,39 @@ export async function train(args: readonly string[]): Promise<number> {
   }
 }
 
+/** The options of the command line; a run that goes on takes those that are not given from its own `config.json`. */
+function optionsOf(args: readonly string[]): TrainOptions {
+  const options = parseOptions("pact train", trainOptions, args);
+  if (!options.resume) return options;
+  const folder = options["run-dir"];
+  if (folder === undefined)
+    throw new UsageError("pact train: --resume needs --run-dir <path>, the folder of the run to go on with.");
+  const given = givenOptions(args);
+  const saved = Object.entries(readRunConfig(resolve(folder)).command ?? {}).flatMap(([name, value]) =>
+    given.has(name) || !Object.hasOwn(trainOptions, name) ? [] : [`--${name}=${value}`],
+  );
+  return parseOptions("pact train", trainOptions, [...args, ...saved]);
+}
+
+/** What `config.json` remembers of the command line; the rest belongs to one invocation. */
+function commandOf({ env, data, method, base, device, seed, steps, ...options }: TrainOptions) {
+  const lasting = {
+    env,
+    data,
+    method,
+    base,
+    device,
+    seed,
+    steps,
+    "eval-tasks": options["eval-tasks"],
+    "checkpoint-every": options["checkpoint-every"],
+  };
+  return Object.fromEntries(Object.entries(lasting).filter(([, value]) => value !== undefined)) as Record<
+    string,
+    string | number
+  >;
+}
+
 /** The whole run: sets it up, runs its stages, and whatever happens leaves summary and report behind. */
 async function runIn(
   folder: string,
@@ -94,6 +133,7 @@ async function runIn(
     method: options.method,
     seed: options.seed,
     steps: options.steps,
+    checkpointEvery: options["checkpoint-every"],
   });
   const count = options["eval-tasks"];
   const tasks =
@@ -139,7 +179,11 @@ async function runIn(
     return last;
   };
   try {
-    await describeRun(run, options, device);
+    const described = describeRun(run, options, device);
+    if (options.resume) {
+      requireSame(folder, readRunConfig(folder), described);
+      run.resume = prepareResume(folder, (line) => progress.line(line));
+    } else await sink.config(described);
     await stages(run);
     const stopped = interrupt.signal.aborted;
     return { result: await finish(stopped ? "stopped" : "done"), stopped };
@@ -151,13 +195,9 @@ async function runIn(
 }
 
 /** `config.json`. */
-async function describeRun(
-  { config, base, params, tasks, sink }: Run,
-  options: TrainOptions,
-  device: Device,
-): Promise<void> {
+function describeRun({ config, base, params, tasks }: Run, options: TrainOptions, device: Device): RunConfig {
   const { adapterName, driver } = device.report;
-  await sink.config({
+  return {
     train: config,
     model: configToJson(base.config),
     parameters: Object.values(params).reduce((sum, parameter) => sum + parameter.size, 0),
@@ -168,14 +208,18 @@ async function describeRun(
     environment: { id: options.env, options: tasks.options },
     trainingTasks: tasks.training.length,
     heldOutTasks: tasks.heldOut.length,
-  });
+    command: commandOf(options),
+  };
 }
 
 /** Evaluation, training, evaluation; each stage is left, and the next ones are skipped, once the run is to stop. */
 async function stages(run: Run): Promise<void> {
   const { config, base, params, tasks, sink } = run;
-  run.before = await evaluation(run, "evaluate before", params);
+  const { state, model: weights, evaluations = [] } = run.resume ?? {};
+  const done = (step: number) => evaluations.find((result) => result.step === step);
+  run.before = done(0) ?? (await evaluation(run, "evaluate before", params));
   if (run.stop.aborted) return;
+  const resumed = weights && paramsFromSafetensors(base.config, weights);
   const trainer = new Trainer({
     config,
     model: base.config,
@@ -183,10 +227,15 @@ async function stages(run: Run): Promise<void> {
     codec: base.tokenizer,
     tasks: tasks.training,
     sink,
+    resume: state && resumed && { state, params: resumed },
   });
+  for (const copied of Object.values(resumed ?? {})) copied.dispose();
+  run.steps = trainer.result.stepsDone;
+  run.tokens = trainer.result.sampledTokens + trainer.result.trainedTokens;
   try {
     await training(run, trainer);
-    if (!run.stop.aborted) run.after = await evaluation(run, "evaluate after", trainer.params);
+    if (!run.stop.aborted)
+      run.after = done(config.steps) ?? (await evaluation(run, "evaluate after", trainer.params));
   } finally {
     trainer.dispose();
   }
@@ -196,6 +245,7 @@ async function stages(run: Run): Promise<void> {
 async function training(run: Run, trainer: Trainer): Promise<void> {
   const { config, progress, stop } = run;
   progress.stage(`train ${config.method}`, "step", config.steps);
+  if (run.steps > 0) progress.advance(run.steps, {});
   let last = performance.now();
   for await (const event of trainer.steps()) {
     await turnEventLoop();

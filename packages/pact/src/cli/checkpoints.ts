@@ -1,0 +1,150 @@
+/**
+ * The checkpoints of a run folder:
+ *
+ *   checkpoints/step-<n>/  model.safetensors · config.json · tokenizer.json   a model folder that loads by itself
+ *                          state.safetensors                                  what training needs to go on
+ *                          manifest.json                                      format version and the SHA-256 of each file
+ *   checkpoints/latest     name of the newest folder, written last
+ *
+ * A checkpoint is made under a temporary name and renamed when every file is on the disk; only then does `latest` point
+ * to it. Whatever is interrupted, the newest checkpoint that can be read is whole: each file is compared with its
+ * checksum, and one that does not agree (torn, tampered with) is passed over for the one before, saying so.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CheckpointError } from "../errors.ts";
+import type { Checkpoint } from "../run-sink.ts";
+import { type Disk, disk, namesIn, readIfThere, writeWhole } from "./disk.ts";
+
+/** Changes when the layout changes. */
+const formatVersion = 1;
+const namePattern = /^step-\d{6,}$/;
+/** Every file of a checkpoint but the manifest. */
+const fileNames = ["model.safetensors", "config.json", "tokenizer.json", "state.safetensors"] as const;
+type FileName = (typeof fileNames)[number];
+
+/** A checkpoint read back and verified. */
+export interface StoredCheckpoint {
+  readonly name: string;
+  readonly files: Readonly<Record<FileName, Uint8Array>>;
+}
+
+/** Name of a step's folder. */
+export function checkpointName(step: number): string {
+  return `step-${String(step).padStart(6, "0")}`;
+}
+
+/**
+ * Writes a checkpoint of a run folder, then points `latest` to it. Writing one that is there already does nothing.
+ *
+ * @param folder the run folder
+ * @param files `config.json` and `tokenizer.json` of the model
+ */
+export function saveCheckpoint(
+  folder: string,
+  { step, model, state }: Checkpoint,
+  files: { readonly config: string; readonly tokenizer: string },
+  use: Disk = disk,
+): void {
+  const all = join(folder, "checkpoints");
+  const place = join(all, checkpointName(step));
+  const temporary = `${place}.tmp`;
+  const contents: Record<FileName, Uint8Array> = {
+    "model.safetensors": model,
+    "config.json": Buffer.from(files.config),
+    "tokenizer.json": Buffer.from(files.tokenizer),
+    "state.safetensors": state,
+  };
+  try {
+    // What an interrupted run left under these names is made anew.
+    use.remove(temporary);
+    use.makeFolder(temporary);
+    for (const name of fileNames) writeWhole(join(temporary, name), contents[name], use);
+    const sums = Object.fromEntries(fileNames.map((name) => [name, sha256(contents[name])]));
+    const manifest = `${JSON.stringify({ formatVersion, step, sha256: sums }, null, 2)}\n`;
+    writeWhole(join(temporary, "manifest.json"), manifest, use);
+    use.remove(place);
+    use.rename(temporary, place);
+    writeWhole(join(all, "latest"), `${checkpointName(step)}\n`, use);
+  } catch (error) {
+    use.remove(temporary);
+    throw error;
+  }
+}
+
+/**
+ * The newest checkpoint that is whole: the one `latest` names, else the one before, and so on.
+ *
+ * @param note receives a line for each checkpoint that had to be passed over
+ * @returns undefined if there is none
+ * @example const newest = readNewestCheckpoint("runs/1", console.error);
+ */
+export function readNewestCheckpoint(
+  folder: string,
+  note: (line: string) => void,
+): StoredCheckpoint | undefined {
+  const all = join(folder, "checkpoints");
+  const names = namesIn(all).filter((name) => namePattern.test(name));
+  const pointed = readIfThere(join(all, "latest"))?.trim();
+  // A folder newer than the pointer was renamed into place but its pointer was not written; it is whole all the same.
+  if (pointed !== undefined && names.length > 0 && !names.includes(pointed)) {
+    note(`checkpoints/latest names ${JSON.stringify(pointed.slice(0, 40))}, which is not there`);
+  }
+  for (const name of names.reverse()) {
+    try {
+      return { name, files: readVerified(join(all, name)) };
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      note(`checkpoint ${name} is not usable (${error.message}); trying the one before`);
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The files of one checkpoint, compared with their checksums.
+ *
+ * @throws CheckpointError for a file that is missing or differs, or another format version
+ */
+function readVerified(folder: string): Record<FileName, Uint8Array> {
+  const sums = readManifest(readIfThere(join(folder, "manifest.json")));
+  const read = (name: FileName): Uint8Array => {
+    let bytes: Uint8Array;
+    try {
+      bytes = readFileSync(join(folder, name));
+    } catch {
+      throw new CheckpointError(`${name} can not be read`);
+    }
+    if (sha256(bytes) !== sums.get(name)) throw new CheckpointError(`${name} does not have its checksum`);
+    return bytes;
+  };
+  const [model, config, tokenizer, state] = fileNames.map(read);
+  return {
+    "model.safetensors": model,
+    "config.json": config,
+    "tokenizer.json": tokenizer,
+    "state.safetensors": state,
+  };
+}
+
+function readManifest(text: string | undefined): Map<string, unknown> {
+  if (text === undefined) throw new CheckpointError("manifest.json is missing");
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(text);
+  } catch {
+    throw new CheckpointError("manifest.json is no JSON");
+  }
+  const { formatVersion: version, sha256: sums } = Object(manifest) as Record<string, unknown>;
+  if (version !== formatVersion) {
+    throw new CheckpointError(
+      `manifest.json has format version ${JSON.stringify(version)}, expected ${formatVersion}`,
+    );
+  }
+  return new Map(Object.entries(Object(sums) as object));
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

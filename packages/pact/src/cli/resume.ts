@@ -1,0 +1,144 @@
+/**
+ * Going on with a run: the same settings or none, logs cut back to the checkpoint, and the weights and state of it.
+ *
+ * After a kill the logs may be ahead of the newest checkpoint. They are cut to it, so that a run that was interrupted
+ * writes the same lines as one that never was.
+ */
+import { join } from "node:path";
+import type { EvaluationResult, RunConfig } from "../run-sink.ts";
+import { decodeState, type TrainerState } from "../trainer-state.ts";
+import { readNewestCheckpoint } from "./checkpoints.ts";
+import { readIfThere, writeWhole } from "./disk.ts";
+import { RunFolderError } from "./run-folder.ts";
+
+/** Where a run goes on. */
+export interface ResumePoint {
+  /** Undefined: there is no checkpoint, the run starts at step 0. */
+  readonly state?: TrainerState;
+  /** `model.safetensors` of the checkpoint. */
+  readonly model?: Uint8Array;
+  /** Evaluations that are done and stay. */
+  readonly evaluations: readonly EvaluationResult[];
+}
+
+/**
+ * `config.json` of a run folder.
+ *
+ * @throws RunFolderError if it is missing or no JSON object
+ */
+export function readRunConfig(folder: string): RunConfig {
+  const text = readIfThere(join(folder, "config.json"));
+  if (text === undefined) {
+    throw new RunFolderError(
+      `the folder ${folder} has no config.json, so there is no run to go on with. Start one without --resume.`,
+    );
+  }
+  try {
+    const config: unknown = JSON.parse(text);
+    if (typeof config === "object" && config !== null) return config as RunConfig;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new RunFolderError(
+    `${join(folder, "config.json")} is not valid JSON. Start a new run without --resume.`,
+  );
+}
+
+/**
+ * Every setting in which two run configurations differ, as `path: was → is`. The device's description is left out:
+ * another adapter may go on with a run, though not with the same bits.
+ *
+ * @example differences({ train: { steps: 2 } }, { train: { steps: 3 } }) // ["train.steps: 2 → 3"]
+ */
+export function differences(was: unknown, is: unknown, path = ""): string[] {
+  if (path === "device" || path === "command") return [];
+  if (isRecord(was) && isRecord(is)) {
+    const names = [...new Set([...Object.keys(was), ...Object.keys(is)])];
+    return names.flatMap((name) => differences(was[name], is[name], path === "" ? name : `${path}.${name}`));
+  }
+  const [before, after] = [was, is].map((value) => JSON.stringify(value) ?? "nothing");
+  return before === after ? [] : [`${path}: ${before} → ${after}`];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Refuses to go on with other settings.
+ *
+ * @throws RunFolderError listing what differs
+ */
+export function requireSame(folder: string, was: RunConfig, is: RunConfig): void {
+  // Through JSON, which is how the first was read.
+  const different = differences(was, JSON.parse(JSON.stringify(is)));
+  if (different.length === 0) return;
+  throw new RunFolderError(
+    `the run in ${folder} has other settings: ${different.join("; ")}. ` +
+      "Resume with its own (leave the options out), or start a new run in another --run-dir.",
+  );
+}
+
+/**
+ * Reads the newest whole checkpoint and cuts the logs back to it.
+ *
+ * @param note receives what a person should know: checkpoints passed over, where the run goes on
+ * @throws CheckpointError for a state of another format version
+ */
+export function prepareResume(folder: string, note: (line: string) => void): ResumePoint {
+  const stored = readNewestCheckpoint(folder, note);
+  const state = stored && decodeState(stored.files["state.safetensors"]);
+  const step = state?.step ?? 0;
+  note(
+    stored
+      ? `going on at step ${step} from checkpoints/${stored.name}`
+      : "no checkpoint yet: starting at step 0",
+  );
+  const evaluations = cutLines(join(folder, "evaluations.jsonl"), (line) => numberOf(line, "step") <= step);
+  const evaluated = new Set(evaluations.map((line) => numberOf(line, "step")));
+  cutLines(join(folder, "metrics.jsonl"), (line) => numberOf(line, "step") < step);
+  cutLines(join(folder, "rollouts.jsonl"), (line) => {
+    const at = numberOf(line, "step");
+    return line.phase === "train" ? at < step : evaluated.has(at);
+  });
+  return {
+    state,
+    model: stored?.files["model.safetensors"],
+    evaluations: evaluations as unknown as EvaluationResult[],
+  };
+}
+
+function numberOf(line: Record<string, unknown>, name: string): number {
+  const value = line[name];
+  return typeof value === "number" ? value : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Keeps the lines of a log that `keep` wants; lines that are cut off or no JSON go too. The file is replaced whole, and
+ * only if something changes.
+ *
+ * @returns the lines kept
+ */
+function cutLines(path: string, keep: (line: Record<string, unknown>) => boolean): Record<string, unknown>[] {
+  const text = readIfThere(path);
+  if (text === undefined) return [];
+  const values: Record<string, unknown>[] = [];
+  const lines = text.split("\n").filter((line) => {
+    const value = parseLine(line);
+    if (value === undefined || !keep(value)) return false;
+    values.push(value);
+    return true;
+  });
+  const kept = lines.map((line) => `${line}\n`).join("");
+  if (kept !== text) writeWhole(path, kept);
+  return values;
+}
+
+function parseLine(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

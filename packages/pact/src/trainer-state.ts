@@ -1,0 +1,88 @@
+/**
+ * What a training run must remember beside its weights to go on as if it had never stopped: the optimiser's moments and
+ * the counters. Everything random is a pure function of the seed and the step (streams in trainer.ts), so the step is
+ * the state of the sampler, the gate, the task order and every schedule; no step ever begins with part of a group.
+ *
+ * Stored as safetensors: `m` and `v` [P], the counters as metadata. Paths, times and devices never enter it, so two runs
+ * of one seed on one device have the same file, byte for byte.
+ */
+import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@pact/nn";
+import { CheckpointError } from "./errors.ts";
+
+/** Counters and moments of a run after `step` steps. */
+export interface TrainerState {
+  /** Steps done. */
+  readonly step: number;
+  /** Optimiser updates done; more than steps with several inner updates. */
+  readonly optimizerSteps: number;
+  readonly sampledTokens: number;
+  readonly trainedTokens: number;
+  readonly forwardTokens: number;
+  /** AdamW's moments over its arena [P]. */
+  readonly m: Float32Array | Float64Array;
+  readonly v: Float32Array | Float64Array;
+}
+
+/** Changes when what is stored changes its meaning. */
+const formatVersion = "1";
+const counters = ["step", "optimizerSteps", "sampledTokens", "trainedTokens", "forwardTokens"] as const;
+
+/**
+ * The state as the bytes of `state.safetensors`.
+ *
+ * @example const bytes = encodeState(state);
+ */
+export function encodeState(state: TrainerState): Uint8Array {
+  const moment = (data: Float32Array | Float64Array) =>
+    ({ dtype: data instanceof Float32Array ? "F32" : "F64", shape: [data.length], data }) as const;
+  return writeSafetensors(
+    [
+      ["m", moment(state.m)],
+      ["v", moment(state.v)],
+    ],
+    {
+      formatVersion,
+      ...Object.fromEntries(counters.map((name) => [name, String(state[name])])),
+    },
+  );
+}
+
+/**
+ * Reads what `encodeState` wrote.
+ *
+ * @throws CheckpointError for another format version, or counters or moments that are missing or no numbers
+ * @example decodeState(encodeState(state)).step === state.step
+ */
+export function decodeState(bytes: Uint8Array): TrainerState {
+  const metadata = readSafetensorsMetadata(bytes);
+  const version = metadata.get("formatVersion");
+  if (version !== formatVersion) {
+    throw new CheckpointError(
+      `the state has format version ${JSON.stringify(version)}, this program reads "${formatVersion}". ` +
+        "Resume with the version of the program that wrote it.",
+    );
+  }
+  const entries = readSafetensors(bytes);
+  const moment = (name: string) => {
+    const data = entries.get(name)?.data;
+    if (data instanceof Float32Array || data instanceof Float64Array) return data;
+    throw new CheckpointError(`the state has no moment "${name}". Resume from an earlier checkpoint.`);
+  };
+  const count = (name: string) => {
+    const text = metadata.get(name) ?? "";
+    if (/^\d{1,15}$/.test(text)) return Number(text);
+    throw new CheckpointError(
+      `the state's counter ${name} is ${JSON.stringify(text)}. Resume from an earlier checkpoint.`,
+    );
+  };
+  const [step, optimizerSteps, sampledTokens, trainedTokens, forwardTokens] = counters.map(count);
+  return {
+    step,
+    optimizerSteps,
+    sampledTokens,
+    trainedTokens,
+    forwardTokens,
+    m: moment("m"),
+    v: moment("v"),
+  };
+}

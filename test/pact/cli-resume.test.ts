@@ -1,0 +1,133 @@
+/**
+ * `pact train --resume`: a run that is killed again and again leaves the files of one that never was; and what can not
+ * be gone on with is refused by name.
+ */
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeBase } from "./base.ts";
+
+const root = mkdtempSync(join(tmpdir(), "pact-resume-"));
+const base = join(root, "base");
+beforeAll(() => makeBase(base));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.meta.url));
+
+/** Runs the command; kills it with SIGKILL once `until` has been printed. */
+function pact(
+  args: readonly string[],
+  until?: string,
+): Promise<{ code: number | null; out: string; error: string }> {
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let error = "";
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    error += chunk;
+    if (until !== undefined && error.includes(until)) child.kill("SIGKILL");
+  });
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, error })));
+}
+
+const settings = [
+  ...["--base", base, "--device", "cpu", "--method", "sft", "--seed", "5", "--eval-tasks", "4"],
+  ...["--steps", "6", "--checkpoint-every", "2"],
+];
+
+/** Everything of a run that must not depend on interruptions: logs without times, checkpoints byte for byte. */
+function contents(folder: string): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (const name of ["metrics.jsonl", "rollouts.jsonl"]) {
+    const lines = readFileSync(join(folder, name), "utf8").trimEnd().split("\n");
+    files[name] = lines.map((line) => JSON.stringify({ ...JSON.parse(line), time: undefined })).join("\n");
+  }
+  for (const step of readdirSync(join(folder, "checkpoints"))) {
+    if (step === "latest") continue;
+    for (const file of readdirSync(join(folder, "checkpoints", step)))
+      files[`${step}/${file}`] = readFileSync(join(folder, "checkpoints", step, file), "base64");
+  }
+  return files;
+}
+
+const whole = join(root, "whole");
+
+describe("pact train --resume", () => {
+  it("after kills at several moments gives the files of a run that was never killed", async () => {
+    expect((await pact(["train", ...settings, "--run-dir", whole, "--json"])).code).toBe(0);
+    const expected = contents(whole);
+    expect(Object.keys(expected).filter((name) => name.endsWith("state.safetensors"))).toHaveLength(3);
+
+    const killed = join(root, "killed");
+    await pact(["train", ...settings, "--run-dir", killed, "--json"], "step 1/6");
+    const first = await pact(["train", "--resume", "--run-dir", killed, "--json"], "step 5/6");
+    expect(first.error).toContain("no checkpoint yet: starting at step 0");
+    // The last lines are half-written, as a kill can leave them.
+    for (const name of ["metrics.jsonl", "rollouts.jsonl"])
+      writeFileSync(join(killed, name), `${readFileSync(join(killed, name), "utf8")}{"step": 99, "val`);
+    const last = await pact(["train", "--resume", "--run-dir", killed, "--json"]);
+    expect(last.code).toBe(0);
+    expect(last.error).toMatch(/going on at step [24] from checkpoints\/step-00000[24]/);
+    expect(contents(killed)).toEqual(expected);
+    const summary = (folder: string) => JSON.parse(readFileSync(join(folder, "summary.json"), "utf8"));
+    expect(summary(killed).after).toEqual(summary(whole).after);
+    expect(summary(killed).outcome).toBe("done");
+  }, 300_000);
+
+  it("of a finished run trains nothing more", async () => {
+    const before = contents(whole);
+    const { code, error } = await pact(["train", "--resume", "--run-dir", whole, "--json"]);
+    expect(code).toBe(0);
+    expect(error).toContain("going on at step 6");
+    expect(contents(whole)).toEqual(before);
+  });
+
+  it("passes over a damaged checkpoint, saying so, and still ends with the same files", async () => {
+    const damaged = join(root, "damaged");
+    cpSync(whole, damaged, { recursive: true });
+    const weights = join(damaged, "checkpoints", "step-000006", "model.safetensors");
+    writeFileSync(weights, readFileSync(weights).subarray(0, 1000));
+    const { code, error } = await pact(["train", "--resume", "--run-dir", damaged, "--json"]);
+    expect(code).toBe(0);
+    expect(error).toContain(
+      "checkpoint step-000006 is not usable (model.safetensors does not have its checksum)",
+    );
+    expect(error).toContain("going on at step 4");
+    expect(contents(damaged)).toEqual(contents(whole));
+  });
+
+  it("refuses other settings, showing the difference, and touches nothing", async () => {
+    const before = contents(whole);
+    const { code, error } = await pact([
+      "train",
+      "--resume",
+      "--run-dir",
+      whole,
+      "--seed",
+      "6",
+      "--steps",
+      "20",
+    ]);
+    expect(code).toBe(1);
+    expect(error).toContain("has other settings: train.seed: 5 → 6; train.steps: 6 → 20");
+    expect(contents(whole)).toEqual(before);
+  });
+
+  it("needs a folder, and a run in it", async () => {
+    expect(await pact(["train", "--resume"])).toMatchObject({
+      code: 2,
+      error: expect.stringContaining("--resume needs --run-dir"),
+    });
+    const { code, error } = await pact(["train", "--resume", "--run-dir", join(root, "nothing")]);
+    expect([code, error]).toEqual([
+      1,
+      expect.stringContaining("has no config.json, so there is no run to go on with"),
+    ]);
+    expect(readdirSync(root)).not.toContain("nothing");
+  });
+});
