@@ -90,7 +90,7 @@ export function distillationEstimates(
   teacherLogProbs: Tensor,
   estimator: KlEstimator = "k3+",
 ): Tensor {
-  return klPenalties(studentLogProbs, stopGradient(teacherLogProbs), estimator);
+  return klPenalties(studentLogProbs, teacherLogProbs, estimator);
 }
 
 /**

@@ -38,7 +38,7 @@ export type KlEstimator = (typeof klEstimators)[number];
  * For k3, as in verl, d is clamped to ±20 and the value to at most 10, so its gradient vanishes far out in the tail.
  *
  * @param newLogProbs log π_θ [M], differentiable
- * @param referenceLogProbs log π_ref [M] of the same tokens in the same context
+ * @param referenceLogProbs log π_ref [M] of the same tokens in the same context, not differentiated
  * @returns [M]
  * @throws ConfigError for an unknown estimator
  * @see verl core_algos.py @b178a3cd5, for the "+" forms @1dda039b
@@ -54,7 +54,7 @@ export function klPenalties(
       `klPenalties: no estimator "${estimator}". Take one of ${klEstimators.join(", ")}.`,
     );
   }
-  const difference = sub(newLogProbs, referenceLogProbs); // [M]
+  const difference = sub(newLogProbs, stopGradient(referenceLogProbs)); // [M]
   if (!estimator.endsWith("+")) return estimate(difference, estimator);
   const gradient = estimate(difference, "k2");
   const value = stopGradient(estimate(difference, estimator.slice(0, -1)));

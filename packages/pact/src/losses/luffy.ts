@@ -5,7 +5,7 @@
  * where it is known); shaping f(r) = r/(r + γ) keeps rare expert tokens from vanishing. The ratio of expert tokens is
  * not clipped. Advantages come from the group with the expert's rollout in it.
  */
-import { add, div, exp, mul, neg, sub, type Tensor, where } from "@pact/tensor";
+import { add, div, exp, mul, neg, stopGradient, sub, type Tensor, where } from "@pact/tensor";
 import { ConfigError } from "../errors.ts";
 import { type ClipOptions, policyLosses } from "./policy.ts";
 
@@ -49,6 +49,6 @@ export function luffyLosses(
   expert: Tensor,
   { gamma, ...clip }: LuffyOptions = {},
 ): Tensor {
-  const shaped = mul(neg(advantages), shapedRatio(sub(newLogProbs, oldLogProbs), gamma));
+  const shaped = mul(neg(advantages), shapedRatio(sub(newLogProbs, stopGradient(oldLogProbs)), gamma));
   return where(expert, shaped, policyLosses(newLogProbs, oldLogProbs, advantages, clip));
 }

@@ -6,7 +6,19 @@
  * arXiv 1912.09729 eq. 5, the clamp of the log-ratio from verl. Other losses: gspo.ts and cispo.ts, all by name in
  * policy-registry.ts.
  */
-import { clamp, exp, less, maximum, minimum, mul, neg, sub, type Tensor, where } from "@pact/tensor";
+import {
+  clamp,
+  exp,
+  less,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  stopGradient,
+  sub,
+  type Tensor,
+  where,
+} from "@pact/tensor";
 
 /** Clipping of an importance ratio to [1 − clipLow, 1 + clipHigh]; the defaults are the loss's own. */
 export interface RatioClip {
@@ -45,7 +57,7 @@ export function policyLosses(
   advantages: Tensor,
   { clipLow = 0.2, clipHigh = 0.2, dualClip = 3 }: ClipOptions = {},
 ): Tensor {
-  const ratio = exp(clamp(sub(newLogProbs, oldLogProbs), logRatioLimits)); // [M]
+  const ratio = exp(clamp(sub(newLogProbs, stopGradient(oldLogProbs)), logRatioLimits)); // [M]
   const clipped = clamp(ratio, { min: 1 - clipLow, max: 1 + clipHigh });
   const negated = neg(advantages);
   const losses = maximum(mul(ratio, negated), mul(clipped, negated));
