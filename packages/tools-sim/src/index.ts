@@ -92,8 +92,6 @@ export {
   pythonCallLimits,
 } from "./python/calls.ts";
 export {
-  type BuiltEnvironmentId,
-  builtEnvironmentIds,
   type EnvironmentId,
   environmentIds,
   requireEnvironmentId,

@@ -11,6 +11,8 @@ import { bfclLike } from "./families/store/generate.ts";
 import { toolHopLike } from "./families/toolhop/generate.ts";
 import { ftrl } from "./ftrl.ts";
 import { ftrlLike } from "./ftrl-like.ts";
+import { createToolHopEnvironment, type ToolHopScenario, toolHopScenarios } from "./toolhop/environment.ts";
+import { loadToolHop } from "./toolhop/load.ts";
 import type { Split, Task } from "./types.ts";
 
 /** A task with its category. */
@@ -38,7 +40,7 @@ export interface SuiteOptions {
   count?: number;
   /** Worlds of generated tasks; default `heldout`. */
   split?: Split;
-  /** Only this category. */
+  /** Only this category; of `toolhop` one of its scenarios, by default `mandatory`. */
   category?: string;
   /** Assistant turns before an episode is cut (BFCL: steps of a user turn); default the family's own. */
   maxTurns?: number;
@@ -71,11 +73,31 @@ const suites = {
   "ftrl-like": (options) => generatedTasks(ftrlLike, options),
   "toolhop-like": (options) => generatedTasks(toolHopLike, options),
   "bfcl-like": (options) => generatedTasks(bfclLike, options),
-  // FTRL's evaluation allows 20 rounds.
-  ftrl: (options) => ({
-    tasks: solveTasks(ftrl.load(requireData("ftrl", options)), options, 20),
-    skipped: [],
-  }),
+  ftrl: (options) => {
+    const { maxTurns = 20, skipInvalid } = options;
+    const { tasks, skipped } = ftrl.read(requireData("ftrl", options), { skipInvalid });
+    // FTRL's evaluation allows 20 rounds, and takes a reply whose calls are all malformed for text.
+    const create = (task: Task) => () => createEnvironment(task, { maxTurns, malformed: "end" });
+    return {
+      tasks: tasks.map((task) => ({ taskId: task.id, category: task.category, task, create: create(task) })),
+      skipped,
+    };
+  },
+  toolhop: (options) => {
+    const { category, maxTurns, skipInvalid } = options;
+    const { tasks, skipped } = loadToolHop(requireData("toolhop", options), { skipInvalid });
+    const scenarios: readonly ToolHopScenario[] = category === undefined ? ["mandatory"] : toolHopScenarios;
+    return {
+      tasks: scenarios.flatMap((scenario) =>
+        tasks.map((task) => ({
+          taskId: `toolhop/${scenario}/${task.id}`,
+          category: scenario,
+          create: () => createToolHopEnvironment(task, { scenario, maxTurns }),
+        })),
+      ),
+      skipped,
+    };
+  },
   bfcl: (options) => {
     const { category, maxTurns, skipInvalid } = options;
     const categories = category === undefined ? bfclCategories : [requireCategory(category)];

@@ -119,7 +119,7 @@ function quoted(text: string): string {
 /** The task in the shape of `createEnvironment`; its answer is scored here, so it has no goldens. */
 function asTask(task: ToolHopTask, scenario: ToolHopScenario, tools: ToolDefinition[]): Task {
   return {
-    id: `toolhop/${task.id}`,
+    id: `toolhop/${scenario}/${task.id}`,
     category: "multi_hop",
     question: task.question,
     messages: [{ role: "user", content: promptOf(task.question, scenario) }],
