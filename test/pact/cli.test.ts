@@ -141,7 +141,7 @@ describe("help", () => {
 
 describe("wrong command lines end with code 2 and one line", () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
-    [[], "pact: no command given. Commands: train, play, doctor. See `pact --help`."],
+    [[], "pact: no command given. Commands: train, eval, play, traces, doctor. See `pact --help`."],
     [["trian"], 'pact: unknown command "trian". Did you mean train? See `pact --help`.'],
     [["zzzzzzzz"], 'pact: unknown command "zzzzzzzz". See `pact --help`.'],
     [["__proto__"], 'pact: unknown command "__proto__". See `pact --help`.'],
@@ -206,7 +206,7 @@ it("a run folder that is not empty is refused before anything is loaded, with co
   const { code, error } = await run("train", "--run-dir", full);
   expect(code).toBe(1);
   expect(error).toBe(
-    `pact: the run folder ${full} is not empty; a run never overwrites another. Choose another with --run-dir <path>, or empty it.\n`,
+    `pact: the run folder ${full} is not empty; a run never overwrites another. Choose another with --run-dir <path>, go on with the one in it with --resume, or empty it.\n`,
   );
 });
 
@@ -238,11 +238,13 @@ describe("parseOptions", () => {
       steps: 30,
       "run-dir": undefined,
       "eval-tasks": 200,
+      resume: false,
+      "checkpoint-every": 10,
       json: false,
       help: false,
     });
     const given =
-      "--env ftrl --data d --method sft --base b --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --json";
+      "--env ftrl --data d --method sft --base b --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --resume --checkpoint-every 0 --json";
     expect(parseOptions("pact train", trainOptions, given.split(" "))).toEqual({
       env: "ftrl",
       data: "d",
@@ -253,6 +255,8 @@ describe("parseOptions", () => {
       steps: 3,
       "run-dir": "r",
       "eval-tasks": 8,
+      resume: true,
+      "checkpoint-every": 0,
       json: true,
       help: false,
     });
