@@ -129,7 +129,8 @@ function drawRecords(
   split: Split,
   count: number,
 ): { records: StoreRecord[]; spareName: () => string } {
-  const names = new Set<string>();
+  // The answer where no amount is asked for is "done", which must be nobody's name.
+  const names = new Set<string>(["Done"]);
   const spareName = () => {
     for (;;) {
       const name = drawName(random, split);
