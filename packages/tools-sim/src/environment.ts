@@ -10,7 +10,7 @@ import { EnvironmentError, OptionError } from "./errors.ts";
 import { type EpisodeScore, outcomeOf, scoreEpisode } from "./families/score.ts";
 import { callLimits, observe } from "./guard.ts";
 import { spacedJson } from "./json.ts";
-import { type ParsedAssistant, parseAssistant, parseMessage } from "./parser.ts";
+import { type ParsedAssistant, type ParseError, parseAssistant, parseMessage } from "./parser.ts";
 import type { SolveScore } from "./scoring.ts";
 import { createRunner, type Observation, type ToolRunner } from "./tools.ts";
 import type { Message, Task, ToolCall, ToolDefinition } from "./types.ts";
@@ -130,13 +130,16 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
       signal?.throwIfAborted();
       state = "stepping";
       numTurns++;
-      const parsed = typeof assistant === "string" ? parseAssistant(assistant) : parseMessage(assistant);
+      const parsed =
+        typeof assistant === "string"
+          ? parseAssistant(assistant, task.tools)
+          : parseMessage(assistant, task.tools);
       const observations: Observation[] = [];
       const allBroken = parsed.blocks.length > 0 && parsed.calls.length === 0;
       const stopReason = stopReasonOf(parsed, allBroken && malformed === "end", numTurns >= maxTurns);
       try {
         for (const block of stopReason === "malformed" ? [] : parsed.blocks) {
-          if (block.call === undefined) observations.push(malformedObservation(block.error.message));
+          if (block.call === undefined) observations.push(malformedObservation(block.error));
           else {
             run ??= (options.createRunner ?? createRunner)(task);
             const observation = await observe(run, block.call, { signal, timeout: callTimeout });
@@ -198,6 +201,7 @@ function stopReasonOf(
   return isLast ? "turn_limit" : undefined;
 }
 
-function malformedObservation(message: string): Observation {
-  return { name: "", content: spacedJson({ error: message }), error: true, source: "simulated" };
+function malformedObservation({ message, callId }: ParseError): Observation {
+  const content = spacedJson({ error: message });
+  return { name: "", content, error: true, source: "simulated", ...(callId === undefined ? {} : { callId }) };
 }

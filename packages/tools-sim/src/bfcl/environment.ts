@@ -89,19 +89,12 @@ export function createBfclEnvironment(
           state === "new" ? "call reset() first" : "the episode has ended: call createBfclEnvironment";
         throw new EnvironmentError(`environment of ${task.id} can not step: ${hint}`);
       }
-      const { parsed, blocks } = read(assistant, mode);
-      const observations = blocks.map((block): Observation => {
-        if (block.call === undefined) {
-          return {
-            name: "",
-            content: `Error during execution: ${block.problem}`,
-            error: true,
-            source: "simulated",
-          };
-        }
-        const content = machine.execute(block.call);
+      const { parsed, blocks } = read(assistant, mode, offered());
+      const observations = blocks.map(({ call, id, problem }): Observation => {
+        const content = call ? machine.execute(call) : `Error during execution: ${problem}`;
         const error = content.startsWith("Error during execution") || content.startsWith('{"error":');
-        return { name: block.call.name, content, error, source: "simulated", callId: block.id };
+        const name = call?.name ?? "";
+        return { name, content, error, source: "simulated", ...(id === undefined ? {} : { callId: id }) };
       });
       const calls = blocks.flatMap(({ call }) => (call === undefined ? [] : [call]));
       const result = (more: Partial<StepResult<BfclStopReason>> = {}): StepResult<BfclStopReason> => ({
@@ -147,18 +140,23 @@ export function createBfclEnvironment(
 }
 
 /** A call, or why a piece of the reply is none. */
-type Block = { call: PyCall; id?: string; problem?: undefined } | { call?: undefined; problem: string };
+type Block = { id?: string } & (
+  | { call: PyCall; problem?: undefined }
+  | { call?: undefined; problem: string }
+);
 
 function read(
   assistant: string | Message,
   mode: "functions" | "prompting",
+  tools: readonly ToolDefinition[],
 ): { parsed: ParsedAssistant; blocks: Block[] } {
-  const parsed = typeof assistant === "string" ? parseAssistant(assistant) : parseMessage(assistant);
+  const parsed =
+    typeof assistant === "string" ? parseAssistant(assistant, tools) : parseMessage(assistant, tools);
   if (mode === "functions") {
     const blocks = parsed.blocks.map(
       (block): Block =>
         block.call === undefined
-          ? { problem: block.error.message }
+          ? { problem: block.error.message, id: block.error.callId }
           : { call: toPython(block.call), id: block.call.id },
     );
     return { parsed, blocks };
