@@ -195,6 +195,7 @@ function drawPath(
     );
     if (options.length === 0) return undefined;
     const transform = random.pick(options);
+    if (transform.isNarrow && random.chance(0.75)) return undefined;
     steps.push(transform.name);
     kind = transform.to;
   }

@@ -14,6 +14,8 @@ export type Transform = {
   to: ValueKind;
   /** Wordings with P for the phrase of the argument; the first is the plain one. */
   phrases: readonly [string, string];
+  /** Takes few values on made-up names, so that its answer is easily guessed: drawn a quarter as often. */
+  isNarrow?: boolean;
 } & (
   | { from: "number"; apply(value: number): string | number }
   | { from: "text" | "date"; apply(value: string): string | number }
@@ -44,6 +46,7 @@ const train: readonly Transform[] = [
     from: "text",
     to: "number",
     phrases: ["the number of letters in P", "the count of letters in P"],
+    isNarrow: true,
     apply: (text) => text.length,
   },
   {
@@ -103,6 +106,7 @@ const heldout: readonly Transform[] = [
     from: "text",
     to: "number",
     phrases: ["the number of vowels in P", "the count of vowels in P"],
+    isNarrow: true,
     apply: (text) => text.replace(/[^aeiou]/gi, "").length,
   },
   {
