@@ -22,6 +22,12 @@ export interface LiveNumbers {
   /** Solve-F1 of the rollouts or of the tasks evaluated so far, 0 … 1. */
   readonly solveF1?: number;
   readonly loss?: number;
+  /** Share of successful episodes so far, 0 … 1. */
+  readonly success?: number;
+  /** Episodes that failed, shown from the first on. */
+  readonly failed?: number;
+  /** Tokens read and written so far. */
+  readonly tokens?: number;
 }
 
 /** Where a stage is. */
@@ -96,6 +102,9 @@ function numberParts(state: StageState, paint: Paint): string[] {
   show("reward", state.reward, 2);
   show("Solve-F1", state.solveF1, 3);
   show("loss", state.loss, 3);
+  show("success", state.success, 3);
+  if (state.failed !== undefined && state.failed > 0) parts.push(paint("bad", `${state.failed} failed`));
+  if (state.tokens !== undefined) parts.push(`${state.tokens} tokens`);
   if (state.tokensPerSecond !== undefined) parts.push(`${Math.round(state.tokensPerSecond)} tokens/s`);
   return parts;
 }

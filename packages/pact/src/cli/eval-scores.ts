@@ -1,0 +1,127 @@
+/**
+ * Scores of an evaluation: means over tasks (a task's own value is the mean of its attempts) with 95 % intervals, pass@k and
+ * pass^k, per category and overall. Failed episodes are left out everywhere and counted.
+ *
+ * BFCL's Multi-Turn is the unweighted mean of its four categories; FTRL averages over all rows.
+ */
+import { type Estimate, estimate, passAtK, passHatK } from "@pact/tools-sim";
+import type { EpisodeRecord } from "./eval-folder.ts";
+
+/** An estimate of pass@k or pass^k. */
+export interface PassEstimate extends Estimate {
+  readonly k: number;
+  /** Tasks with at least k finished attempts: those it is estimated from. */
+  readonly tasks: number;
+}
+
+/** Scores of some tasks. */
+export interface Scores {
+  /** Tasks with a finished attempt. */
+  readonly tasks: number;
+  /** Finished attempts. */
+  readonly episodes: number;
+  /** Share of successes; the same as pass@1 and pass^1. */
+  readonly success: Estimate;
+  /** The family's own measure: Solve-F1, or right and wrong. */
+  readonly value: Estimate;
+  readonly solveP?: Estimate;
+  readonly solveR?: Estimate;
+  readonly solveF1?: Estimate;
+  readonly passAtK: readonly PassEstimate[];
+  readonly passHatK: readonly PassEstimate[];
+}
+
+/** Scores of a whole evaluation. */
+export interface AllScores {
+  /** Null before the first finished episode. */
+  readonly overall: Scores | null;
+  readonly categories: Readonly<Record<string, Scores>>;
+  /** Only for BFCL with all four categories. */
+  readonly multiTurn?: Scores;
+}
+
+/**
+ * The scores of finished episodes.
+ *
+ * @param records - failed ones may be among them
+ * @param attempts - the greatest k
+ * @param multiTurn - categories whose unweighted mean is wanted; it is given if each has a finished episode
+ */
+export function scoresOf(
+  records: Iterable<EpisodeRecord>,
+  attempts: number,
+  multiTurn: readonly string[] = [],
+): AllScores {
+  const byCategory = new Map<string, Map<string, EpisodeRecord[]>>();
+  for (const record of records) {
+    if (record.error !== undefined) continue;
+    const tasks = byCategory.get(record.category) ?? new Map<string, EpisodeRecord[]>();
+    byCategory.set(record.category, tasks);
+    tasks.set(record.taskId, [...(tasks.get(record.taskId) ?? []), record]);
+  }
+  // Resampling depends on the order: it must not be that in which episodes happened to end.
+  const sorted = [...byCategory].sort(([a], [b]) => (a < b ? -1 : 1));
+  const groups = new Map(
+    sorted.map(([category, tasks]) => [
+      category,
+      [...tasks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, episodes]) => episodes),
+    ]),
+  );
+  if (groups.size === 0) return { overall: null, categories: {} };
+  const parts = multiTurn.flatMap((category) => {
+    const tasks = groups.get(category);
+    return tasks === undefined ? [] : [tasks];
+  });
+  return {
+    overall: score([[...groups.values()].flat()], attempts),
+    categories: Object.fromEntries(
+      [...groups].map(([category, tasks]) => [category, score([tasks], attempts)]),
+    ),
+    ...(multiTurn.length > 0 && parts.length === multiTurn.length
+      ? { multiTurn: score(parts, attempts) }
+      : {}),
+  };
+}
+
+/** A task's finished attempts. */
+type TaskEpisodes = readonly EpisodeRecord[];
+
+function score(groups: readonly (readonly TaskEpisodes[])[], attempts: number): Scores {
+  const all = groups.flat();
+  const over = (pick: (record: EpisodeRecord) => number): Estimate =>
+    estimate(groups.map((tasks) => tasks.map((episodes) => mean(episodes.map(pick)))));
+  const pass = (measure: typeof passAtK): PassEstimate[] => {
+    const estimates: PassEstimate[] = [];
+    for (let k = 1; k <= attempts; k++) {
+      const able = groups.map((tasks) => tasks.filter((episodes) => episodes.length >= k));
+      if (able.some((tasks) => tasks.length === 0)) break;
+      const values = able.map((tasks) =>
+        tasks.map((episodes) =>
+          measure(episodes.length, episodes.filter(({ success }) => success).length, k),
+        ),
+      );
+      estimates.push({ k, tasks: values.flat().length, ...estimate(values) });
+    }
+    return estimates;
+  };
+  const solved = all.every((episodes) => episodes.every(({ solve }) => solve !== undefined));
+  return {
+    tasks: all.length,
+    episodes: all.flat().length,
+    success: over(({ success }) => (success ? 1 : 0)),
+    value: over(({ value }) => value),
+    ...(solved
+      ? {
+          solveP: over(({ solve }) => solve?.solveP ?? 0),
+          solveR: over(({ solve }) => solve?.solveR ?? 0),
+          solveF1: over(({ solve }) => solve?.solveF1 ?? 0),
+        }
+      : {}),
+    passAtK: pass(passAtK),
+    passHatK: pass(passHatK),
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

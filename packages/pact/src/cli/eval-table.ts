@@ -1,0 +1,44 @@
+/** The scores of an evaluation as lines for a person. */
+import type { Estimate } from "@pact/tools-sim";
+import type { AllScores, PassEstimate, Scores } from "./eval-scores.ts";
+import type { Paint } from "./terminal.ts";
+
+/** Most k that the terminal shows; summary.json has all. */
+const shownAttempts = 8;
+
+/**
+ * A table of success and Solve scores per category, with 95 % intervals, then pass@k and pass^k if there is more than one
+ * attempt.
+ */
+export function scoreTable({ overall, categories, multiTurn }: AllScores, paint: Paint): string[] {
+  if (overall === null) return ["  no episode has finished"];
+  const rows: [string, Scores][] = Object.entries(categories);
+  if (multiTurn !== undefined) rows.push(["Multi-Turn (mean)", multiTurn]);
+  rows.push(["all tasks", overall]);
+  const solved = overall.solveF1 !== undefined;
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const header = `${"".padEnd(width)}  ${"tasks".padStart(6)}  ${"success".padEnd(22)}${solved ? "Solve-P  Solve-R  Solve-F1" : ""}`;
+  const lines = [paint("dim", `  ${header.trimEnd()}`)];
+  for (const [name, scores] of rows) {
+    const solve = [
+      scores.solveP === undefined ? "" : `${scores.solveP.mean.toFixed(3).padEnd(7)}  `,
+      scores.solveR === undefined ? "" : `${scores.solveR.mean.toFixed(3).padEnd(7)}  `,
+      scores.solveF1 === undefined ? "" : interval(scores.solveF1),
+    ];
+    const line = `${name.padEnd(width)}  ${String(scores.tasks).padStart(6)}  ${interval(scores.success).padEnd(22)}${solve.join("")}`;
+    lines.push(`  ${line.trimEnd()}`);
+  }
+  const { passAtK, passHatK } = multiTurn ?? overall;
+  if (passAtK.length > 1) {
+    lines.push("", paint("dim", `  ${"k".padEnd(5)}${"pass@k".padEnd(22)}pass^k`));
+    const shown = (list: readonly PassEstimate[]) => list.slice(0, shownAttempts);
+    for (const [i, at] of shown(passAtK).entries())
+      lines.push(`  ${String(at.k).padEnd(5)}${interval(at).padEnd(22)}${interval(passHatK[i])}`);
+    if (passAtK.length > shownAttempts) lines.push(paint("dim", `  … up to ${passAtK.length}: summary.json`));
+  }
+  return lines;
+}
+
+function interval({ mean, low, high }: Estimate): string {
+  return `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+}
