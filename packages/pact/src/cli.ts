@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { evalHelp } from "./cli/eval-options.ts";
 import { type Command, commandHelp, programHelp } from "./cli/help.ts";
 import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
 import { playHelp } from "./cli/play-options.ts";
@@ -13,6 +14,10 @@ const commands: Readonly<Record<string, Command>> = {
   train: {
     ...trainHelp,
     run: async (args) => (await import("./cli/train.ts")).train(args),
+  },
+  eval: {
+    ...evalHelp,
+    run: async (args) => (await import("./cli/eval.ts")).evaluateModel(args),
   },
   play: {
     ...playHelp,
