@@ -26,7 +26,7 @@ export interface Defect {
  */
 export function judgeEpisode(
   { result, turns }: PlayedEpisode,
-  task: Pick<Task, "answer" | "tools">,
+  task: Pick<Task, "answer" | "tools" | "setup">,
 ): Defect | { verifiedBy: Evidence } {
   if (result.error !== undefined) return { reason: "teacher_failed", detail: result.error };
   const names = new Set(task.tools.map((tool) => tool.function.name));
@@ -42,16 +42,16 @@ export function judgeEpisode(
   if (answer === undefined || answer === "")
     return { reason: "no_answer", detail: "the last turn has no text in <answer> tags" };
   if (toolTurns.length === 0) return { reason: "no_calls", detail: "the answer came without a call" };
-  const verifiedBy = evidenceOf(
-    answer,
-    toolTurns.at(-1)?.observations.at(-1)?.content ?? "",
-    task.answer,
-    result.outcome.success,
-  );
-  return verifiedBy === undefined
+  const last = toolTurns.at(-1)?.observations.at(-1)?.content ?? "";
+  const verifiedBy = isJudgedByOutcome(task)
+    ? result.outcome.success && ("outcome" as const)
+    : evidenceOf(answer, last, task.answer);
+  return !verifiedBy
     ? {
         reason: "not_verified",
-        detail: "neither the final answer nor the last observation holds the reference",
+        detail: isJudgedByOutcome(task)
+          ? "the environment says that the task is not solved"
+          : "neither the final answer nor the last observation holds the reference",
       }
     : { verifiedBy };
 }
@@ -82,9 +82,13 @@ function turnDefect(
   return undefined;
 }
 
-/** What verifies an episode: FTRL's `match` against the reference; without a reference the task's own outcome. */
-function evidenceOf(answer: string, last: string, reference: string, success: boolean): Evidence | undefined {
-  if (reference === "") return success ? "outcome" : undefined;
+/** Stateful families are judged by the state that the calls left, which an answer can not show. */
+function isJudgedByOutcome({ answer, setup }: Pick<Task, "answer" | "setup">): boolean {
+  return setup.kind === "bfcl-like" || answer === "";
+}
+
+/** What verifies an episode that has a reference: FTRL's `match` against it. */
+function evidenceOf(answer: string, last: string, reference: string): Evidence | undefined {
   if (match(answer, reference)) return "answer";
   return match(last, reference) ? "last_observation" : undefined;
 }

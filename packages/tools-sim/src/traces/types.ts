@@ -69,7 +69,7 @@ export interface TraceRecord {
   question: string;
   /** The tools that were offered. */
   tools: ToolDefinition[];
-  /** The reference answer; empty where the task is judged by its outcome. */
+  /** The reference answer; empty if the task has none. */
   reference: string;
   verifiedBy: Evidence;
   /** Whether the observations, all of which are context, hold the reference answer. */
