@@ -8,9 +8,15 @@ import { evalHelp } from "./cli/eval-options.ts";
 import { type Command, commandHelp, programHelp } from "./cli/help.ts";
 import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
 import { playHelp } from "./cli/play-options.ts";
+import { tracesHelp } from "./cli/traces-options.ts";
 import { trainHelp } from "./cli/train-options.ts";
 
-const commands: Readonly<Record<string, Command>> = {
+/** A command whose word, like `build` in `pact traces build`, may have options and help of its own. */
+interface ListedCommand extends Command {
+  readonly words?: Readonly<Record<string, Omit<Command, "run">>>;
+}
+
+const commands: Readonly<Record<string, ListedCommand>> = {
   train: {
     ...trainHelp,
     run: async (args) => (await import("./cli/train.ts")).train(args),
@@ -22,6 +28,10 @@ const commands: Readonly<Record<string, Command>> = {
   play: {
     ...playHelp,
     run: async (args) => (await import("./cli/play.ts")).play(args),
+  },
+  traces: {
+    ...tracesHelp,
+    run: async (args) => (await import("./cli/traces.ts")).traces(args),
   },
   doctor: {
     summary: "print the adapter and driver that compute here, and what is missing",
@@ -66,10 +76,15 @@ export async function main(args: readonly string[], output: Output = standardOut
     }
     if (name === undefined || !Object.hasOwn(commands, name)) throw new UsageError(unknownCommand(name));
     const command = commands[name];
-    const options = command.positional ? takePositional(`pact ${name}`, command.positional, rest).rest : rest;
-    const { help } = parseOptions(`pact ${name}`, { ...command.options, help: helpOption }, options);
+    const { word, rest: options } = command.positional
+      ? takePositional(`pact ${name}`, command.positional, rest)
+      : { word: undefined, rest };
+    const own = word === undefined ? undefined : command.words?.[word];
+    const title = own === undefined ? name : `${name} ${word}`;
+    const shown = own ?? command;
+    const { help } = parseOptions(`pact ${title}`, { ...shown.options, help: helpOption }, options);
     if (help) {
-      output.out(commandHelp(name, command));
+      output.out(commandHelp(title, shown));
       return 0;
     }
     return await command.run(rest);
