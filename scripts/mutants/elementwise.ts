@@ -81,8 +81,6 @@ export const elementwiseMutants: readonly Mutant[] = [
     ["sqrt: no half", "slope: (_x, y) => div(0.5, y),", "slope: (_x, y) => div(1, y),", elementwise("sqrt")],
     ["rsqrt: sign", "mul(-0.5, div(y, x))", "mul(0.5, div(y, x))", elementwise("rsqrt")],
     ["rsqrt: y once more", "mul(-0.5, div(y, x))", "mul(-0.5, mul(y, div(y, x)))", elementwise("rsqrt")],
-    ["sin: slope −cos", "slope: (x) => cos(x),", "slope: (x) => neg(cos(x)),", elementwise("sin")],
-    ["cos: slope sin", "slope: (x) => neg(sin(x)),", "slope: (x) => sin(x),", elementwise("cos")],
     [
       "tanh: y not squared",
       "slope: (_x, y) => sub(1, square(y)),",
@@ -137,6 +135,10 @@ export const elementwiseMutants: readonly Mutant[] = [
     ],
     ["gelu tanh: u″", "const ddu = mul(6 * 0.044715", "const ddu = mul(3 * 0.044715", second("geluTanh")],
   ]),
+  ...inFile("ops/trigonometry.ts", [
+    ["sin: slope −cos", "slope: (x) => cos(x),", "slope: (x) => neg(cos(x)),", elementwise("sin")],
+    ["cos: slope sin", "slope: (x) => neg(sin(x)),", "slope: (x) => sin(x),", elementwise("cos")],
+  ]),
   ...inFile("ops/logic.ts", [
     [
       "where: branches swapped",
@@ -150,6 +152,8 @@ export const elementwiseMutants: readonly Mutant[] = [
       "needs[2] ? dy : null",
       elementwise("where"),
     ],
+  ]),
+  ...inFile("ops/clamp.ts", [
     ["clamp: passes below", "where(greaterEqual(x, min), dy, 0)", "dy", elementwise("clamp")],
     ["clamp: passes above", "where(lessEqual(x, max), above, 0)", "above", elementwise("clamp")],
     [
@@ -164,6 +168,8 @@ export const elementwiseMutants: readonly Mutant[] = [
       "where(less(x, max), above, 0)",
       autodiff,
     ],
+  ]),
+  ...inFile("ops/cast.ts", [
     [
       "cast: no gradient between floats",
       "isFloat(x.dtype) && isFloat(dtype) ? cast(dy, x.dtype) : null",

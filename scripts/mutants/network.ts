@@ -114,8 +114,8 @@ export const networkMutants: readonly Mutant[] = [
     ],
     [
       "entropy: factor p dropped",
-      "sum(mul(exp(logs), logs), { axes: -1 })",
-      "sum(logs, { axes: -1 })",
+      "sum(mul(exp(logs), finite), { axes: -1 })",
+      "sum(finite, { axes: -1 })",
       golden,
     ],
   ]),

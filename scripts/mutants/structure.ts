@@ -196,6 +196,8 @@ export const structureMutants: readonly Mutant[] = [
       "vjp: ({ attrs }, [dy]) => [dy && apply(sliceOp, [dy], { ...attrs, starts: attrs.starts.map(() => 0) })],",
       second("slice"),
     ],
+  ]),
+  ...inFile("ops/concat.ts", [
     ["concat: every part from the start", "(i === axis ? from : 0)", "0", operation("concat")],
   ]),
   ...inFile("ops/indexing.ts", [
@@ -217,6 +219,8 @@ export const structureMutants: readonly Mutant[] = [
       "[dy && add(apply(takeRowsOp, [dy, index], null), 1), null]",
       operation("indexAdd"),
     ],
+  ]),
+  ...inFile("ops/gather.ts", [
     [
       "gather: added to x instead of zeros",
       "apply(scatterLastOp, [zeros(x.shape, { dtype: x.dtype, device: x.device }), index, dy], null)",

@@ -1,15 +1,18 @@
 /**
  * Cases generated from the elementwise records themselves: each brings its sample domains, so a new record in
- * arithmetic.ts, rounding.ts, math.ts or logic.ts is tested without a line here.
+ * one of the files below is tested without a line here.
  */
 
 import { apply } from "../../packages/tensor/src/op.ts";
 import * as activations from "../../packages/tensor/src/ops/activations.ts";
 import * as arithmetic from "../../packages/tensor/src/ops/arithmetic.ts";
+import * as casts from "../../packages/tensor/src/ops/cast.ts";
+import * as clamps from "../../packages/tensor/src/ops/clamp.ts";
 import type { ElementwiseOp } from "../../packages/tensor/src/ops/elementwise.ts";
 import * as logic from "../../packages/tensor/src/ops/logic.ts";
 import * as math from "../../packages/tensor/src/ops/math.ts";
 import * as rounding from "../../packages/tensor/src/ops/rounding.ts";
+import * as trigonometry from "../../packages/tensor/src/ops/trigonometry.ts";
 import type { Draw } from "./draw.ts";
 import { layouts } from "./layouts.ts";
 import { bools, floats, ints, type OpCase, type Operand } from "./problem.ts";
@@ -25,7 +28,16 @@ function isElementwise(value: unknown): value is ElementwiseOp<unknown> {
 }
 
 /** Every elementwise record. */
-export const elementwiseOps: ElementwiseOp<unknown>[] = [arithmetic, math, activations, logic, rounding]
+export const elementwiseOps: ElementwiseOp<unknown>[] = [
+  arithmetic,
+  math,
+  activations,
+  logic,
+  casts,
+  clamps,
+  rounding,
+  trigonometry,
+]
   .flatMap((file) => Object.values(file) as unknown[])
   .filter(isElementwise);
 

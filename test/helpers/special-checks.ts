@@ -51,12 +51,54 @@ export function specialChecks(device: t.Device): void {
       expect(slope.map((v) => Math.abs(v))).toEqual([0, 0, expect.closeTo(0, 30), 1]);
     });
 
+    test("entropy takes classes that are ruled out", async () => {
+      const x = make([0, 0, -infinity]);
+      expect(await t.entropy(x).item()).toBeCloseTo(Math.log(2), 6);
+      const slope = await read(t.grad((x: t.Tensor) => t.entropy(x))(x));
+      for (const v of slope) expect(Math.abs(v)).toBeLessThan(1e-6);
+    });
+
+    test("1 to any power is 1", async () => {
+      const any = make([nan, infinity, -infinity, 0, 2.5]);
+      expect(await read(t.pow(make([1, 1, 1, 1, 1]), any))).toEqual([1, 1, 1, 1, 1]);
+    });
+
     test("klDivergence takes classes that are ruled out", async () => {
       const p = make([0, 0, -infinity]);
       expect(await t.klDivergence(p, make([0, 0, 0])).item()).toBeCloseTo(Math.log(1.5), 6);
       const slopes = t.grad((p: t.Tensor, q: t.Tensor) => t.klDivergence(p, q))(p, make([0, 0, 0]));
       for (const slope of await read(slopes)) expect(Math.abs(slope)).toBeLessThan(1e-6);
       expect(await t.klDivergence(make([0, 0, 0]), p).item()).toBe(infinity);
+    });
+  });
+
+  describe("small and large arguments", () => {
+    const relative = async (x: t.Tensor, expected: readonly number[]) => {
+      const values = await read(x);
+      for (const [i, e] of expected.entries()) expect(Math.abs(values[i] / e - 1)).toBeLessThan(3e-6);
+    };
+
+    test("tails of softplus and logSigmoid keep their digits", async () => {
+      const x = [-2, -10, -20, -60].map(Math.fround);
+      const tails = x.map((v) => Math.log1p(Math.exp(v)));
+      await relative(t.softplus(make(x)), tails);
+      await relative(
+        t.logSigmoid(t.neg(make(x))),
+        tails.map((v) => -v),
+      );
+    });
+
+    test("log1p and tanh keep the digits of a small argument", async () => {
+      const x = [1e-6, -1e-6, 1.7e-6, 0.011, -0.011, 0.099, -0.101, 0.249, -0.251, 0.3].map(Math.fround);
+      await relative(t.log1p(make(x)), x.map(Math.log1p));
+      await relative(t.tanh(make(x)), x.map(Math.tanh));
+    });
+
+    test("sin and cos stay between −1 and 1, however large the angle", async () => {
+      const x = make([1e5, -1e6, 1e7, 1e8, -1e10, 1e20, 3e38]);
+      for (const y of [t.sin(x), t.cos(x)]) {
+        for (const v of await read(y)) expect(Math.abs(v)).toBeLessThanOrEqual(1);
+      }
     });
   });
 
@@ -88,6 +130,13 @@ export function specialChecks(device: t.Device): void {
       expect(await read(t.neg(words))).toEqual([0, 2 ** 32 - 1, 1]);
       expect(await read(t.mul(words, words))).toEqual([0, 1, 1]);
       expect(await read(t.sign(words))).toEqual([0, 1, 1]);
+    });
+
+    test("floats beyond the range become its end", async () => {
+      const x = () => make([3e9, -3e9, 5e9, 2147483520, -1.9, 3.4e38, -infinity]);
+      expect(await read(t.cast(x(), "i32"))).toEqual([top, low, top, 2147483520, -1, top, low]);
+      const words = [3e9, 0, 2 ** 32 - 1, 2147483520, 0, 2 ** 32 - 1, 0];
+      expect(await read(t.cast(x(), "u32"))).toEqual(words);
     });
 
     test("compare, clamp and select as their type says", async () => {

@@ -44,6 +44,7 @@ const webgpu: Record<string, Tolerance> = {
   linear: { absolute: 5e-6, relative: 2e-6 },
   "matmul under a sum over its batch": { absolute: 5e-6, relative: 2e-6 },
   geluTanhSlope: { absolute: 3e-6, relative: 3e-6 },
+  layerNorm: { absolute: 5e-6, relative: 1e-6 },
   rope: { absolute: 1e-5, relative: 1e-6 },
   "long sum": { absolute: 2e-3, relative: 1e-6 },
   "long matmul": { absolute: 2e-4, relative: 1e-6 },

@@ -12,7 +12,9 @@ import {
   concat,
   createDevice,
   crossEntropy,
+  embedding,
   expand,
+  gather,
   grad,
   less,
   linear,
@@ -118,6 +120,22 @@ describe.skipIf(!offered)("f16 storage", () => {
       }
     }
     x.dispose();
+  });
+
+  test("rows and elements are looked up without widening the table", async () => {
+    const values = drawn(4096 * 8);
+    const table = tensor(values, { ...f16, shape: [4096, 8] });
+    const index = tensor(Int32Array.of(4095, 0, 7), { device });
+    device.resetPeak();
+    const { liveBytes } = device.memory();
+    const rows = embedding(table, index);
+    const row = tensor(Int32Array.of(7, 0, 3, 2), { shape: [1, 4], device });
+    const picked = gather(slice(table, [5, 0], [6, 8]), 1, row);
+    expect(device.memory().peakBytes - liveBytes).toBeLessThan(4096);
+    const expected = [4095, 0, 7].flatMap((r) => [...values.slice(8 * r, 8 * r + 8)]);
+    expect(await take(rows)).toEqual(expected);
+    expect(await take(picked)).toEqual([7, 0, 3, 2].map((c) => values[8 * 5 + c]));
+    for (const t of [table, index, row]) t.dispose();
   });
 
   test("neighbours in one word do not disturb each other", async () => {
@@ -288,7 +306,7 @@ describe.skipIf(!offered)("f16 training", () => {
         `[DTypeError: add: dtypes differ: a is f16[1, 1], b is f32[1, 1]; expected one. Convert one: cast(b, "f16").]`,
       );
       expect(() => matmul(a, transpose(b))).toThrowErrorMatchingInlineSnapshot(
-        `[DTypeError: matmul: a is f16[1, 1], b is f32[1, 1]; expected two f32 or two f64. Convert: cast(b, "f16").]`,
+        `[DTypeError: matmul: a is f16[1, 1], b is f32[1, 1]; expected two f32, two f64 or two f16. Convert: cast(b, "f16").]`,
       );
     });
   });

@@ -4,7 +4,8 @@
  * record's own rule (`infer`).
  */
 import type { Device } from "./device.ts";
-import { DeviceError, ValueError } from "./errors.ts";
+import { dtypeNames } from "./dtype.ts";
+import { DeviceError, DTypeError, ValueError } from "./errors.ts";
 import { formatSpec } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -69,6 +70,35 @@ export function requireList(op: string, name: string, list: unknown, before = "x
   const example = typeof list === "number" ? `[${list}]` : "[2, 3]";
   throw new ValueError(
     `${op}: ${name} is ${describe(list)}, expected an array of whole numbers. Put brackets around them: ${op}(${before}${example}).`,
+  );
+}
+
+/** What PyTorch and NumPy call element types that have another name here. */
+const dtypesElsewhere: Readonly<Record<string, string>> = {
+  float: "f32",
+  float32: "f32",
+  double: "f64",
+  float64: "f64",
+  half: "f16",
+  float16: "f16",
+  int: "i32",
+  int32: "i32",
+  long: "i32",
+  int64: "i32",
+  uint32: "u32",
+  boolean: "bool",
+};
+
+/**
+ * Checks that `dtype` names an element type.
+ *
+ * @throws DTypeError naming those there are.
+ */
+export function requireDType(op: string, dtype: unknown): void {
+  if (dtypeNames.includes(dtype as string)) return;
+  const meant = dtypesElsewhere[String(dtype)] ?? "f32";
+  throw new DTypeError(
+    `${op}: dtype is ${describe(dtype)}, expected ${dtypeNames.map((n) => `"${n}"`).join(", ")}. Use "${meant}".`,
   );
 }
 

@@ -162,6 +162,12 @@ export function vjp<A extends readonly unknown[], R>(
   inputs: readonly [...A],
   dys: OutputGradients<NoInfer<R>>,
 ): { outputs: R; grads: MapTree<A, Tensor> } {
+  const list: unknown = inputs;
+  if (!Array.isArray(list)) {
+    throw new AutodiffError(
+      `vjp: inputs is ${describe(list)}, expected an array of what the function takes. Put brackets around it: vjp(f, [x], dys).`,
+    );
+  }
   let result: R | undefined;
   const { grads } = pullback(
     "vjp",

@@ -4,13 +4,14 @@
 import { requireOptions, requireTensors } from "./arguments.ts";
 import { computeType } from "./dtype.ts";
 import { ValueError } from "./errors.ts";
-import { unrecorded } from "./op.ts";
 import { div, square, sub } from "./ops/arithmetic.ts";
-import { cast, equal, where } from "./ops/logic.ts";
+import { cast } from "./ops/cast.ts";
+import { equal, where } from "./ops/logic.ts";
 import { sqrt } from "./ops/math.ts";
 import { reshape } from "./ops/movement.ts";
 import { type ReduceOptions, sum } from "./ops/reduce.ts";
 import { requireFloat } from "./ops/softmax.ts";
+import { unrecorded } from "./recording.ts";
 import { scope } from "./scope.ts";
 import { normalizeAxes, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
@@ -29,6 +30,7 @@ import type { Tensor } from "./tensor.ts";
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   requireTensors("mean", ["x"], [x]);
   requireFloat("mean", x);
+  requireOptions("mean", options, ["axes", "keepDims"]);
   const axes = normalizeAxes("mean", options.axes, x.rank);
   return scope(() => {
     // f16 ends at 65,504, which sums and counts soon pass; only the mean is rounded to it.

@@ -1,7 +1,7 @@
 /**
  * Making tensors from numbers. Each function takes `{ dtype = "f32", device = the default device }`.
  */
-import { describe, requireList, requireOptions } from "./arguments.ts";
+import { describe, requireDType, requireList, requireOptions } from "./arguments.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { allocate, convert, type DType, dtypeOf, type TypedArray } from "./dtype.ts";
 import { ShapeError, ValueError } from "./errors.ts";
@@ -77,6 +77,8 @@ export function checkShape(where: string, shape: Shape): void {
  * ```
  */
 export function tensor(data: Nested | TypedArray, options: CreateOptions & { shape?: Shape } = {}): Tensor {
+  requireOptions("tensor", options, ["shape", "dtype", "device"]);
+  if (options.dtype !== undefined) requireDType("tensor", options.dtype);
   const device = options.device ?? defaultDevice();
   if (ArrayBuffer.isView(data)) {
     const typed = data as TypedArray;
@@ -142,6 +144,7 @@ function filled(name: string, shape: Shape, value: number, options: CreateOption
     );
   }
   const dtype = options.dtype ?? "f32";
+  requireDType(name, dtype);
   requireHeld(name, dtype, [value], () => "value");
   const device = options.device ?? defaultDevice();
   device.assertFits(name, shape, dtype);
@@ -191,7 +194,9 @@ export function arange(n: number, options: CreateOptions = {}): Tensor {
     throw new ValueError(
       `arange: n is ${typeof n === "number" ? n : describe(n)}, expected a whole number of at least 0. Scale the result instead: mul(arange(count), step).`,
     );
+  requireOptions("arange", options, ["dtype", "device"]);
   const dtype = options.dtype ?? "f32";
+  requireDType("arange", dtype);
   const device = options.device ?? defaultDevice();
   device.assertFits("arange", [n], dtype);
   return device.fromHost(

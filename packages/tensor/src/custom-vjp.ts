@@ -3,7 +3,7 @@
  * the derivative from the user; checkpoint.ts computes it by running the function again.
  */
 import { AutodiffError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
-import { type Recordable, type Recorder, recordAll, unrecorded } from "./op.ts";
+import { type Recordable, type Recorder, recordAll, unrecorded } from "./recording.ts";
 import { scope, suspendHolds } from "./scope.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { alias, refusePromise } from "./tape.ts";

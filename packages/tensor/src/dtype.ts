@@ -36,6 +36,9 @@ const constructors = {
   bool: Uint8Array,
 } as const;
 
+/** Names of all element types. */
+export const dtypeNames = Object.keys(constructors);
+
 /** A zeroed host array of `size` elements of `dtype`. */
 export function allocate(dtype: DType, size: number): TypedArray {
   return new constructors[dtype](size);

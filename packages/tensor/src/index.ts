@@ -57,6 +57,9 @@ export {
 } from "./ops/arithmetic.ts";
 export { attention } from "./ops/attention.ts";
 export { type AttentionSpans, attentionSpans, type SpanOptions } from "./ops/attention-spans.ts";
+export { cast } from "./ops/cast.ts";
+export { clamp } from "./ops/clamp.ts";
+export { concat } from "./ops/concat.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
   type Domain,
@@ -65,11 +68,10 @@ export {
   elementwise,
   type Operand,
 } from "./ops/elementwise.ts";
-export { embedding, gather, indexAdd, scatterAdd, take } from "./ops/indexing.ts";
+export { gather, scatterAdd } from "./ops/gather.ts";
+export { embedding, indexAdd, take } from "./ops/indexing.ts";
 export { type AdamWSettings, type AdamWState, adamWStep, assignRows } from "./ops/inplace.ts";
 export {
-  cast,
-  clamp,
   equal,
   greater,
   greaterEqual,
@@ -86,10 +88,9 @@ export {
   where,
 } from "./ops/logic.ts";
 export { entropy, logProbGather } from "./ops/logprob.ts";
-export { cos, erf, exp, expm1, log, log1p, pow, rsqrt, sin, sqrt, tanh } from "./ops/math.ts";
+export { erf, exp, expm1, log, log1p, pow, rsqrt, sqrt, tanh } from "./ops/math.ts";
 export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export {
-  concat,
   expand,
   permute,
   reshape,
@@ -117,6 +118,7 @@ export { randomCategorical, sampleTokens } from "./ops/sampling.ts";
 export { cumsum, type ScanOptions } from "./ops/scan.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 export { type TopkOptions, topk } from "./ops/topk.ts";
+export { cos, sin } from "./ops/trigonometry.ts";
 export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";

@@ -5,7 +5,8 @@
 import type { DType } from "./dtype.ts";
 import { ValueError } from "./errors.ts";
 
-const ranges: Partial<Record<DType, readonly [number, number]>> = {
+/** The lowest and highest number of each integer type. */
+export const integerRanges: Partial<Record<DType, readonly [number, number]>> = {
   i32: [-(2 ** 31), 2 ** 31 - 1],
   u32: [0, 2 ** 32 - 1],
 };
@@ -21,7 +22,7 @@ export function requireHeld(
   values: ArrayLike<number>,
   place: (index: number) => string,
 ): void {
-  const range = ranges[dtype];
+  const range = integerRanges[dtype];
   if (!range) return;
   const [low, high] = range;
   for (let i = 0; i < values.length; i++) {

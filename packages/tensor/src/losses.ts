@@ -6,7 +6,9 @@ import { requireOptions, requireTensors } from "./arguments.ts";
 import { computeType } from "./dtype.ts";
 import { DTypeError, ShapeError, ValueError } from "./errors.ts";
 import { div, mul, neg, sub } from "./ops/arithmetic.ts";
-import { cast, equal, isFinite, logicalAnd, logicalNot, logicalOr, notEqual, where } from "./ops/logic.ts";
+import { cast } from "./ops/cast.ts";
+import { checkIndex } from "./ops/index-checks.ts";
+import { equal, isFinite, logicalAnd, logicalNot, logicalOr, notEqual, where } from "./ops/logic.ts";
 import { logProbGather } from "./ops/logprob.ts";
 import { exp } from "./ops/math.ts";
 import { sum } from "./ops/reduce.ts";
@@ -66,6 +68,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   requireTensors("crossEntropy", ["logits", "targets"], [logits, targets]);
   requireOptions("crossEntropy", options, ["ignoreIndex", "mask", "reduction"]);
   const { ignoreIndex = -100, mask, reduction = "mean" } = options;
+  checkIndex("crossEntropy", targets, logits.shape.at(-1) ?? 0, "targets");
   if (!reductions.includes(reduction)) {
     throw new ValueError(
       `crossEntropy: reduction is "${reduction}", expected ${reductions.map((r) => `"${r}"`).join(", ")}. For the mean leave it out: crossEntropy(logits, targets).`,

@@ -5,11 +5,11 @@
 import { requireTensors } from "./arguments.ts";
 import type { KernelCall } from "./backends/webgpu/kernel.ts";
 import { computeType, type DType, isFloat, type TypedArray } from "./dtype.ts";
-import { cast } from "./ops/logic.ts";
+import { cast } from "./ops/cast.ts";
+import { run } from "./run.ts";
 import { scope } from "./scope.ts";
-import { argumentNames, type Shape, sizeOf } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
-import { watched, watchers } from "./watch.ts";
+import { argumentNames, type Shape } from "./shape.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** Shape and element type of an input or output. */
 export interface Spec {
@@ -68,60 +68,6 @@ export interface Op<A> {
   vjp?(context: VjpContext<A>, dys: readonly (Tensor | null)[]): Gradients;
 }
 
-/** What a recorder needs to know of an operation. */
-export type Recordable<A> = Pick<Op<A>, "name" | "vjp">;
-
-/** Whoever records operations to differentiate them. */
-export interface Recorder {
-  record<A>(op: Recordable<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void;
-  /** True if a gradient is to flow through `t`. */
-  depends(t: Tensor): boolean;
-}
-
-const recorders: Recorder[] = [];
-
-export function pushRecorder(recorder: Recorder): void {
-  recorders.push(recorder);
-}
-
-export function popRecorder(recorder: Recorder): void {
-  const i = recorders.lastIndexOf(recorder);
-  if (i >= 0) recorders.splice(i, 1);
-}
-
-/** Runs `f` with no gradient recording what it does; `instead` is told in place of the recorders there were. */
-export function unrecorded<R>(f: () => R, instead?: (enclosing: readonly Recorder[]) => Recorder): R {
-  const saved = recorders.splice(0);
-  if (instead && saved.length > 0) recorders.push(instead(saved));
-  try {
-    return f();
-  } finally {
-    recorders.splice(0, recorders.length, ...saved);
-  }
-}
-
-/** Tells the recording gradients that `op` made `outputs` of `inputs`. */
-export function recordAll<A>(
-  op: Recordable<A>,
-  inputs: readonly Tensor[],
-  outputs: readonly Tensor[],
-  attrs: A,
-): void {
-  for (const r of [...recorders]) r.record(op, inputs, outputs, attrs);
-}
-
-export function isRecording(): boolean {
-  return recorders.length > 0;
-}
-
-/** A contiguous tensor with the same elements: itself, or a copy that no gradient records. */
-function packed(op: string, x: Tensor): Tensor {
-  if (x.contiguous) return x;
-  const copy = x.device.empty(x.shape, x.dtype, op);
-  x.device.backend.copy(x, copy);
-  return copy;
-}
-
 /**
  * Runs a record that has no kernels for f16: inputs are widened to f32, outputs that should be f16 rounded once at the
  * end. The casts are recorded like any operation, so the derivative and what it keeps are f32 too.
@@ -159,35 +105,7 @@ export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Ten
   // Views and assembled outputs only move elements: any dtype.
   const native = op.half || op.view || op.assemble;
   if (!native && inputs.some((x) => x.dtype === "f16")) return widened(op, inputs, attrs);
-  const check = watchers.size > 0 ? watched(op.name, inputs, attrs) : undefined;
-  let outputs: Tensor[];
-  if (op.view) {
-    op.infer(inputs, attrs);
-    const { shape, strides, offset } = op.view(inputs[0], attrs);
-    outputs = [new Tensor(inputs[0].storage, shape, strides, offset)];
-  } else {
-    const specs = op.infer(inputs, attrs);
-    outputs = [];
-    const ready: Tensor[] = [];
-    try {
-      for (const s of specs) outputs.push(device.empty(s.shape, s.dtype, op.name));
-      if (outputs.some((o) => sizeOf(o.shape) > 0)) {
-        for (const x of inputs) ready.push(op.strided || op.assemble ? x : packed(op.name, x));
-        if (op.assemble) op.assemble(ready, outputs[0], attrs);
-        else device.backend.run(op, ready, outputs, attrs);
-      }
-    } catch (error) {
-      for (const o of outputs) o.dispose();
-      throw error;
-    } finally {
-      ready.forEach((t, i) => {
-        if (t !== inputs[i]) t.dispose();
-      });
-    }
-  }
-  check?.(outputs);
-  recordAll(op, inputs, outputs, attrs);
-  return outputs;
+  return run(device, op, inputs, attrs);
 }
 
 /**

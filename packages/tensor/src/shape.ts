@@ -172,3 +172,8 @@ export function coalesce(shape: Shape, strides: readonly Shape[]): { shape: numb
   }
   return { shape: outShape, strides: outStrides };
 }
+
+/** The axes of a tensor of `rank` with two of them exchanged, for `permute`. */
+export function exchange(rank: number, axis: number, target: number): number[] {
+  return Array.from({ length: rank }, (_, i) => (i === axis ? target : i === target ? axis : i));
+}

@@ -6,10 +6,11 @@
 import { callerLine } from "./caller.ts";
 import { zeros } from "./create.ts";
 import { AutodiffError, DisposedError } from "./errors.ts";
-import { differentiable, popRecorder, pushRecorder, type Recordable, type Recorder } from "./op.ts";
+import { differentiable } from "./op.ts";
 import { add } from "./ops/arithmetic.ts";
 import { expand, reshape } from "./ops/movement.ts";
 import { sumTo } from "./ops/reduce.ts";
+import { popRecorder, pushRecorder, type Recordable, type Recorder } from "./recording.ts";
 import { holdScopes, scope } from "./scope.ts";
 import { formatShape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";

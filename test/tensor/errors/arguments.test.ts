@@ -155,7 +155,7 @@ test("an axis where settings stand", () => {
 
 test("PyTorch's dim", () => {
   expect(messageOf(() => t.mean(x, { dim: 1 } as unknown as t.ReduceOptions))).toMatchInlineSnapshot(
-    `"ValueError (value): sum: options has no setting "dim", expected axes, keepDims. Rename it: { axes: … }."`,
+    `"ValueError (value): mean: options has no setting "dim", expected axes, keepDims. Rename it: { axes: … }."`,
   );
 });
 
@@ -205,5 +205,27 @@ test("ranges of spans in a plain array", () => {
 test("rows to write in a plain array", () => {
   expect(messageOf(() => t.assignRows(x, [0] as unknown as Int32Array, make([1, 3])))).toMatchInlineSnapshot(
     `"ValueError (value): assignRows: rows is a plain array, expected an Int32Array. Convert it: Int32Array.from(rows)."`,
+  );
+});
+
+test("settings that are no record, where PyTorch takes more arguments", () => {
+  const one = 1 as never;
+  expect(messageOf(() => t.mean(x, one))).toMatchInlineSnapshot(
+    `"ValueError (value): mean: options is the number 1, expected a record of axes, keepDims. Name the setting: { axes: … }."`,
+  );
+  expect(messageOf(() => t.max(x, null as never))).toMatchInlineSnapshot(
+    `"ValueError (value): max: options is null, expected a record of axes, keepDims. Name the setting: { axes: … }."`,
+  );
+  expect(messageOf(() => t.arange(2, one))).toMatchInlineSnapshot(
+    `"ValueError (value): arange: options is the number 1, expected a record of dtype, device. Name the setting: { dtype: … }."`,
+  );
+  expect(messageOf(() => t.tensor([1], "i32" as never))).toMatchInlineSnapshot(
+    `"ValueError (value): tensor: options is the string "i32", expected a record of shape, dtype, device. Name the setting: { shape: … }."`,
+  );
+  expect(messageOf(() => t.slice(x, 0 as never, one))).toMatchInlineSnapshot(
+    `"ValueError (value): slice: starts is the number 0, expected an array of whole numbers. Put brackets around them: slice(x, [0])."`,
+  );
+  expect(messageOf(() => t.vjp((x) => x, x as never, x as never))).toMatchInlineSnapshot(
+    `"AutodiffError (autodiff): vjp: inputs is f32[2, 3], expected an array of what the function takes. Put brackets around it: vjp(f, [x], dys)."`,
   );
 });

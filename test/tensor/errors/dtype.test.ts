@@ -58,13 +58,13 @@ test("a sum of bools", () => {
 
 test("a product of integers", () => {
   expect(messageOf(() => t.matmul(make([2, 2], "i32"), make([2, 2], "i32")))).toMatchInlineSnapshot(
-    `"DTypeError (dtype): matmul: a is i32[2, 2], b is i32[2, 2]; expected two f32 or two f64. Convert: cast(a, "f32")."`,
+    `"DTypeError (dtype): matmul: a is i32[2, 2], b is i32[2, 2]; expected two f32, two f64 or two f16. Convert: cast(a, "f32")."`,
   );
 });
 
 test("a product of a float and an integer", () => {
   expect(messageOf(() => t.matmul(x, make([3, 2], "i32")))).toMatchInlineSnapshot(
-    `"DTypeError (dtype): matmul: a is f32[2, 3], b is i32[3, 2]; expected two f32 or two f64. Convert: cast(b, "f32")."`,
+    `"DTypeError (dtype): matmul: a is f32[2, 3], b is i32[3, 2]; expected two f32, two f64 or two f16. Convert: cast(b, "f32")."`,
   );
 });
 
@@ -82,7 +82,7 @@ test("an index of floats", () => {
 
 test("ids of an embedding that are floats", () => {
   expect(messageOf(() => t.embedding(x, make([2])))).toMatchInlineSnapshot(
-    `"DTypeError (dtype): take: index is f32[2], expected i32. Convert it: cast(index, "i32")."`,
+    `"DTypeError (dtype): embedding: ids is f32[2], expected i32. Convert it: cast(ids, "i32")."`,
   );
 });
 
@@ -143,5 +143,29 @@ test("rows of another dtype", () => {
 test("tensors of two dtypes in one concat", () => {
   expect(messageOf(() => t.concat([x, make([2, 3], "i32")]))).toMatchInlineSnapshot(
     `"DTypeError (dtype): concat: xs[0] is f32[2, 3], xs[1] is i32[2, 3]; expected one dtype. Convert it: cast(xs[1], "f32")."`,
+  );
+});
+
+test("an element type by its name in PyTorch", () => {
+  expect(messageOf(() => t.cast(x, "long" as t.DType))).toMatchInlineSnapshot(
+    `"DTypeError (dtype): cast: dtype is the string "long", expected "f32", "f64", "f16", "i32", "u32", "bool". Use "i32"."`,
+  );
+  expect(messageOf(() => t.tensor([1], { dtype: "float32" as t.DType, device }))).toMatchInlineSnapshot(
+    `"DTypeError (dtype): tensor: dtype is the string "float32", expected "f32", "f64", "f16", "i32", "u32", "bool". Use "f32"."`,
+  );
+  expect(messageOf(() => t.zeros([1], { dtype: 32 as unknown as t.DType, device }))).toMatchInlineSnapshot(
+    `"DTypeError (dtype): zeros: dtype is the number 32, expected "f32", "f64", "f16", "i32", "u32", "bool". Use "f32"."`,
+  );
+});
+
+test("targets and masks of another type are named by the function that was called", () => {
+  expect(messageOf(() => t.crossEntropy(x, make([2])))).toMatchInlineSnapshot(
+    `"DTypeError (dtype): crossEntropy: targets is f32[2], expected i32. Convert it: cast(targets, "i32")."`,
+  );
+  expect(messageOf(() => t.maskedFill(x, x, 0))).toMatchInlineSnapshot(
+    `"DTypeError (dtype): maskedFill: mask is f32[2, 3], expected bool. Compare first: notEqual(mask, 0)."`,
+  );
+  expect(messageOf(() => t.oneHot(x, 3))).toMatchInlineSnapshot(
+    `"DTypeError (dtype): oneHot: ids is f32[2, 3], expected i32. Convert it: cast(ids, "i32")."`,
   );
 });

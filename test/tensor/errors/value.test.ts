@@ -224,3 +224,36 @@ test("a correction as large as the sample", () => {
     `"ValueError (value): variance: correction is 1, expected a number below 1, the elements that each result is made of. Divide by their number: variance(x, { correction: 0 })."`,
   );
 });
+
+test("bounds of a slice that are no whole numbers", () => {
+  expect(messageOf(() => t.slice(x, [0.5, 0], [2, 3]))).toMatchInlineSnapshot(
+    `"ValueError (value): slice: starts[0] is 0.5, expected a whole number or ±Infinity. Round it: Math.floor(starts[0])."`,
+  );
+  expect(messageOf(() => t.slice(x, [0, 0], [2, Number.NaN]))).toMatchInlineSnapshot(
+    `"ValueError (value): slice: stops[1] is NaN, expected a whole number or ±Infinity. Round it: Math.floor(stops[1])."`,
+  );
+});
+
+test("infinite bounds of a slice end where the elements do", () => {
+  expect(t.slice(x, [1, -Infinity], [Infinity, Infinity]).shape).toEqual([1, 3]);
+});
+
+test("a seed where a key belongs", () => {
+  const seed = 3 as unknown as t.Key;
+  expect(messageOf(() => t.randomNormal(seed, [2], { device }))).toMatchInlineSnapshot(
+    `"ValueError (value): randomNormal: the key is the number 3, expected two words. Make one of a seed: key(3)."`,
+  );
+  for (const use of [
+    () => t.randomUniform(seed, [2], { device }),
+    () => t.randomBits(seed, [2], { device }),
+    () => t.randomPermutation(seed, 2, { device }),
+    () => t.randomCategorical(seed, x),
+    () => t.dropout(x, 0.5, seed),
+    () => t.foldIn(seed, 1),
+  ]) {
+    expect(use).toThrow("the key is the number 3, expected two words. Make one of a seed: key(3).");
+  }
+  expect(messageOf(() => t.key("a" as unknown as number))).toMatchInlineSnapshot(
+    `"ValueError (value): key: seed is the string "a", expected a whole number (number or bigint). Any will do: key(5)."`,
+  );
+});

@@ -4,8 +4,8 @@
  */
 import { allocate, type DType, type TypedArray } from "../dtype.ts";
 import type { HostView, Op } from "../op.ts";
-import { walk } from "../ops/elementwise.ts";
 import type { Storage, Tensor } from "../tensor.ts";
+import { walk } from "../walk.ts";
 import type { Backend, BackendStats } from "./backend.ts";
 
 function view(t: Tensor): HostView {

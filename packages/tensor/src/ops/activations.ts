@@ -8,8 +8,9 @@ import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, mul, neg, square, sub } from "./arithmetic.ts";
-import { cast, greater } from "./logic.ts";
-import { erf, tanh, unary } from "./math.ts";
+import { cast } from "./cast.ts";
+import { greater } from "./logic.ts";
+import { erf, log1pWgsl, tanh, unary } from "./math.ts";
 import { requireFloat } from "./softmax.ts";
 
 const wide = { low: -4, high: 4 };
@@ -26,7 +27,8 @@ export const sigmoidOp = unary({
 export const softplusOp = unary({
   name: "softplus",
   cpu: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-  wgsl: (x) => `(max(${x}, 0.0) + log(1.0 + exp(-abs(${x}))))`,
+  wgsl: (x) => `(max(${x}, 0.0) + log1p(exp(-abs(${x}))))`,
+  helpers: log1pWgsl,
   domain: wide,
   slope: (x) => sigmoid(x),
 });

@@ -7,7 +7,7 @@ import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { mul } from "./arithmetic.ts";
 import { greaterEqual, where } from "./logic.ts";
-import { type Key, randomBits } from "./random.ts";
+import { type Key, randomBits, requireKey } from "./random.ts";
 import { requireFloat } from "./softmax.ts";
 
 /**
@@ -26,6 +26,7 @@ import { requireFloat } from "./softmax.ts";
 export function dropout(x: Tensor, rate: number, k: Key): Tensor {
   requireTensors("dropout", ["x"], [x]);
   requireFloat("dropout", x);
+  requireKey("dropout", k);
   if (!(rate >= 0 && rate < 1)) {
     throw new ValueError(
       `dropout: rate is ${rate}, expected a number of at least 0 and below 1. To drop everything use mul(x, 0).`,

@@ -1,7 +1,7 @@
 /**
  * How elementwise operations are defined: a scalar function, the same as a WGSL expression, and the derivative. This
  * file turns such a definition into a full record with NumPy broadcasting; the definitions themselves are in
- * arithmetic.ts, math.ts and logic.ts.
+ * arithmetic.ts, math.ts, logic.ts and their neighbours.
  *
  * Three kernels serve every layout. `flat`: each operand is contiguous and its elements repeat with a period (its own
  * size: all of it, a bias row, one scalar); `quad`: the same, four elements at once. `strided`: anything else, after
@@ -17,7 +17,7 @@ import {
 } from "../backends/webgpu/kernel.ts";
 import { computeType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
-import type { HostView, Op, Spec } from "../op.ts";
+import type { Op, Spec } from "../op.ts";
 import {
   argumentNames,
   broadcastShapes,
@@ -25,10 +25,10 @@ import {
   coalesce,
   formatSpec,
   type Shape,
-  sizeOf,
   stridesOf,
 } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { coordinates, walk } from "../walk.ts";
 
 /** Where property tests draw an operand from; `kinks` are points where no derivative exists. */
 export interface Domain {
@@ -174,33 +174,6 @@ function mixedTypes(name: string, names: readonly string[], values: readonly Spe
     `${name}: dtypes differ: ${values.map((v, i) => `${names[i]} is ${formatSpec(v)}`).join(", ")}; expected one. ` +
       `Convert one: cast(${names[odd]}, "${target.dtype}").`,
   );
-}
-
-/** Calls `visit(flat output index, operand positions)` for each element of `shape`, operands broadcast to it. */
-export function walk(
-  shape: Shape,
-  inputs: readonly HostView[],
-  visit: (index: number, at: readonly number[]) => void,
-): void {
-  const merged = coalesce(
-    shape,
-    inputs.map((x) => broadcastStrides(x.shape, x.strides, shape)),
-  );
-  const rank = merged.shape.length;
-  const counter = new Array<number>(rank).fill(0);
-  const at = inputs.map((x) => x.offset);
-  const total = sizeOf(shape);
-  for (let index = 0; index < total; index++) {
-    visit(index, at);
-    // Odometer: advance the last dimension, carry to the left.
-    for (let d = rank - 1; d >= 0; d--) {
-      counter[d]++;
-      for (let k = 0; k < at.length; k++) at[k] += merged.strides[k][d];
-      if (counter[d] < merged.shape[d]) break;
-      for (let k = 0; k < at.length; k++) at[k] -= merged.strides[k][d] * merged.shape[d];
-      counter[d] = 0;
-    }
-  }
 }
 
 /** True if reading `x` at (flat index modulo its size) gives the broadcast value. */
@@ -359,14 +332,6 @@ out[i] = ${quadType(out.dtype)}(${["x", "y", "z", "w"]
 /** Four elements of f32 or f16. */
 function quadType(dtype: DType): BufferType {
   return dtype === "f16" ? "vec4<f16>" : "vec4<f32>";
-}
-
-/** WGSL that splits `i` into coordinates c0 … of dimensions p.d0 …. */
-export function coordinates(rank: number): string {
-  const lines = ["var rest = i;"];
-  for (let d = rank - 1; d > 0; d--) lines.push(`let c${d} = rest % p.d${d};`, `rest = rest / p.d${d};`);
-  lines.push("let c0 = rest;");
-  return lines.join("\n");
 }
 
 /** Operand of an elementwise operation: a tensor, or a number that takes the dtype and device of the tensors beside it. */

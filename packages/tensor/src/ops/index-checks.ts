@@ -6,15 +6,15 @@ import type { HostView, Spec } from "../op.ts";
 import { formatShape, formatSpec, normalizeAxis, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
-/** Checks an index into an axis of `size`. */
-export function checkIndex(name: string, index: Spec, size: number): void {
+/** Checks an index into an axis of `size`; `argument` is the parameter's name. */
+export function checkIndex(name: string, index: Spec, size: number, argument = "index"): void {
   if (index.dtype !== "i32")
     throw new DTypeError(
-      `${name}: index is ${formatSpec(index)}, expected i32. Convert it: cast(index, "i32").`,
+      `${name}: ${argument} is ${formatSpec(index)}, expected i32. Convert it: cast(${argument}, "i32").`,
     );
   if (size === 0 && sizeOf(index.shape) > 0)
     throw new ValueError(
-      `${name}: index is ${formatSpec(index)} into an axis of size 0, expected an empty index. There is nothing to take: zeros(shape).`,
+      `${name}: ${argument} is ${formatSpec(index)} into an axis of size 0, expected an empty index. There is nothing to take: zeros(shape).`,
     );
 }
 

@@ -3,15 +3,14 @@
  * `cast` between floats do.
  */
 
-import { describe, requireOptions, requireTensors } from "../arguments.ts";
+import { describe, requireTensors } from "../arguments.ts";
 import { full } from "../create.ts";
-import { computeType, type DType, isFloat } from "../dtype.ts";
-import { ValueError } from "../errors.ts";
-import { requireFinite } from "../literals.ts";
+import type { DType } from "../dtype.ts";
+import { DTypeError, ValueError } from "../errors.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
+import { formatSpec } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { maximumOp, minimumOp } from "./arithmetic.ts";
 import { type ElementwiseOp, elementwise, type Operand } from "./elementwise.ts";
 import { applyLifted, lift } from "./operands.ts";
 
@@ -104,51 +103,6 @@ export const whereOp = elementwise<null>({
     needs[2] ? where(c, 0, dy) : null,
   ],
   domains: [{ low: 0, high: 1 }, wide, wide],
-});
-
-/** y = x in another type;  dx = dy in x's type (floats only) */
-export const castOp = elementwise<{ dtype: DType }>({
-  name: "cast",
-  dtypes: ["f32", "f64", "i32", "u32", "bool"],
-  output: (attrs) => attrs.dtype,
-  cpu: ([x], { dtype }, from) => {
-    if (dtype === "bool") return Number(x !== 0);
-    // As in WGSL: a float beyond the integer's range becomes its end; between integers the 32 bits stay.
-    if (!isFloat(from) || isFloat(dtype)) return x;
-    const [low, high] = dtype === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
-    return Math.min(Math.max(Math.trunc(x), low), high);
-  },
-  wgsl: ([x], { dtype }, from) =>
-    dtype === "bool"
-      ? from === "bool"
-        ? x
-        : `(${x} != ${from}(0))`
-      : from === "bool"
-        ? `select(${computeType(dtype)}(0), ${computeType(dtype)}(1), ${x})`
-        : `${computeType(dtype)}(${x})`,
-  vjp: ([x], _y, dy, { dtype }) => [isFloat(x.dtype) && isFloat(dtype) ? cast(dy, x.dtype) : null],
-  domains: [wide],
-});
-
-/** What clamp keeps; a bound left out is open. */
-interface Bounds {
-  min?: number;
-  max?: number;
-}
-
-/** min ≤ y ≤ max;  dx = dy inside and on the bounds (PyTorch's choice), 0 outside */
-export const clampOp = elementwise<Bounds>({
-  name: "clamp",
-  dtypes: ["f32", "f64"],
-  cpu: ([x], { min = -Infinity, max = Infinity }) => Math.min(Math.max(x, min), max),
-  wgsl: ([x]) => `clamp(${x}, p.low, p.high)`,
-  // An open end is an infinity: WGSL can not write one, but takes it as data.
-  params: { names: ["low", "high"], values: ({ min = -Infinity, max = Infinity }) => [min, max] },
-  vjp: ([x], _y, dy, { min, max }) => {
-    const above = min === undefined ? dy : where(greaterEqual(x, min), dy, 0);
-    return [max === undefined ? above : where(lessEqual(x, max), above, 0)];
-  },
-  domains: [{ ...wide, kinks: [-0.5, 0.8] }],
 });
 
 /**
@@ -298,49 +252,10 @@ export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
       `maskedFill: value is ${describe(value)}, expected a number. To take elements of a tensor: where(mask, value, x).`,
     );
   }
-  return where(mask, value, x);
-}
-
-/**
- * `x` converted to `dtype`: floats to integers round towards zero and stop at the ends of the range, integers among
- * themselves keep their 32 bits, to bool tests for non-zero. Returns `x` itself if it has that dtype.
- *
- * @example
- * ```ts
- * await cast(tensor([1.9, -1.9]), "i32").data(); // → [1, -1]
- * ```
- */
-export function cast(x: Tensor, dtype: DType): Tensor {
-  if (x.dtype !== dtype) return apply(castOp, [x], { dtype });
-  x.assertAlive("cast", "x");
-  return x;
-}
-
-/**
- * `x` limited to [min, max]; a bound left out is open. Floats on a bound get the whole gradient, outside 0 (PyTorch's
- * choice). Integers take whole bounds and are exact.
- *
- * @throws ValueError if a bound is NaN, infinite, not held by x's dtype, or min > max; DTypeError for bools.
- * @example
- * ```ts
- * await clamp(tensor([-2, 0.5, 3]), { min: -1, max: 1 }).data(); // → [-1, 0.5, 1]
- * await clamp(tensor([-2, 5], { dtype: "i32" }), { min: 0 }).data(); // → [0, 5]
- * ```
- */
-export function clamp(x: Tensor, bounds: Bounds): Tensor {
-  requireOptions("clamp", bounds, ["min", "max"]);
-  const { min, max } = bounds;
-  if (min !== undefined) requireFinite("clamp", "min", min);
-  if (max !== undefined) requireFinite("clamp", "max", max);
-  if (min !== undefined && max !== undefined && min > max) {
-    throw new ValueError(
-      `clamp: min is ${min}, max is ${max}; expected min ≤ max. Swap them: clamp(x, { min: ${max}, max: ${min} }).`,
+  if (mask.dtype !== "bool") {
+    throw new DTypeError(
+      `maskedFill: mask is ${formatSpec(mask)}, expected bool. Compare first: notEqual(mask, 0).`,
     );
   }
-  if (isFloat(x.dtype) || x.dtype === "bool") return apply(clampOp, [x], { min, max });
-  return scope(() => {
-    const names = (bound: string) => ({ name: "clamp", names: ["x", bound] });
-    const above = min === undefined ? x : applyLifted(maximumOp, [x, min], names("min"));
-    return max === undefined ? above : applyLifted(minimumOp, [above, max], names("max"));
-  });
+  return where(mask, value, x);
 }

@@ -5,13 +5,16 @@
 import { requireOptions, requireTensors } from "../arguments.ts";
 import { vjp } from "../autodiff.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
+import { computeType } from "../dtype.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec, normalizeAxis, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { mul, neg } from "./arithmetic.ts";
-import { gather } from "./indexing.ts";
+import { cast } from "./cast.ts";
+import { gather } from "./gather.ts";
+import { isFinite, where } from "./logic.ts";
 import { exp } from "./math.ts";
 import { squeeze, unsqueeze } from "./movement.ts";
 import { sum } from "./reduce.ts";
@@ -185,7 +188,8 @@ export function logProbGather(logits: Tensor, ids: Tensor, options: { temperatur
 }
 
 /**
- * Entropy −Σⱼ pⱼ ln pⱼ with p = softmax(logits) over the last axis, in nats: [..., V] → [...]. Between 0 and ln V.
+ * Entropy −Σⱼ pⱼ ln pⱼ with p = softmax(logits) over the last axis, in nats: [..., V] → [...]. Between 0 and ln V. Entries of
+ * −∞ (masked) add 0 and get gradient 0.
  *
  * @throws DTypeError for integers and bools; AxisError for a scalar.
  * @example
@@ -198,7 +202,10 @@ export function entropy(logits: Tensor): Tensor {
   requireFloat("entropy", logits, "logits");
   normalizeAxis("entropy", -1, logits.rank);
   return scope(() => {
-    const logs = logSoftmax(logits);
-    return neg(sum(mul(exp(logs), logs), { axes: -1 }));
+    const dtype = computeType(logits.dtype);
+    const logs = logSoftmax(cast(logits, dtype));
+    // A masked entry adds 0: 0·−∞ would be NaN.
+    const finite = where(isFinite(logs), logs, 0);
+    return cast(neg(sum(mul(exp(logs), finite), { axes: -1 })), logits.dtype);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * Elementwise functions of floats: powers, exponentials, roots, trigonometry, tanh and erf. The activations of neural
- * networks are in activations.ts. Where WGSL's own functions are too loose, the file's are used: see docs/numerics.md.
+ * Elementwise functions of floats: powers, exponentials, roots, tanh and erf. sin and cos are in
+ * trigonometry.ts, the activations of neural networks in activations.ts. Where WGSL's own functions are too loose, the file's are used: see docs/numerics.md.
  */
 import type { DType } from "../dtype.ts";
 import { apply } from "../op.ts";
@@ -42,10 +42,11 @@ export function unary(d: UnaryDefinition): ElementwiseOp<null> {
 export const powOp = elementwise<null>({
   name: "pow",
   dtypes: ["f32", "f64"],
-  cpu: ([a, b]) => a ** b,
+  // IEEE 754 (and C, NumPy, PyTorch): 1 to any power is 1, also NaN; JavaScript says NaN.
+  cpu: ([a, b]) => (a === 1 ? 1 : a ** b),
   wgsl: ([a, b]) => `power(${a}, ${b})`,
   helpers: `fn power(a: f32, b: f32) -> f32 {
-  if (b == 0.0) { return 1.0; }
+  if (b == 0.0 || a == 1.0) { return 1.0; }
   if (a < 0.0 && floor(b) != b) { return sqrt(a); } // not a number
   let magnitude = pow(abs(a), b);
   // A negative base has a real power only for whole exponents: odd ones keep the sign.
@@ -84,16 +85,24 @@ export const logOp = unary({
   domain: positive,
   slope: (x) => div(1, x),
 });
-/** d/dx ln(1 + x) = 1/(1 + x). Small x: the first terms of the series, where 1 + x would round x away. */
+/**
+ * ln(1 + x) in WGSL. For |x| < ¼, where 1 + x would round x away: 2 artanh s with s = x/(2 + x), |s| ≤ 1/7, whose series
+ * s + s³/3 + s⁵/5 + … is exact to f32 after five terms.
+ */
+export const log1pWgsl = `${naturalLogWgsl}
+fn log1p(x: f32) -> f32 {
+  let s = x / (2.0 + x);
+  let q = s * s;
+  let series = 2.0 * s * (1.0 + q * (0.33333334 + q * (0.2 + q * (0.14285715 + q * 0.11111111))));
+  return select(naturalLog(1.0 + x), series, abs(x) < 0.25);
+}`;
+
+/** d/dx ln(1 + x) = 1/(1 + x) */
 export const log1pOp = unary({
   name: "log1p",
   cpu: Math.log1p,
   wgsl: (x) => `log1p(${x})`,
-  helpers: `${naturalLogWgsl}
-fn log1p(x: f32) -> f32 {
-  let series = x * (1.0 - x * (0.5 - x * (0.33333334 - 0.25 * x)));
-  return select(naturalLog(1.0 + x), series, abs(x) < 0.01);
-}`,
+  helpers: log1pWgsl,
   domain: { low: -0.8, high: 4 },
   slope: (x) => div(1, add(x, 1)),
 });
@@ -126,45 +135,18 @@ export const rsqrtOp = unary({
   slope: (x, y) => mul(-0.5, div(y, x)),
 });
 /**
- * (sin x, cos x) in WGSL to about 1e-7 for |x| up to 10⁴. NOTE: WGSL's own are only promised to 2⁻¹¹, and SwiftShader's
- * are wrong by 2e-4. The quarter turns are taken off with π/2 split in three, then Cephes' polynomials (sinf.c,
- * S. Moshier) serve |r| ≤ π/4.
+ * d/dx tanh x = 1 − y². NOTE: WGSL's tanh may overflow for large |x|; the argument is clamped where y = ±1 in f32. It is also
+ * only good to 1e-5, absolute, so that nothing of a small x may be left: the series x − x³/3 + 2x⁵/15 − … for |x| < 0.1.
  */
-export const sinCosWgsl = `fn sinCos(x: f32) -> vec2<f32> {
-  let turns = round(x * 0.63661977);
-  let r = ((x - turns * 1.5703125) - turns * 4.837513e-4) - turns * 7.54979e-8;
-  let q = r * r;
-  let s = r + r * q * (-0.16666654611 + q * (8.3321608736e-3 - q * 1.9515295891e-4));
-  let c = 1.0 - 0.5 * q + q * q * (4.166664568298827e-2 + q * (-1.388731625493765e-3 + q * 2.443315711809948e-5));
-  let quarter = i32(turns) & 3;
-  let swapped = select(vec2<f32>(s, c), vec2<f32>(c, s), (quarter & 1) == 1);
-  return swapped * vec2<f32>(select(1.0, -1.0, quarter >= 2), select(1.0, -1.0, quarter == 1 || quarter == 2));
-}`;
-
-/** d/dx sin x = cos x */
-export const sinOp = unary({
-  name: "sin",
-  cpu: Math.sin,
-  wgsl: (x) => `sinCos(${x}).x`,
-  helpers: sinCosWgsl,
-  domain: { low: -3.1, high: 3.1 },
-  slope: (x) => cos(x),
-});
-/** d/dx cos x = −sin x */
-export const cosOp = unary({
-  name: "cos",
-  cpu: Math.cos,
-  wgsl: (x) => `sinCos(${x}).y`,
-  helpers: sinCosWgsl,
-  domain: { low: -3.1, high: 3.1 },
-  slope: (x) => neg(sin(x)),
-});
-
-/** d/dx tanh x = 1 − y². NOTE: WGSL's tanh may overflow for large |x|; the argument is clamped where y = ±1 in f32. */
 export const tanhOp = unary({
   name: "tanh",
   cpu: Math.tanh,
-  wgsl: (x) => `tanh(clamp(${x}, -15.0, 15.0))`,
+  wgsl: (x) => `hyperbolicTangent(${x})`,
+  helpers: `fn hyperbolicTangent(x: f32) -> f32 {
+  let q = x * x;
+  let series = x * (1.0 - q * (0.33333334 - q * (0.13333334 - q * 0.05396825)));
+  return select(tanh(clamp(x, -15.0, 15.0)), series, abs(x) < 0.1);
+}`,
   domain: wide,
   slope: (_x, y) => sub(1, square(y)),
 });
@@ -245,7 +227,7 @@ export const log = (x: Tensor): Tensor => apply(logOp, [x], null);
 
 /**
  * ln(1 + x) for x > −1, exact near 0, where 1 + x would round x away; −∞ at −1, NaN below. Gradient 1/(1 + x). WGSL: five
- * terms of the series for |x| < 0.01.
+ * terms of a series for |x| < ¼.
  *
  * @throws DTypeError for integers and bools.
  * @example
@@ -287,28 +269,6 @@ export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], null);
  * ```
  */
 export const rsqrt = (x: Tensor): Tensor => apply(rsqrtOp, [x], null);
-
-/**
- * Sine of x in radians. Gradient cos x. WGSL: Cephes' sinf after taking quarter turns off, to about 1e-7 for |x| ≤ 10⁴.
- *
- * @throws DTypeError for integers and bools.
- * @example
- * ```ts
- * await sin(tensor([0, Math.PI / 2])).data(); // → [0, 1]
- * ```
- */
-export const sin = (x: Tensor): Tensor => apply(sinOp, [x], null);
-
-/**
- * Cosine of x in radians. Gradient −sin x. WGSL: as `sin`.
- *
- * @throws DTypeError for integers and bools.
- * @example
- * ```ts
- * await cos(tensor([0, Math.PI])).data(); // → [1, -1]
- * ```
- */
-export const cos = (x: Tensor): Tensor => apply(cosOp, [x], null);
 
 /**
  * Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), between −1 and 1. Gradient 1 − tanh² x. WGSL: its own, with |x| cut at 15, where

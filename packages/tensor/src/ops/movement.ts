@@ -1,12 +1,13 @@
 /**
  * Movement: operations that rearrange elements. reshape, permute, slice and expand are views wherever strides allow
- * and then cost nothing; concat copies. What is composed of them is in rearrange.ts.
+ * and then cost nothing. Joining is in concat.ts, what is composed of both in rearrange.ts.
  */
-import { describe, requireList, requireTensors } from "../arguments.ts";
-import { DTypeError, ShapeError, ValueError } from "../errors.ts";
-import { apply, type Op, unrecorded } from "../op.ts";
+import { requireList, requireTensors } from "../arguments.ts";
+import { ShapeError, ValueError } from "../errors.ts";
+import { apply, type Op } from "../op.ts";
+import { unrecorded } from "../recording.ts";
 import { scope } from "../scope.ts";
-import { formatShape, formatSpec, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
+import { exchange, formatShape, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** y = x in another shape;  dx = dy in x's shape */
@@ -87,47 +88,8 @@ export const unsliceOp: Op<SliceAttrs & { full: Shape }> = {
   vjp: ({ attrs }, [dy]) => [dy && apply(sliceOp, [dy], attrs)],
 };
 
-/** y = inputs one after another along `axis`;  each input's gradient is its part of dy */
-export const concatOp: Op<{ axis: number }> = {
-  name: "concat",
-  infer: (xs, { axis }) => {
-    const shape = [...xs[0].shape];
-    shape[axis] = xs.reduce((sum, x) => sum + x.shape[axis], 0);
-    return [{ shape, dtype: xs[0].dtype }];
-  },
-  assemble: (xs, y, { axis }) => {
-    let start = 0;
-    const steps = y.shape.map(() => 1);
-    for (const x of xs) {
-      if (x.size > 0) {
-        using part = windowOf(y, {
-          starts: y.shape.map((_, i) => (i === axis ? start : 0)),
-          steps,
-          shape: x.shape,
-        });
-        y.device.backend.copy(x, part);
-      }
-      start += x.shape[axis];
-    }
-  },
-  vjp: ({ inputs, attrs: { axis } }, [dy]) => {
-    let start = 0;
-    return inputs.map((x) => {
-      const from = start;
-      start += x.shape[axis];
-      if (!dy) return null;
-      const starts = dy.shape.map((_, i) => (i === axis ? from : 0));
-      return slice(
-        dy,
-        starts,
-        dy.shape.map((d, i) => (i === axis ? start : d)),
-      );
-    });
-  },
-};
-
 /** The part of `y` that starts at `starts`, in steps, with the given shape: a plain window, not recorded. */
-function windowOf(y: Tensor, attrs: SliceAttrs): Tensor {
+export function windowOf(y: Tensor, attrs: SliceAttrs): Tensor {
   return unrecorded(() => apply(sliceOp, [y], attrs));
 }
 
@@ -194,10 +156,7 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
   requireTensors("transpose", ["x"], [x]);
   const [i, j] = [normalizeAxis("transpose", a, x.rank), normalizeAxis("transpose", b, x.rank)];
-  return permute(
-    x,
-    x.shape.map((_, k) => (k === i ? j : k === j ? i : k)),
-  );
+  return permute(x, exchange(x.rank, i, j));
 }
 
 /**
@@ -224,9 +183,11 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 
 /**
  * Elements starts[d], starts[d] + steps[d], … up to but without stops[d] along each dimension, as a view (NumPy's
- * x[start:stop:step]). Bounds are clipped; negative ones count from the end; steps may be negative.
+ * x[start:stop:step]). Bounds are clipped, so Infinity means as far as there are elements; negative ones count from the end;
+ * steps may be negative.
  *
- * @throws ShapeError unless there is one bound (and step) per axis, ValueError for a step of 0.
+ * @throws ShapeError unless there is one bound (and step) per axis, ValueError for a bound that is no whole number or a
+ * step of 0.
  * @example
  * ```ts
  * await slice(arange(5), [1], [-1]).data(); // → [1, 2, 3]
@@ -240,6 +201,9 @@ export function slice(
   steps?: readonly number[],
 ): Tensor {
   requireTensors("slice", ["x"], [x]);
+  requireList("slice", "starts", starts);
+  requireList("slice", "stops", stops, "x, starts, ");
+  if (steps !== undefined) requireList("slice", "steps", steps, "x, starts, stops, ");
   if (starts.length !== x.rank || stops.length !== x.rank || (steps && steps.length !== x.rank)) {
     const all = `[${x.shape.map(() => 0).join(", ")}], ${formatShape(x.shape)}`;
     throw new ShapeError(
@@ -256,6 +220,8 @@ export function slice(
       throw new ValueError(
         `slice: steps[${d}] is ${step}, expected a whole number other than 0. Pass 1 for every element, -1 to go backwards.`,
       );
+    requireBound("starts", d, starts[d]);
+    requireBound("stops", d, stops[d]);
     const low = step > 0 ? 0 : -1;
     const high = step > 0 ? size : size - 1;
     const clip = (v: number) => Math.min(Math.max(v < 0 ? v + size : v, low), high);
@@ -265,6 +231,14 @@ export function slice(
     shape.push(Math.max(0, Math.ceil((to - from) / step)));
   });
   return apply(sliceOp, [x], { starts: first, steps: stride, shape });
+}
+
+/** Bounds are whole, or infinite for as far as there are elements. */
+function requireBound(name: string, axis: number, bound: number): void {
+  if (Number.isInteger(bound) || Math.abs(bound) === Infinity) return;
+  throw new ValueError(
+    `slice: ${name}[${axis}] is ${bound}, expected a whole number or ±Infinity. Round it: Math.floor(${name}[${axis}]).`,
+  );
 }
 
 /**
@@ -302,53 +276,4 @@ export function unsqueeze(x: Tensor, axis: number): Tensor {
   requireTensors("unsqueeze", ["x"], [x]);
   const a = normalizeAxis("unsqueeze", axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, a), 1, ...x.shape.slice(a)]);
-}
-
-/**
- * The tensors one after another along `axis` (default 0).
- *
- * @throws ShapeError for an empty list or sizes that differ along another axis; DTypeError for several dtypes.
- * @example
- * ```ts
- * await concat([tensor([1, 2]), tensor([3])]).data(); // → [1, 2, 3]
- * ```
- */
-export function concat(xs: readonly Tensor[], axis = 0): Tensor {
-  requireAll("concat", xs);
-  const a = normalizeAxis("concat", axis, xs[0].rank);
-  for (const [i, x] of xs.entries()) {
-    if (x.dtype !== xs[0].dtype) {
-      throw new DTypeError(
-        `concat: xs[0] is ${formatSpec(xs[0])}, xs[${i}] is ${formatSpec(x)}; expected one dtype. Convert it: cast(xs[${i}], "${xs[0].dtype}").`,
-      );
-    }
-    if (x.rank !== xs[0].rank || x.shape.some((d, j) => j !== a && d !== xs[0].shape[j])) {
-      throw new ShapeError(
-        `concat: xs[0] is ${formatSpec(xs[0])}, xs[${i}] is ${formatSpec(x)}; expected equal sizes except along axis ${a}. ` +
-          `Name the axis where they differ: concat(xs, ${differing(xs[0].shape, x.shape)}).`,
-      );
-    }
-  }
-  return apply(concatOp, xs, { axis: a });
-}
-
-/** Checks a list of tensors. */
-export function requireAll(op: string, xs: readonly Tensor[]): void {
-  if (!Array.isArray(xs) || xs.length === 0) {
-    const received = Array.isArray(xs) ? "an empty array" : describe(xs);
-    throw new ShapeError(
-      `${op}: xs is ${received}, expected an array of at least one tensor. Put them in brackets: ${op}([a, b]).`,
-    );
-  }
-  requireTensors(
-    op,
-    xs.map((_, i) => `xs[${i}]`),
-    xs,
-  );
-}
-
-/** The first axis along which shapes differ. */
-function differing(a: Shape, b: Shape): number {
-  const axis = a.findIndex((d, i) => d !== b[i]);
-  return Math.max(axis, 0);
 }

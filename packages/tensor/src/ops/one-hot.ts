@@ -13,7 +13,7 @@ import { checkIndex, indexAt } from "./index-checks.ts";
 export const oneHotOp: Op<{ classes: number; dtype: DType }> = {
   name: "oneHot",
   infer([ids], { classes, dtype }) {
-    checkIndex("oneHot", ids, classes);
+    checkIndex("oneHot", ids, classes, "ids");
     return [{ shape: [...ids.shape, classes], dtype }];
   },
   cpu([ids], [y], { classes }) {

@@ -3,13 +3,15 @@
  * 1, 2, 3", SC 2011) turns (key, counter) into bits. The bits are the same on every device; equal keys give equal
  * numbers, so use a new key (`foldIn`) for each use. Draws from logits are in sampling.ts, dropout in dropout.ts.
  */
+import { describe, requireDType, requireOptions } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { type CreateOptions, checkShape, tensor } from "../create.ts";
 import { defaultDevice } from "../device.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, ValueError } from "../errors.ts";
 import { requireFinite } from "../literals.ts";
-import { apply, type Op, unrecorded } from "../op.ts";
+import { apply, type Op } from "../op.ts";
+import { unrecorded } from "../recording.ts";
 import { type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -51,6 +53,13 @@ ${Array.from({ length: 20 }, (_, round) => {
   return vec2<u32>(x, y);
 }`;
 
+/** Checks that `k` is a key and not, say, a seed. */
+export function requireKey(op: string, k: unknown): asserts k is Key {
+  if (Array.isArray(k) && k.length === 2 && k.every((word) => Number.isInteger(word))) return;
+  const fix = Number.isSafeInteger(k) ? `key(${k})` : "key(5)";
+  throw new ValueError(`${op}: the key is ${describe(k)}, expected two words. Make one of a seed: ${fix}.`);
+}
+
 /** Uniform in [0, 1) from the top 24 bits of a word: every such number is exact in f32. */
 const unit = (word: number) => (word >>> 8) / 2 ** 24;
 
@@ -64,10 +73,12 @@ const unit = (word: number) => (word >>> 8) / 2 ** 24;
  * ```
  */
 export function key(seed: number | bigint): Key {
-  if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
-    throw new ValueError(
-      `key: seed is ${seed}, expected a whole number (number or bigint). Round it: key(Math.floor(seed)).`,
-    );
+  if (typeof seed !== "bigint" && !Number.isSafeInteger(seed)) {
+    const [what, fix] =
+      typeof seed === "number"
+        ? [seed, "Round it: key(Math.floor(seed))"]
+        : [describe(seed), "Any will do: key(5)"];
+    throw new ValueError(`key: seed is ${what}, expected a whole number (number or bigint). ${fix}.`);
   }
   const bits = BigInt.asUintN(64, BigInt(seed));
   return [Number(bits >> 32n), Number(bits & 0xffffffffn)];
@@ -84,6 +95,7 @@ export function key(seed: number | bigint): Key {
  * ```
  */
 export function foldIn(k: Key, n: number): Key {
+  requireKey("foldIn", k);
   if (!Number.isSafeInteger(n) || n < 0)
     throw new ValueError(
       `foldIn: n is ${n}, expected a whole number of at least 0. Count steps or rows from 0: foldIn(k, 0).`,
@@ -127,6 +139,7 @@ export const randomBitsOp: Op<{ key: Key; shape: Shape }> = {
  * ```
  */
 export function randomBits(k: Key, shape: Shape, options: Pick<CreateOptions, "device"> = {}): Tensor {
+  requireKey("randomBits", k);
   checkShape("randomBits", shape);
   const device = options.device ?? defaultDevice();
   using anchor = device.empty([1], "u32");
@@ -141,15 +154,20 @@ function fromWords(
   options: CreateOptions,
   value: (words: [number, number]) => number,
 ): Tensor {
+  requireKey(name, k);
   checkShape(name, shape);
   const dtype = options.dtype ?? "f32";
+  requireDType(name, dtype);
   if (!isFloat(dtype)) {
     throw new DTypeError(
       `${name}: dtype is ${dtype}, expected a float. For whole numbers use randomBits or randomPermutation.`,
     );
   }
+  const device = options.device ?? defaultDevice();
+  // Before the host makes as many numbers as the device could never hold.
+  device.assertFits(name, shape, dtype);
   const values = Float64Array.from({ length: sizeOf(shape) }, (_, i) => value(threefry(k, i, 0)));
-  return tensor(values, { shape, dtype, device: options.device });
+  return tensor(values, { shape, dtype, device });
 }
 
 /**
@@ -168,6 +186,7 @@ export function randomUniform(
   shape: Shape,
   options: CreateOptions & { low?: number; high?: number } = {},
 ): Tensor {
+  requireOptions("randomUniform", options, ["low", "high", "dtype", "device"]);
   const { low = 0, high = 1 } = options;
   requireFinite("randomUniform", "low", low);
   requireFinite("randomUniform", "high", high);
@@ -191,6 +210,7 @@ export function randomUniform(
  * ```
  */
 export function randomNormal(k: Key, shape: Shape, options: CreateOptions = {}): Tensor {
+  requireOptions("randomNormal", options, ["dtype", "device"]);
   return fromWords("randomNormal", k, shape, options, ([a, b]) => {
     const u = unit(a) + 2 ** -24; // in (0, 1]
     return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * unit(b));
@@ -212,11 +232,14 @@ const permutationStream = 2;
  * ```
  */
 export function randomPermutation(k: Key, n: number, options: Pick<CreateOptions, "device"> = {}): Tensor {
+  requireKey("randomPermutation", k);
   if (!Number.isInteger(n) || n < 0 || n >= 2 ** 31) {
     throw new ValueError(
       `randomPermutation: n is ${n}, expected a whole number from 0 to 2147483647. Pass the number of elements: x.shape[0].`,
     );
   }
+  const device = options.device ?? defaultDevice();
+  device.assertFits("randomPermutation", [n], "i32");
   let counter = 0;
   const below = (places: number) => {
     const fair = 2 ** 32 - (2 ** 32 % places);
@@ -230,5 +253,5 @@ export function randomPermutation(k: Key, n: number, options: Pick<CreateOptions
     const j = below(i + 1);
     [order[i], order[j]] = [order[j], order[i]];
   }
-  return tensor(order, { device: options.device });
+  return tensor(order, { device });
 }

@@ -8,7 +8,8 @@ import { requireHeld } from "../literals.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec, normalizeAxes, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { concat, expand, requireAll, reshape, slice, unsqueeze } from "./movement.ts";
+import { concat, requireAll } from "./concat.ts";
+import { expand, reshape, slice, unsqueeze } from "./movement.ts";
 
 /**
  * The tensors, of one shape, along a new axis (default the first).

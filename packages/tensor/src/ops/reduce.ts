@@ -10,9 +10,10 @@ import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
 import { coalesce, formatShape, formatSpec, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { walk } from "../walk.ts";
 import { div, mul } from "./arithmetic.ts";
-import { walk } from "./elementwise.ts";
-import { cast, equal } from "./logic.ts";
+import { cast } from "./cast.ts";
+import { equal } from "./logic.ts";
 import { expand, reshape } from "./movement.ts";
 
 /** Axes to reduce (default all) and whether they stay as dimensions of size 1 (default no). */
@@ -231,6 +232,7 @@ function reduce(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor 
 /** A reduction that has no value for no elements. */
 function reduceSome(op: Op<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
   requireTensors(op.name, ["x"], [x]);
+  requireOptions(op.name, options, ["axes", "keepDims"]);
   const axes = normalizeAxes(op.name, options.axes, x.rank);
   if (axes.some((a) => x.shape[a] === 0)) {
     const [bound, value] = op === maxOp ? ["floor", "lowest"] : ["ceiling", "highest"];

@@ -8,8 +8,8 @@ import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { formatShape, formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { sinCosWgsl } from "./math.ts";
 import { requireFloat } from "./softmax.ts";
+import { sinCosWgsl } from "./trigonometry.ts";
 
 interface RopeAttrs {
   theta: number;

@@ -7,12 +7,13 @@ import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import { ShapeError, ValueError } from "../errors.ts";
 import { requireFinite } from "../literals.ts";
-import { applyAll, type HostView, type Op, unrecorded } from "../op.ts";
+import { applyAll, type HostView, type Op } from "../op.ts";
+import { unrecorded } from "../recording.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reshape } from "./movement.ts";
-import { foldIn, type Key, threefry, threefryWgsl } from "./random.ts";
+import { foldIn, type Key, requireKey, threefry, threefryWgsl } from "./random.ts";
 import { requireFloat } from "./softmax.ts";
 
 /** Parts of the vocabulary that one row's sampling is split into on the GPU. */
@@ -198,6 +199,7 @@ export function sampleTokens(
  * ```
  */
 export function randomCategorical(k: Key, logits: Tensor): Tensor {
+  requireKey("randomCategorical", k);
   requireTensors("randomCategorical", ["logits"], [logits]);
   const classes = logits.shape.at(-1) ?? 0;
   if (classes === 0) {

@@ -6,12 +6,14 @@ import { requireOptions, requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { computeType, isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
-import { apply, type Op, type Spec, unrecorded } from "../op.ts";
+import { apply, type Op, type Spec } from "../op.ts";
+import { unrecorded } from "../recording.ts";
 import { scope } from "../scope.ts";
-import { formatSpec, normalizeAxes, normalizeAxis } from "../shape.ts";
+import { exchange, formatSpec, normalizeAxes, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, mul, sub } from "./arithmetic.ts";
-import { cast, isFinite, where } from "./logic.ts";
+import { cast } from "./cast.ts";
+import { isFinite, where } from "./logic.ts";
 import { exp, log } from "./math.ts";
 import { permute, reshape } from "./movement.ts";
 import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
@@ -116,7 +118,7 @@ function along(op: Op<null>, x: Tensor, axis: number): Tensor {
   requireTensors(op.name, ["x"], [x]);
   const a = normalizeAxis(op.name, axis, x.rank);
   if (a === x.rank - 1) return apply(op, [x], null);
-  const swap = x.shape.map((_, i) => (i === a ? x.rank - 1 : i === x.rank - 1 ? a : i));
+  const swap = exchange(x.rank, a, x.rank - 1);
   return scope(() => permute(apply(op, [permute(x, swap)], null), swap));
 }
 

@@ -8,9 +8,9 @@ import { zeros } from "../create.ts";
 import { DTypeError, ValueError } from "../errors.ts";
 import { applyAll, type HostView, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { formatShape, formatSpec, normalizeAxis } from "../shape.ts";
+import { exchange, formatShape, formatSpec, normalizeAxis } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { scatterAdd } from "./indexing.ts";
+import { scatterAdd } from "./gather.ts";
 import { permute } from "./movement.ts";
 import { ones, orderKey } from "./order.ts";
 
@@ -217,7 +217,7 @@ export function topk(x: Tensor, k: number, options: TopkOptions = {}): { values:
         `Take all of them: topk(x, ${n}).`,
     );
   }
-  const swap = x.shape.map((_, i) => (i === a ? x.rank - 1 : i === x.rank - 1 ? a : i));
+  const swap = exchange(x.rank, a, x.rank - 1);
   return scope(() => {
     const [values, indices] = applyAll(topkLastOp, [permute(x, swap)], { k, largest });
     return { values: permute(values, swap), indices: permute(indices, swap) };
