@@ -30,7 +30,7 @@ export const matmulOp: Op<null> = {
   infer([a, b]) {
     if (a.dtype !== b.dtype || !isFloat(a.dtype)) {
       throw new DTypeError(
-        `matmul: a is ${formatSpec(a)}, b is ${formatSpec(b)}; expected two f32 or two f64. Convert: cast(${isFloat(a.dtype) ? "b" : "a"}, "${isFloat(a.dtype) ? a.dtype : isFloat(b.dtype) ? b.dtype : "f32"}").`,
+        `matmul: a is ${formatSpec(a)}, b is ${formatSpec(b)}; expected two f32, two f64 or two f16. Convert: cast(${isFloat(a.dtype) ? "b" : "a"}, "${isFloat(a.dtype) ? a.dtype : isFloat(b.dtype) ? b.dtype : "f32"}").`,
       );
     }
     const [m, k] = a.shape.slice(-2);
