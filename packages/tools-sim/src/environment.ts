@@ -110,6 +110,7 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
   let closed = false;
   const executed: { call: ToolCall; output: string }[] = [];
   let reply: string | undefined;
+  let before: string | undefined;
 
   return {
     taskId: task.id,
@@ -155,6 +156,7 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
       }
       if (stopReason === undefined && !closed) state = "running";
       if (parsed.blocks.length === 0) reply = parsed.answer ?? parsed.text;
+      else before = observations.at(-1)?.content;
       return {
         observations,
         messages: observations.map(toolMessage),
@@ -165,7 +167,7 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
         stopReason,
       };
     },
-    score: () => scoreEpisode(task, { calls: executed, reply }),
+    score: () => scoreEpisode(task, { calls: executed, reply, before }),
     outcome() {
       return outcomeOf(this.score());
     },

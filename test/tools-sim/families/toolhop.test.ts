@@ -93,13 +93,22 @@ describe("toolhop-like", () => {
     expect(await play(task, turns.slice(0, -1), "no idea")).toMatchObject({ success: false });
     expect(await play(task, turns.slice(0, -1), right)).toMatchObject({ success: true, answerCorrect: true });
     expect(await play(task, [], right)).toMatchObject({ success: true, solveR: 0 });
+    // A call that can not be parsed stands between the right observation and the reply.
+    const environment = createEnvironment(task, { maxTurns: 50 });
+    environment.reset();
+    for (const { calls } of turns) await environment.step(assistantText({ calls, chunks: [] }));
+    await environment.step("<tool_call>{</tool_call>");
+    await environment.step("no idea");
+    expect(environment.outcome()).toEqual({ success: false, value: 0 });
   });
 
   it("is not solved before it was answered", () => {
     const [task] = toolHopLike.generate({ seed: 2, split: "train", count: 1, dials: calm });
     const calls = task.trace!.turns.map(({ calls: [call], observations: [output] }) => ({ call, output }));
-    expect(scoreEpisode(task, { calls }).answerCorrect).toBe(false);
-    expect(scoreEpisode(task, { calls, reply: "?" }).answerCorrect).toBe(true);
+    const before = calls[calls.length - 1].output;
+    expect(scoreEpisode(task, { calls, before }).answerCorrect).toBe(false);
+    expect(scoreEpisode(task, { calls, before, reply: "?" }).answerCorrect).toBe(true);
+    expect(scoreEpisode(task, { calls, reply: "?" }).answerCorrect).toBe(false);
   });
 
   it("accepts the second tool of every hop", async () => {

@@ -4,7 +4,8 @@
  */
 import { canonicalJson } from "../json.ts";
 import { match, type SolveScore, solveScore } from "../scoring.ts";
-import type { Json, StoreSetup, Task, ToolCall } from "../types.ts";
+import { answersCorrectly } from "../toolhop/score.ts";
+import type { Json, Message, StoreSetup, Task, ToolCall } from "../types.ts";
 import { openStore } from "./store/store.ts";
 import { wordsOf } from "./store/themes.ts";
 
@@ -14,6 +15,8 @@ export interface EpisodeRecord {
   readonly calls: readonly { readonly call: ToolCall; readonly output: string }[];
   /** The reply without a call that ended the episode: its answer, or its text where it had none. */
   readonly reply?: string;
+  /** The observation right before that reply. */
+  readonly before?: string;
 }
 
 /** Solve scores, with the verdicts that the task's family has. */
@@ -62,11 +65,12 @@ export function outcomeOf(score: EpisodeScore): { success: boolean; value: numbe
   return { success, value: success ? 1 : 0 };
 }
 
-/** ToolHop's rule, with FTRL's `match`: the last reply is not empty, and it or the observation before it holds the answer. */
-function isAnswerCorrect(answer: string, { calls, reply }: EpisodeRecord): boolean {
-  if (reply === undefined || reply.trim() === "") return false;
-  const last = calls.at(-1);
-  return match(reply, answer) || (last !== undefined && match(last.output, answer));
+/** ToolHop's rule on the end of the conversation. */
+function isAnswerCorrect(answer: string, { before, reply }: EpisodeRecord): boolean {
+  const messages: Message[] = [];
+  if (before !== undefined) messages.push({ role: "tool", content: before });
+  if (reply !== undefined) messages.push({ role: "assistant", content: reply });
+  return answersCorrectly(messages, answer);
 }
 
 /** BFCL's two checks: all calls are made again in a fresh store, whose state and results are compared with the goals. */
