@@ -1,8 +1,9 @@
 /** `pact play`: a person's lines, what the environment answers, and how it ends. */
 import { PassThrough } from "node:stream";
-import { openSuite } from "@pact/tools-sim";
+import { openSuite, suiteIds } from "@pact/tools-sim";
 import { describe, expect, it } from "vitest";
 import { play } from "../../packages/pact/src/cli/play.ts";
+import { playPositional } from "../../packages/pact/src/cli/play-options.ts";
 import { main } from "../../packages/pact/src/cli.ts";
 
 /** Types the lines and returns what was shown with the exit code. */
@@ -89,6 +90,10 @@ describe("pact play", () => {
       code: 1,
       message: expect.stringContaining("needs the published data"),
     });
+  });
+
+  it("knows every environment there is", () => {
+    expect([...playPositional.choices].sort()).toEqual([...suiteIds].sort());
   });
 
   it("explains itself", async () => {

@@ -5,7 +5,7 @@ import { helpOption, type OptionValues, type Positional } from "./options.ts";
 export const playPositional: Positional = {
   name: "env",
   help: "what to play",
-  choices: ["ftrl-like", "ftrl", "bfcl"],
+  choices: ["ftrl-like", "toolhop-like", "bfcl-like", "ftrl", "toolhop", "bfcl"],
 };
 
 /** The table behind parsing and `--help` of `pact play`. */
@@ -13,7 +13,7 @@ export const playOptions = {
   data: {
     kind: "path",
     defaultText: "none",
-    help: "folder with the published data; required by ftrl and bfcl, refused by generated families",
+    help: "folder with the published data; required by the published benchmarks, refused by generated families",
   },
   seed: {
     kind: "integer",
