@@ -214,7 +214,6 @@ async function run(name: string): Promise<string> {
 describe("nothing of the host is reached", () => {
   it.each(Object.keys(attacks))("by %s", async (name) => {
     const shown = await run(name);
-    if (process.env.SHOWN) console.log(name, shown.slice(0, 700));
     expect(shown).not.toContain(secret);
     expect(shown).not.toContain("root:");
     expect(shown).not.toContain("AssertionError");
@@ -233,12 +232,10 @@ describe("nothing of the host is reached", () => {
     const make = () =>
       createSandbox({ sources: Object.fromEntries(Object.entries(bodies).map(([n, b]) => [n, tool(n, b)])) });
     const first = make();
-    const second = make();
     expect(await first.call("spoil", {})).toMatchObject({ ok: true, value: "done" });
-    expect(await second.call("read", {})).toMatchObject({ ok: true, value: "[0, 1, false]" });
     await first.close();
-    const third = make();
-    expect(await third.call("read", {})).toMatchObject({ ok: true, value: "[0, 1, false]" });
-    await Promise.all([second.close(), third.close()]);
+    const second = make();
+    expect(await second.call("read", {})).toMatchObject({ ok: true, value: "[0, 1, false]" });
+    await second.close();
   });
 });
