@@ -164,6 +164,84 @@ describe("ftrl.load", () => {
   });
 });
 
+describe("rows with source", () => {
+  const withCodes = { ...row, codes: JSON.stringify({ f: "def f(x, y=None):\n    return f'{x} in Kenya'" }) };
+  const fileWith = (data: string | Buffer, calls?: unknown[]) => {
+    const folder = folderWith([], calls ?? []);
+    writeFileSync(join(folder, "test.jsonl"), data);
+    return join(folder, "test.jsonl");
+  };
+  const problemOf = (value: object) => fileWith(JSON.stringify({ ...withCodes, ...value }));
+
+  it("are executed, in a folder's test.jsonl or a file of their own, with or without recorded calls", async () => {
+    const path = fileWith(JSON.stringify(withCodes), [derived]);
+    for (const [task] of [ftrl.load(path), ftrl.load(join(path, ".."))]) {
+      const environment = createEnvironment(task, { malformed: "end", maxTurns: 20 });
+      expect(environment.replayed).toBe(false);
+      environment.reset();
+      const { observations } = await environment.step(
+        '<tool_call>{"name": "f", "arguments": {"x": 2.0}}</tool_call><tool_call>{"name": "g", "arguments": {}}</tool_call>',
+      );
+      await environment.close();
+      expect(observations).toEqual([
+        { name: "f", content: "2.0 in Kenya", error: false, source: "simulated" },
+        { name: "g", content: "an error occured when call g: 'g'", error: true, source: "simulated" },
+      ]);
+      expect(environment.score()).toMatchObject({ calls: 2, solved: 1 });
+    }
+    expect(ftrl.load(path)[0].trace).toBeUndefined();
+    expect(ftrl.load(join(path, ".."))[0].trace?.turns).toHaveLength(1);
+  }, 60_000);
+
+  it("take messages as a list or as JSON in a string; null or no codes are none", () => {
+    const messages = JSON.stringify(row.messages);
+    expect(ftrl.load(problemOf({ messages }))[0].messages).toEqual(row.messages);
+    for (const codes of [null, "{}", undefined]) {
+      const path = fileWith(JSON.stringify({ ...row, codes }), [derived]);
+      expect(createEnvironment(ftrl.load(join(path, ".."))[0]).replayed).toBe(true);
+      expect(() => ftrl.load(path)).toThrow(/:1: field "codes" is missing, and there are no recorded calls/);
+    }
+  });
+
+  it.each<[string, object, RegExp]>([
+    [
+      "codes that are no string",
+      { codes: { f: "" } },
+      /test\.jsonl:1: field "codes" must be a string, got object/,
+    ],
+    ["codes that are no JSON", { codes: "{" }, /:1: field "codes" is not valid JSON/],
+    ["codes that are a list", { codes: "[]" }, /:1: field "codes" must hold a JSON object, got a list/],
+    ["a source that is no text", { codes: '{"f": 1}' }, /:1: field "codes\.f" must be Python source/],
+    ["an unknown tool", { codes: '{"g": ""}' }, /:1: field "codes" has the unknown tool "g"/],
+    ["tools that are no JSON", { tools: "f" }, /:1: field "tools" is not valid JSON/],
+    ["messages that are no JSON", { messages: "[" }, /:1: field "messages" is not valid JSON/],
+  ])("name file, line and field of %s, or are skipped", (_, value, message) => {
+    const path = problemOf(value);
+    expect(() => ftrl.load(path)).toThrow(TaskFileError);
+    expect(() => ftrl.load(path)).toThrow(message);
+    const { tasks, skipped } = ftrl.read(path, { skipInvalid: true });
+    expect(tasks).toEqual([]);
+    expect(skipped).toEqual([expect.stringMatching(message)]);
+  });
+
+  it("keep their index when lines before them are skipped, also those that are not UTF-8", () => {
+    const line = Buffer.from(`${JSON.stringify(withCodes)}\n`);
+    const path = fileWith(Buffer.concat([Buffer.from("{\n"), Buffer.from([0xc3, 0x0a]), line]));
+    expect(() => ftrl.load(path)).toThrow(/test\.jsonl:1: not valid JSON/);
+    const { tasks, skipped } = ftrl.read(path, { skipInvalid: true });
+    expect(tasks.map(({ id }) => id)).toEqual(["ftrl/single_hop/2"]);
+    expect(skipped).toEqual([
+      expect.stringMatching(/:1: not valid JSON/),
+      expect.stringMatching(/:2: is not UTF-8/),
+    ]);
+    const repeated = fileWith(JSON.stringify(withCodes), [derived, derived, { ...derived, index: 7 }]);
+    expect(ftrl.read(join(repeated, ".."), { skipInvalid: true }).skipped).toEqual([
+      expect.stringMatching(/derived_calls\.jsonl:2: field "index" must be a row number that occurs once/),
+      expect.stringMatching(/index 7 has no row among the 1 tasks/),
+    ]);
+  });
+});
+
 test.skipIf(published === undefined)(
   "loads the 200 published rows; traces replay to F1 = 1 in every category",
   async () => {
