@@ -1,7 +1,13 @@
 import { activeChunkCount } from "@pact/tools-sim";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { callWeight, isAnchored, learningRate, prefixLevel } from "../../packages/pact/src/schedules.ts";
+import {
+  callWeight,
+  chordMu,
+  isAnchored,
+  learningRate,
+  prefixLevel,
+} from "../../packages/pact/src/schedules.ts";
 import { type GoldenTensor, goldenCases } from "./golden.ts";
 
 describe("golden schedules", () => {
@@ -28,6 +34,31 @@ describe("golden schedules", () => {
       );
     },
   );
+});
+
+describe("CHORD's μ", () => {
+  it.each(goldenCases("rl_losses.json", "chord_mu_schedule").map((entry) => [entry.name, entry] as const))(
+    "golden %s",
+    (_, entry) => {
+      const { step } = entry.inputs as Record<string, GoldenTensor>;
+      const { mu } = entry.outputs as Record<string, GoldenTensor>;
+      step.data.forEach((s, index) => {
+        expect(chordMu(s, entry.attrs as Record<string, number>)).toBeCloseTo(mu.data[index], 12);
+      });
+    },
+  );
+
+  it("falls from peak to valley without a rise, also with no steps to fall in", () => {
+    const values = Array.from({ length: 300 }, (_, step) => chordMu(step));
+    expect(values[0]).toBe(0.9);
+    expect(values.at(-1)).toBe(0.05);
+    for (let step = 1; step < 300; step++) expect(values[step]).toBeLessThanOrEqual(values[step - 1]);
+    expect(chordMu(0, { decay: 0 })).toBe(0.05);
+    expect(() => chordMu(-1)).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: chordMu: received step -1, warmup 0, decay 200, peak 0.9, valley 0.05; expected counts of steps from 0, and shares from 0 to 1. Correct the one outside.]`,
+    );
+    expect(() => chordMu(0, { peak: 1.5 })).toThrow("peak 1.5");
+  });
 });
 
 describe("schedules", () => {
