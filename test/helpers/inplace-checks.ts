@@ -55,3 +55,30 @@ export async function writtenCache(device: Device): Promise<number[]> {
   assignRows(slice(cache, [1, 0, 0], [3, 1, 2]), Int32Array.of(1), full([1, 1, 2], 7, { device }));
   return [...(await cache.data())];
 }
+
+/** Rows moved inside one cache, then a step whose gradients are the parameters: what is read is what stood there before. */
+export async function readFromItself(device: Device): Promise<{ rows: number[]; params: number[] }> {
+  const cache = tensor([1, 2, 3], { device });
+  assignRows(cache, Int32Array.of(1, 2), slice(cache, [0], [2]));
+  const params = tensor([1, -2], { device });
+  const own = () => zeros([2], { device });
+  const state = {
+    params,
+    grads: params,
+    m: own(),
+    v: own(),
+    decayMask: own(),
+    clipScale: full([], 1, { device }),
+  };
+  adamWStep(state, { lr: 0.1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, step: 1 });
+  return { rows: [...(await cache.data())], params: [...(await params.data())] };
+}
+
+/** A step whose two moments are parts of one tensor: a mistake. */
+export function momentsInOneTensor(device: Device): void {
+  const own = () => zeros([2], { device });
+  const both = zeros([4], { device });
+  const [m, v] = [slice(both, [0], [2]), slice(both, [2], [4])];
+  const state = { params: own(), grads: own(), m, v, decayMask: own(), clipScale: full([], 1, { device }) };
+  adamWStep(state, { lr: 0.1, beta1: 0.9, beta2: 0.9, eps: 1e-8, weightDecay: 0, step: 1 });
+}

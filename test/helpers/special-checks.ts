@@ -132,6 +132,14 @@ export function specialChecks(device: t.Device): void {
       expect(await read(t.sign(words))).toEqual([0, 1, 1]);
     });
 
+    test("long sums wrap, too, where doubles would lose digits", async () => {
+      const [word, count] = [2 ** 32 - 1, 3_000_001];
+      const x = t.expand(make([word], "u32"), [count]);
+      const wrapped = BigInt.asUintN(32, BigInt(word) * BigInt(count));
+      expect(await t.sum(x).item()).toBe(Number(wrapped));
+      expect(await t.sum(t.cast(x, "i32")).item()).toBe(-count);
+    });
+
     test("floats beyond the range become its end", async () => {
       const x = () => make([3e9, -3e9, 5e9, 2147483520, -1.9, 3.4e38, -infinity]);
       expect(await read(t.cast(x(), "i32"))).toEqual([top, low, top, 2147483520, -1, top, low]);

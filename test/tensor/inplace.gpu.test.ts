@@ -1,7 +1,7 @@
 /** The operations that change a tensor in place, on webgpu. */
 import { describe, expect, test } from "vitest";
 import { expectClose } from "../helpers/compare.ts";
-import { adamWPair, writtenCache } from "../helpers/inplace-checks.ts";
+import { adamWPair, momentsInOneTensor, readFromItself, writtenCache } from "../helpers/inplace-checks.ts";
 import { requireGpu } from "../helpers/require.ts";
 
 const device = (await requireGpu())!;
@@ -15,5 +15,15 @@ describe.skipIf(!device)("in place on webgpu", () => {
 
   test("assignRows writes the named rows and no others", async () => {
     expect(await writtenCache(device)).toEqual([3, 4, 0, 0, 7, 7, 1, 2, 3, 4]);
+  });
+
+  test("what is read from the tensor that changes stood there before", async () => {
+    const { rows, params } = await readFromItself(device);
+    expect(rows).toEqual([1, 1, 2]);
+    expectClose("parameters", params, [0.9, -1.9], { absolute: 1e-6, relative: 0 });
+  });
+
+  test("tensors that both change must not share memory", () => {
+    expect(() => momentsInOneTensor(device)).toThrow("m and v share memory");
   });
 });

@@ -2,7 +2,7 @@
 import { adamWStep, assignRows, createDevice, DeviceError, ones, transpose, zeros } from "@pact/tensor";
 import { expect, test } from "vitest";
 import { expectClose } from "../helpers/compare.ts";
-import { adamWPair, writtenCache } from "../helpers/inplace-checks.ts";
+import { adamWPair, momentsInOneTensor, readFromItself, writtenCache } from "../helpers/inplace-checks.ts";
 import { reference as device } from "../helpers/properties.ts";
 
 test("adamWStep follows its formulas, and windows of the arena see it", async () => {
@@ -34,4 +34,16 @@ test("tensors of another device are refused", async () => {
   const other = await createDevice({ device: "cpu" });
   const cache = zeros([2, 1], { device });
   expect(() => assignRows(cache, Int32Array.of(0), zeros([1, 1], { device: other }))).toThrow(DeviceError);
+});
+
+test("what is read from the tensor that changes stood there before", async () => {
+  const { rows, params } = await readFromItself(device);
+  expect(rows).toEqual([1, 1, 2]);
+  expectClose("parameters", params, [0.9, -1.9], { absolute: 1e-6, relative: 0 });
+});
+
+test("tensors that both change must not share memory", () => {
+  expect(() => momentsInOneTensor(device)).toThrowErrorMatchingInlineSnapshot(
+    `[ValueError: adamWStep: m and v share memory, expected tensors of their own: both are written. Copy one: add(v, 0).]`,
+  );
 });

@@ -28,9 +28,32 @@ function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[]
         `${op.name}: ${names[i]} is ${describe(t)}, a view with gaps, expected contiguous elements. Copy it: reshape(${names[i]}, ${names[i]}.shape).`,
       );
   }
+  targets.forEach((t, i) => {
+    const other = targets.findIndex((u) => u.storage === t.storage);
+    if (other === i) return;
+    throw new ValueError(
+      `${op.name}: ${names[other]} and ${names[i]} share memory, expected tensors of their own: both are written. ` +
+        `Copy one: add(${names[i]}, 0).`,
+    );
+  });
+  if (targets[0].size === 0) return;
   const check = watchers.size > 0 ? watched(op.name, [...inputs, ...targets], attrs) : undefined;
-  if (targets[0].size > 0) targets[0].device.backend.run(op, inputs, targets, attrs);
+  const apart = inputs.map((x) => (targets.some((t) => t.storage === x.storage) ? copied(op.name, x) : x));
+  try {
+    targets[0].device.backend.run(op, apart, targets, attrs);
+  } finally {
+    apart.forEach((x, i) => {
+      if (x !== inputs[i]) x.dispose();
+    });
+  }
   check?.(targets);
+}
+
+/** What is read must not change while it is read, and WebGPU refuses to bind one buffer for both. */
+function copied(op: string, x: Tensor): Tensor {
+  const copy = x.device.empty(x.shape, x.dtype, op);
+  x.device.backend.copy(x, copy);
+  return copy;
 }
 
 const assignRowsOp: Op<{ width: number }> = {
@@ -65,8 +88,8 @@ const assignRowsOp: Op<{ width: number }> = {
 };
 
 /**
- * target[rows[i]] = values[i], in place: target [R, …], rows [n] on the host, values [n, …]. Rows must differ. For key/value
- * caches; no gradient flows through it.
+ * target[rows[i]] = values[i], in place: target [R, …], rows [n] on the host, values [n, …]. Rows must differ; values may be
+ * a part of target, and are then taken as they were before. For key/value caches; no gradient flows through it.
  *
  * @throws ValueError for a row outside the target or named twice; ShapeError for values of another shape or dtype, or a
  * view with gaps; AutodiffError while a gradient is recorded; DeviceError for two devices.
@@ -230,8 +253,8 @@ export interface AdamWState {
  * g = clipScale·grad; m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)g²; p = p(1 − lr·λ·decayMask) − lr·m̂/(√v̂ + ε) with
  * m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), t the step. Changes params, m and v.
  *
- * @throws DTypeError for params that are neither f32 nor f64; ShapeError for tensors that are not [P] like params, or views with gaps; ValueError for a step below 1 or a
- * setting that is no number; AutodiffError while a gradient is recorded; DeviceError for two devices.
+ * @throws DTypeError for params that are neither f32 nor f64; ShapeError for tensors that are not [P] like params, or views
+ * with gaps; ValueError for a step below 1, a setting that is no number, or params, m and v in one tensor's memory; AutodiffError while a gradient is recorded; DeviceError for two devices.
  * @example
  * ```ts
  * const [params, m, v] = [tensor([1, 2]), zeros([2]), zeros([2])];

@@ -4,7 +4,7 @@
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
 import { bufferType, type KernelCall, u32Params, valueType } from "../backends/webgpu/kernel.ts";
-import { computeType } from "../dtype.ts";
+import { computeType, isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -38,6 +38,8 @@ interface Reduction {
   step(total: number, x: number): number;
   wgslStart: string;
   wgslStep(total: string, x: string): string;
+  /** True if totals of integers wrap at 32 bits. */
+  wraps?: boolean;
   /** True if it takes and gives bools; otherwise it takes numbers. */
   logical?: boolean;
 }
@@ -63,8 +65,11 @@ function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): Op<ReduceAttrs> 
       // Doubles hold the running totals, so that f32 on this device is the better-rounded reference.
       const totals = new Float64Array(out.data.length).fill(r.start);
       const ones = { ...out, data: totals, offset: 0, shape: out.shape };
+      const wraps = r.wraps && !isFloat(x.dtype);
       walk(x.shape, [x, ones], (_i, [from, to]) => {
-        totals[to] = r.step(totals[to], x.data[from]);
+        const next = r.step(totals[to], x.data[from]);
+        // Integers wrap at 32 bits before doubles lose any.
+        totals[to] = wraps ? next | 0 : next;
       });
       out.data.set(totals);
     },
@@ -161,6 +166,7 @@ export const sumKernel: Reduction = {
   name: "sum",
   start: 0,
   step: (t, x) => t + x,
+  wraps: true,
   wgslStart: "0",
   wgslStep: (t, x) => `${t} + ${x}`,
 };
