@@ -1,9 +1,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { categories, TaskFileError } from "@pact/tools-sim";
+import {
+  buildTraces,
+  categories,
+  openSuite,
+  scriptedTeacher,
+  TaskFileError,
+  traceLine,
+} from "@pact/tools-sim";
 import { describe, expect, it } from "vitest";
+import { contextTokens } from "../../packages/pact/src/batch.ts";
+import { readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { generatedFamilies, generatedTasks, publishedTasks } from "../../packages/pact/src/cli/tasks.ts";
+import { trainConfig } from "../../packages/pact/src/config.ts";
 import { requireData } from "../helpers/require.ts";
 
 describe("generatedTasks", () => {
@@ -28,11 +38,13 @@ describe("generatedTasks", () => {
     "has tasks of %s that fit the settings it runs with",
     (id) => {
       const { training, heldOut } = generatedTasks(1, 40, id);
-      const { maxTurns } = generatedFamilies[id].settings;
+      const { tokenizer } = readModelFolder();
+      const config = trainConfig(generatedFamilies[id].settings);
       expect(new Set([...training, ...heldOut].map((task) => task.id)).size).toBe(552);
       for (const task of [...training, ...heldOut]) {
         expect(task.setup.kind).toBe(id);
-        expect(task.trace!.turns.length).toBeLessThan(maxTurns);
+        expect(contextTokens(tokenizer, task, config)).toBeLessThanOrEqual(config.maxContextTokens);
+        expect(task.trace!.turns.length).toBeLessThan(config.maxTurns);
       }
     },
   );
@@ -65,6 +77,33 @@ describe("publishedTasks", () => {
       expect(() => publishedTasks(empty, 4)).toThrow("has no test.no_code.jsonl and no derived_calls.jsonl.");
     } finally {
       rmSync(empty, { recursive: true });
+    }
+  });
+});
+
+describe("a trace file", () => {
+  it("gives the training tasks, and leaves the held-out ones as they are", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pact-traced-"));
+    const path = join(folder, "traces.jsonl");
+    try {
+      const { tasks } = openSuite("ftrl-like", { seed: 1001, split: "train", count: 12 });
+      const lines: string[] = [];
+      for await (const { kept } of buildTraces(tasks, {
+        environment: "ftrl-like",
+        teacher: scriptedTeacher(tasks),
+      }))
+        if (kept) lines.push(`${traceLine({ ...kept, final: { ...kept.final, answer: "mine" } })}\n`);
+      writeFileSync(path, lines.join(""));
+      const { training, heldOut, options } = generatedTasks(1, 8, "ftrl-like", path);
+      expect(training.map(({ id }) => id)).toEqual(tasks.map(({ taskId }) => taskId));
+      expect(training.every(({ trace }) => trace?.final.answer === "mine")).toBe(true);
+      expect(heldOut).toEqual(generatedTasks(1, 8).heldOut);
+      expect(options).toMatchObject({ traces: path });
+      expect(() => generatedTasks(2, 8, "ftrl-like", path)).toThrow(
+        "Make some with `pact traces build --env ftrl-like --seed 1002 --tasks 512`.",
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 });

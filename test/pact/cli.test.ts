@@ -78,6 +78,9 @@ describe("help", () => {
             their recorded tool outputs (needs --data). Default: ftrl-like.
         --data <path>
             Folder with the FTRL files; only with --env ftrl. Default: none.
+        --traces <path>
+            Trace file of pact traces build; only its tasks are trained on, with its
+            traces. Default: the traces that come with the tasks.
         --method <pact|matchtir|sft>
             Objective: PACT, its prompt-only part L^x alone, or imitation of the
             expert episodes alone. Default: pact.

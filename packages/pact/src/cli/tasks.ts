@@ -12,10 +12,12 @@ import {
   categories,
   ftrl,
   ftrlLike,
+  readTraces,
   type Split,
   type Task,
   TaskFileError,
   toolHopLike,
+  withTraces,
 } from "@pact/tools-sim";
 import type { TrainConfig } from "../config.ts";
 
@@ -57,17 +59,40 @@ export const generatedFamilies = {
 export type GeneratedId = keyof typeof generatedFamilies;
 
 /**
+ * The tasks that a trace file has traces of, each with its trace; without a file the tasks as they are.
+ *
+ * @throws TaskFileError naming file, line and field of a malformed trace, or if the file has none of these tasks
+ */
+function traced(tasks: readonly Task[], path: string | undefined, hint: string): Task[] {
+  if (path === undefined) return [...tasks];
+  const kept = withTraces(tasks, readTraces(path).traces).filter((task) => task.trace !== undefined);
+  if (kept.length > 0) return kept;
+  throw new TaskFileError(
+    `${path} has no trace of a training task, for example of ${tasks[0]?.id}. Make some with ${hint}.`,
+  );
+}
+
+/**
  * Generated tasks of a family.
  *
+ * @param traces trace file; only its tasks are trained on, with its traces
+ * @throws TaskFileError for a trace file that is malformed or of other tasks
  * @example generatedTasks(1, 200, "toolhop-like").heldOut.length // 200
  */
-export function generatedTasks(seed: number, heldOut: number, id: GeneratedId = "ftrl-like"): RunTasks {
+export function generatedTasks(
+  seed: number,
+  heldOut: number,
+  id: GeneratedId = "ftrl-like",
+  traces?: string,
+): RunTasks {
   const { family } = generatedFamilies[id];
   const trainingSeed = firstSeed + seed;
+  const training = family.generate({ seed: trainingSeed, split: "train", count: trainingCount });
+  const hint = `\`pact traces build --env ${id} --seed ${trainingSeed} --tasks ${trainingCount}\``;
   return {
-    training: family.generate({ seed: trainingSeed, split: "train", count: trainingCount }),
+    training: traced(training, traces, hint),
     heldOut: family.generate({ seed: heldOutSeed, split: "heldout", count: heldOut }),
-    options: { trainingSeed, heldOutSeed },
+    options: { trainingSeed, heldOutSeed, ...(traces === undefined ? {} : { traces }) },
   };
 }
 
@@ -78,16 +103,18 @@ const publishedFiles = ["test.no_code.jsonl", "derived_calls.jsonl"];
  * The published FTRL rows of a folder.
  *
  * @param heldOut most held-out tasks; there may be fewer
+ * @param traces trace file; only its rows count, with its traces
  * @throws TaskFileError naming the missing files, or file, line and field; or if too few rows have a trace
  */
-export function publishedTasks(folder: string, heldOut: number): RunTasks {
+export function publishedTasks(folder: string, heldOut: number, traces?: string): RunTasks {
   const missing = publishedFiles.filter((name) => !existsSync(join(folder, name)));
   if (missing.length > 0)
     throw new TaskFileError(
       `the folder ${folder} has no ${missing.join(" and no ")}. ` +
         `Give --data the folder with both FTRL files, ${publishedFiles.join(" and ")}.`,
     );
-  const rows = ftrl.load(folder).filter((task) => task.trace !== undefined);
+  const hint = `\`pact traces build --env ftrl --data ${folder}\``;
+  const rows = traced(ftrl.load(folder), traces, hint).filter((task) => task.trace !== undefined);
   const split = categories.map((category) => rows.filter((task) => task.category === category));
   const training = split.flatMap((tasks) => tasks.filter((_, index) => index % 2 === 0));
   const rest = split.map((tasks) => tasks.filter((_, index) => index % 2 === 1));
@@ -102,5 +129,9 @@ export function publishedTasks(folder: string, heldOut: number): RunTasks {
       `${folder}: ${rows.length} FTRL rows have an expert trace, too few to train and to evaluate on. ` +
         "Give --data a folder whose files are whole, with two such rows of one category at least.",
     );
-  return { training, heldOut: chosen, options: { data: folder } };
+  return {
+    training,
+    heldOut: chosen,
+    options: { data: folder, ...(traces === undefined ? {} : { traces }) },
+  };
 }

@@ -75,7 +75,8 @@ export async function buildCommand(
     const kept = results.flatMap((result) => result.kept ?? []);
     const dropped = results.flatMap((result) => result.dropped ?? []);
     progress.close();
-    if (kept.length === 0) throw new BuildError(`no episode became a trace; ${reasonsOf(dropped)}`);
+    if (kept.length === 0)
+      throw new BuildError(`no episode became a trace (${partial} lists why): ${reasonsOf(dropped)}`);
     writeWhole(out, kept.map((trace) => `${traceLine(trace)}\n`).join(""));
     rmSync(partial);
     report(kept, dropped, { out, skipped, json: options.json, stream, streams });
@@ -117,6 +118,7 @@ async function buildAll(
   const open = tasks.filter(({ taskId }) => !results.has(taskId));
   if (done.length > 0) progress.line(`${done.length} tasks are done already`);
   progress.stage("traces", "task", tasks.length);
+  progress.advance(results.size);
   let failures = 0;
   for await (const result of buildTraces(open, { ...options, teacher, annotator, signal })) {
     results.set((result.kept ?? result.dropped).id, result);

@@ -17,6 +17,11 @@ export const trainOptions = {
     defaultText: "none",
     help: "folder with the FTRL files; only with --env ftrl",
   },
+  traces: {
+    kind: "path",
+    defaultText: "the traces that come with the tasks",
+    help: "trace file of pact traces build; only its tasks are trained on, with its traces",
+  },
   method: {
     kind: "choice",
     choices: ["pact", "matchtir", "sft"],

@@ -102,10 +102,11 @@ function optionsOf(args: readonly string[]): TrainOptions {
 }
 
 /** What `config.json` remembers of the command line; the rest belongs to one invocation. */
-function commandOf({ env, data, method, base, device, seed, steps, ...options }: TrainOptions) {
+function commandOf({ env, data, traces, method, base, device, seed, steps, ...options }: TrainOptions) {
   const lasting = {
     env,
     data,
+    traces,
     method,
     base,
     device,
@@ -138,8 +139,8 @@ async function runIn(
   const count = options["eval-tasks"];
   const tasks =
     options.env === "ftrl"
-      ? publishedTasks(options.data ?? "", count)
-      : generatedTasks(options.seed, count, options.env);
+      ? publishedTasks(options.data ?? "", count, options.traces)
+      : generatedTasks(options.seed, count, options.env, options.traces);
   const base = readModelFolder(options.base);
   if (tasks.heldOut.length < count)
     progress.line(`evaluating on ${tasks.heldOut.length} tasks: the data has no more with an expert trace`);

@@ -59,7 +59,8 @@ export async function* buildTraces(
   let next = 0;
   const start = () => {
     if (next === sources.length) return;
-    const trace = buildOne(sources[next++], { ...options, signal: both });
+    // NOTE: a signal of its own for each episode: listeners of all requests on one would pass Node's limit.
+    const trace = buildOne(sources[next++], { ...options, signal: AbortSignal.any([both]) });
     // The rejection is met when the trace's turn comes; until then it must not count as unhandled.
     trace.catch(() => {});
     running.push(trace);
