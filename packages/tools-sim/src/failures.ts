@@ -17,22 +17,18 @@ export interface FailureSetup {
 /** Observation of the failure that a retry mends. */
 export const timeoutContent = spacedJson({ error: "timeout" });
 
-/** Whether the first call of a tool with these arguments times out: the same for every episode of the task. */
-export function failsFirst(setup: FailureSetup, call: ToolCall): boolean {
-  return hash("failure", setup.failureSeed, callKey(call)) / 2 ** 32 < setup.failureRate;
-}
-
-/** Remembers which calls were tried: `timesOut(call)` is true at most once for a tool with given arguments. */
+/**
+ * Remembers which calls were tried; the result says of a call, when it is made, whether it times out. That is so at most once for
+ * a tool with given arguments, and the same in every episode of the task.
+ *
+ * @example const timesOut = failureLog({ failureRate: 1, failureSeed: 7 }); // timesOut(call) is true, then false
+ */
 export function failureLog(setup: FailureSetup): (call: ToolCall) => boolean {
   const attempted = new Set<string>();
   return (call) => {
-    const key = callKey(call);
-    const fails = !attempted.has(key) && failsFirst(setup, call);
+    const key = `${call.function.name} ${canonicalJson(call.function.arguments)}`;
+    if (attempted.has(key)) return false;
     attempted.add(key);
-    return fails;
+    return hash("failure", setup.failureSeed, key) / 2 ** 32 < setup.failureRate;
   };
-}
-
-function callKey({ function: { name, arguments: args } }: ToolCall): string {
-  return `${name} ${canonicalJson(args)}`;
 }

@@ -7,19 +7,18 @@
  * they occur, numbers have 2 or 3 digits. Left out: optional arguments, ambiguous tools, free-form questions.
  */
 import { OptionError } from "./errors.ts";
+import {
+  calculatorDefinition,
+  lookupDefinition,
+  phraseQuestion,
+  rephraseQuestion,
+} from "./families/ftrl-words.ts";
 import { maxNoise } from "./families/noise.ts";
 import { checkDial } from "./families/options.ts";
 import { Random } from "./rng.ts";
 import { teacherTrace } from "./teacher.ts";
 import { calculatorName } from "./tools.ts";
-import {
-  type Category,
-  type Chain,
-  categories,
-  type Split,
-  type Task,
-  type ToolDefinition,
-} from "./types.ts";
+import { type Category, type Chain, categories, type Split, type Task } from "./types.ts";
 import { entityTypes, type Relation, relationOf, relations, relationsOf, World } from "./world.ts";
 
 /** Difficulty dials of `ftrlLike.generate`, with their ranges and defaults. */
@@ -295,66 +294,3 @@ function followChain(world: World, chain: Chain): (string | number)[] {
   }
   return path;
 }
-
-/** `the age of the mayor of "Bavo"`. */
-function phraseChain(chain: Chain): string {
-  const nouns = [...chain.relations].reverse().map((name) => `the ${name} of `);
-  return `${nouns.join("")}"${chain.entity}"`;
-}
-
-const singleTemplates = ["What is P?", "Find P.", "Look up P.", "Tell me P."];
-const listTemplates = ["What are P?", "Find P.", "Look up P.", "Tell me P."];
-const sumTemplates = ["What is the sum of P?", "Find the sum of P.", "Add P.", "Look up and add P."];
-
-function phraseQuestion(random: Random, category: Category, chains: Chain[], sum: boolean): string {
-  const templates = sum ? sumTemplates : category.startsWith("parallel") ? listTemplates : singleTemplates;
-  const phrases = chains.map(phraseChain);
-  const last = phrases.pop() as string;
-  const list = phrases.length === 0 ? last : `${phrases.join(", ")} and ${last}`;
-  // A function as the replacement, because "$" in a string would be special.
-  return random.pick(templates).replace("P", () => list);
-}
-
-const otherTemplates = ["I need to know P.", "Kindly find out P."];
-const otherSumTemplates = ["How much is P together?", "I need the total of P."];
-
-/** Another wording than those of `phraseQuestion`: other templates, and `"Bavo"'s mayor` where there is one relation. */
-function rephraseQuestion(random: Random, chains: Chain[], sum: boolean): string {
-  const phrases = chains.map((chain) =>
-    chain.relations.length === 1 && random.chance(0.5)
-      ? `"${chain.entity}"'s ${chain.relations[0]}`
-      : phraseChain(chain),
-  );
-  const template = random.pick(sum ? otherSumTemplates : otherTemplates);
-  return template.replace("P", () => phrases.join(" and "));
-}
-
-function lookupDefinition(name: string, relation: Relation, isReworded: boolean): ToolDefinition {
-  return {
-    type: "function",
-    function: {
-      name,
-      description: isReworded
-        ? `Answers: which ${relation.name} has this ${relation.from}?`
-        : `Looks up the ${relation.name} of a ${relation.from}.`,
-      parameters: {
-        type: "object",
-        properties: { [relation.from]: { type: "string", description: `Name of the ${relation.from}.` } },
-        required: [relation.from],
-      },
-    },
-  };
-}
-
-const calculatorDefinition: ToolDefinition = {
-  type: "function",
-  function: {
-    name: calculatorName,
-    description: "Adds two non-negative integers.",
-    parameters: {
-      type: "object",
-      properties: { a: { type: "integer" }, b: { type: "integer" } },
-      required: ["a", "b"],
-    },
-  },
-};

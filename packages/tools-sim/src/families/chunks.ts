@@ -20,7 +20,11 @@ export interface Step {
   isFirst: boolean;
 }
 
-/** The chunks of a turn: 2 to 6, one sentence each. */
+/**
+ * The chunks of a turn: 2 to 7, one sentence each.
+ *
+ * @example stepChunks(random, { need: 'the mayor of "Bavo"', calls: [call], unused: [], isFirst: true })
+ */
 export function stepChunks(random: Random, step: Step): Chunk[] {
   const tools = quoteAll([...new Set(step.calls.map((call) => call.function.name))]);
   const sentences: [ChunkType, string][] = [];

@@ -56,6 +56,8 @@ export function scoreEpisode(task: Task, episode: EpisodeRecord): EpisodeScore {
 /**
  * Whether an episode counts as solved, and its measure in [0, 1]: Solve-F1 for FTRL and `ftrl-like`; 1 or 0 for the other
  * generated families.
+ *
+ * @example outcomeOf(scoreEpisode(task, episode)).success
  */
 export function outcomeOf(score: EpisodeScore): { success: boolean; value: number } {
   const { answerCorrect, stateEqual, resultsSeen } = score;

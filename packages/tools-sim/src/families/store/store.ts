@@ -22,7 +22,11 @@ export interface Store {
   readonly records: readonly StoreRecord[];
 }
 
-/** A fresh store; two of one setup behave alike. Errors do not echo arguments, because an echo could match a golden. */
+/**
+ * A fresh store; two of one setup behave alike. Errors do not echo arguments, because an echo could match a golden.
+ *
+ * @example openStore(setup).call(call).content // '{"account": 4711, "state": "locked"}'
+ */
 export function openStore(setup: StoreSetup): Store {
   const records = setup.records.map((record) => ({ ...record }));
   const timesOut = failureLog(setup);

@@ -21,6 +21,8 @@ export function argumentKey(step: string): string | undefined {
 /**
  * A fresh runner of a chain's tools; two of one setup behave alike. Errors do not echo arguments, because an echo could
  * match a golden.
+ *
+ * @example chainRunner(setup)(call).content // '{"mayor": "Rita"}'
  */
 export function chainRunner(setup: ChainSetup): (call: ToolCall) => ChainResult {
   const world = new World(setup.world);
