@@ -193,6 +193,8 @@ describe("the folder", () => {
       "{}",
       good.replace("true", '"yes"'),
       good.replace('"value":1', '"value":2'),
+      good.replace("}", ',"verdicts":{"x":1}}'),
+      good.replace("}", ',"calls":{"made":1}}'),
     ];
     for (const text of bad) {
       writeFileSync(log, `${good}\n${text}\n`);
@@ -245,6 +247,21 @@ describe("scores", () => {
     ]);
     expect(overall?.passHatK.map(({ mean }) => mean)).toEqual([0.75, 0]);
     expect(scoresOf([records[2]], 3)).toEqual({ overall: null, categories: {} });
+  });
+  it("have a family's further verdicts, and ToolHop's invocation error per call and per query", () => {
+    const toolhop = (taskId: string, correct: boolean, made: number, failed: number) =>
+      record(taskId, 0, correct, { verdicts: { correct, correctOriginal: true }, calls: { made, failed } });
+    const all = scoresOf([toolhop("x", true, 6, 0), toolhop("y", false, 2, 2)], 1);
+    expect(all.overall).toMatchObject({
+      verdicts: { correct: { mean: 0.5 }, correctOriginal: { mean: 1 } },
+      invocationError: { perCall: 0.25, perQuery: { mean: 0.5 } },
+    });
+    const shown = scoreTable(all, (_, text) => text).join("\n");
+    expect(shown).toContain("correctOriginal  1.000 [");
+    expect(shown).toContain("invocation error  0.250 of calls, 0.500 [0.000, 1.000] of episodes");
+    const plain = scoresOf([record("x", 0, true)], 1).overall;
+    expect(plain).not.toHaveProperty("verdicts");
+    expect(plain).not.toHaveProperty("invocationError");
   });
   it("do not depend on the order of episodes", () => {
     const outcomes = fc.array(fc.tuple(fc.nat(5), fc.nat(3), fc.boolean(), fc.constantFrom("a", "b")), {

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hash, openSuite, type TraceTurn } from "@pact/tools-sim";
 import { afterAll, describe, expect, it } from "vitest";
-import { chunk, type Handler, json, startServer, stream, wait } from "../helpers/chat-server.ts";
+import { chunk, completion, type Handler, json, startServer, stream, wait } from "../helpers/chat-server.ts";
 import { requireData } from "../helpers/require.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-eval-"));
@@ -387,5 +387,57 @@ describe("pact eval", () => {
     expect(summary.multiTurn).toBeUndefined();
     expect(summary.overall.solveF1).toBeUndefined();
     for (const { body } of server.requests) expect(Array.isArray(body.tools)).toBe(true);
+  });
+
+  const toolhop = requireData("benchmarks/toolhop");
+  it.skipIf(toolhop === undefined)(
+    "plays ToolHop, and gives both rules and the invocation error",
+    async () => {
+      await using server = await startServer((response, { body }) => {
+        const isFirst = body.messages.every(({ role }) => role !== "tool");
+        const call = { id: "a", type: "function", function: { name: "no_such_tool", arguments: "{}" } };
+        json(
+          response,
+          completion(isFirst ? { content: null, tool_calls: [call] } : { content: "I give up." }),
+        );
+      });
+      const folder = join(root, "toolhop");
+      const { code, out } = await pactEval([
+        ...["--env", "toolhop", "--data", toolhop ?? "", "--endpoint", server.url],
+        ...["--tasks", "3", "--out", folder, "--no-stream"],
+      ]);
+      expect(code).toBe(0);
+      expect(out).toContain("invocation error  1.000 of calls");
+      const { overall, categories } = summaryIn(folder);
+      expect(Object.keys(categories)).toEqual(["mandatory"]);
+      expect(overall).toMatchObject({
+        success: { mean: 0 },
+        verdicts: { correct: { mean: 0 }, correctOriginal: { mean: 0 } },
+        invocationError: { perCall: 1, perQuery: { mean: 1 } },
+      });
+    },
+  );
+
+  it.each(["toolhop-like", "bfcl-like"])("plays %s", async (env) => {
+    await using server = await startServer((response) =>
+      json(response, completion({ content: "I can not." })),
+    );
+    const folder = join(root, env);
+    const { code } = await pactEval([
+      "--env",
+      env,
+      "--endpoint",
+      server.url,
+      "--tasks",
+      "4",
+      "--out",
+      folder,
+    ]);
+    expect(code).toBe(0);
+    const { overall, episodes } = summaryIn(folder);
+    expect(episodes).toEqual({ total: 4, finished: 4, failed: 0, missing: 0 });
+    expect(overall.success.mean).toBe(0);
+    expect(overall.solveR.mean).toBeLessThan(1);
+    expect(Object.keys(overall.verdicts).length).toBeGreaterThan(0);
   });
 });

@@ -38,6 +38,10 @@ export interface EpisodeRecord {
   readonly value: number;
   /** Solve-P, Solve-R and Solve-F1, for families that have them. */
   readonly solve?: { readonly solveP: number; readonly solveR: number; readonly solveF1: number };
+  /** Further verdicts of the family by name, such as ToolHop's answer by its original rule. */
+  readonly verdicts?: Readonly<Record<string, boolean>>;
+  /** Calls, and those that failed, for families that count them (ToolHop). */
+  readonly calls?: { readonly made: number; readonly failed: number };
   readonly stopReason: string;
   readonly turns: number;
   readonly promptTokens: number;
@@ -198,7 +202,8 @@ function readRecord(text: string): EpisodeRecord | undefined {
   const texts = [taskId, category, stopReason].every((item) => typeof item === "string");
   const counts = [attempt, turns, promptTokens, completionTokens].every((item) => Number.isSafeInteger(item));
   const solve = readSolve(value.solve);
-  const fits = texts && counts && typeof success === "boolean" && isShare(worth) && solve !== null;
+  const more = isRecordOf(value.verdicts, (item) => typeof item === "boolean") && isCalls(value.calls);
+  const fits = texts && counts && typeof success === "boolean" && isShare(worth) && solve !== null && more;
   if (!fits || (error !== undefined && typeof error !== "string")) return undefined;
   const { score: _score, messages: _messages, ...record } = value;
   return record as unknown as EpisodeRecord;
@@ -209,6 +214,22 @@ function readSolve(value: unknown): object | undefined | null {
   if (typeof value !== "object" || value === null) return null;
   const { solveP, solveR, solveF1 } = value as Record<string, unknown>;
   return [solveP, solveR, solveF1].every(isShare) ? value : null;
+}
+
+/** True also for undefined: the field is optional. */
+function isRecordOf(value: unknown, fits: (item: unknown) => boolean): boolean {
+  if (value === undefined) return true;
+  return typeof value === "object" && value !== null && Object.values(value).every(fits);
+}
+
+function isCalls(value: unknown): boolean {
+  if (value === undefined) return true;
+  return (
+    isRecordOf(value, Number.isSafeInteger) &&
+    Object.keys(value as object)
+      .sort()
+      .join() === "failed,made"
+  );
 }
 
 function isShare(value: unknown): value is number {

@@ -27,6 +27,10 @@ export interface Scores {
   readonly solveP?: Estimate;
   readonly solveR?: Estimate;
   readonly solveF1?: Estimate;
+  /** Shares of the family's further verdicts by name: ToolHop's original rule, state and results of `bfcl-like`. */
+  readonly verdicts?: Readonly<Record<string, Estimate>>;
+  /** ToolHop's invocation error: the share of calls that failed, and of episodes with such a call. */
+  readonly invocationError?: { readonly perCall: number; readonly perQuery: Estimate };
   readonly passAtK: readonly PassEstimate[];
   readonly passHatK: readonly PassEstimate[];
 }
@@ -105,6 +109,12 @@ function score(groups: readonly (readonly TaskEpisodes[])[], attempts: number): 
     return estimates;
   };
   const solved = all.every((episodes) => episodes.every(({ solve }) => solve !== undefined));
+  const names = Object.keys(all[0][0].verdicts ?? {}).filter((name) =>
+    all.flat().every(({ verdicts }) => verdicts !== undefined && Object.hasOwn(verdicts, name)),
+  );
+  const calls = all.flat().flatMap((record) => (record.calls === undefined ? [] : [record.calls]));
+  const made = calls.reduce((sum, call) => sum + call.made, 0);
+  const lost = calls.reduce((sum, call) => sum + call.failed, 0);
   return {
     tasks: all.length,
     episodes: all.flat().length,
@@ -115,6 +125,21 @@ function score(groups: readonly (readonly TaskEpisodes[])[], attempts: number): 
           solveP: over(({ solve }) => solve?.solveP ?? 0),
           solveR: over(({ solve }) => solve?.solveR ?? 0),
           solveF1: over(({ solve }) => solve?.solveF1 ?? 0),
+        }
+      : {}),
+    ...(names.length > 0
+      ? {
+          verdicts: Object.fromEntries(
+            names.map((name) => [name, over(({ verdicts }) => (verdicts?.[name] ? 1 : 0))]),
+          ),
+        }
+      : {}),
+    ...(calls.length === all.flat().length
+      ? {
+          invocationError: {
+            perCall: made === 0 ? 0 : lost / made,
+            perQuery: over((record) => ((record.calls?.failed ?? 0) > 0 ? 1 : 0)),
+          },
         }
       : {}),
     passAtK: pass(passAtK),

@@ -28,6 +28,15 @@ export function scoreTable({ overall, categories, multiTurn }: AllScores, paint:
     const line = `${name.padEnd(width)}  ${String(scores.tasks).padStart(6)}  ${interval(scores.success).padEnd(22)}${solve.join("")}`;
     lines.push(`  ${line.trimEnd()}`);
   }
+  const { verdicts = {}, invocationError: errors } = overall;
+  if (Object.keys(verdicts).length > 1 || errors !== undefined) lines.push("");
+  // A single verdict is the success itself.
+  if (Object.keys(verdicts).length > 1)
+    for (const [name, share] of Object.entries(verdicts)) lines.push(`  ${name}  ${interval(share)}`);
+  if (errors !== undefined)
+    lines.push(
+      `  invocation error  ${errors.perCall.toFixed(3)} of calls, ${interval(errors.perQuery)} of episodes`,
+    );
   const { passAtK, passHatK } = multiTurn ?? overall;
   if (passAtK.length > 1) {
     lines.push("", paint("dim", `  ${"k".padEnd(5)}${"pass@k".padEnd(22)}pass^k`));

@@ -18,7 +18,7 @@ import {
   runEpisodes,
   type Suite,
 } from "@pact/tools-sim";
-import { EvalFolder, type EvalSettings, episodeKey } from "./eval-folder.ts";
+import { type EpisodeRecord, EvalFolder, type EvalSettings, episodeKey } from "./eval-folder.ts";
 import { defaultKeyVariable, type EvalOptions, evalOptions } from "./eval-options.ts";
 import { type EvalSummary, failureLines, summaryOf } from "./eval-summary.ts";
 import { scoreTable } from "./eval-table.ts";
@@ -209,7 +209,7 @@ async function playMissing(
         attempt,
         category: categories.get(taskId) ?? "",
         ...outcome,
-        ...solveOf(result),
+        ...measuresOf(result),
         stopReason: result.stopReason,
         turns: result.turns,
         ...tokensOf(taskId, attempt),
@@ -269,10 +269,17 @@ function countingPolicy(client: ChatClient, options: EvalOptions, refused: Abort
   return { policy, tokensOf, tokens: () => all };
 }
 
-/** Solve-P, Solve-R and Solve-F1, if the family's score has them. */
-function solveOf({ score }: EpisodeResult): { solve?: { solveP: number; solveR: number; solveF1: number } } {
+/** What a family's score has beside success and value: Solve measures, further verdicts, counts of calls. */
+function measuresOf({ score }: EpisodeResult): Pick<EpisodeRecord, "solve" | "verdicts" | "calls"> {
   if (typeof score !== "object" || score === null) return {};
-  const { solveP, solveR, solveF1 } = score as Record<string, unknown>;
-  if (typeof solveP !== "number" || typeof solveR !== "number" || typeof solveF1 !== "number") return {};
-  return { solve: { solveP, solveR, solveF1 } };
+  const { solveP, solveR, solveF1, calls: made, callErrors: failed } = score as Record<string, unknown>;
+  const solved = typeof solveP === "number" && typeof solveR === "number" && typeof solveF1 === "number";
+  const verdicts = Object.entries(score).filter(
+    (entry): entry is [string, boolean] => typeof entry[1] === "boolean",
+  );
+  return {
+    ...(solved ? { solve: { solveP, solveR, solveF1 } } : {}),
+    ...(verdicts.length > 0 ? { verdicts: Object.fromEntries(verdicts) } : {}),
+    ...(typeof made === "number" && typeof failed === "number" ? { calls: { made, failed } } : {}),
+  };
 }
