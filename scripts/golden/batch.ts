@@ -59,11 +59,12 @@ export class Batch {
     this.golden = golden;
   }
 
-  /** The mask [rows, columns], or the first input's shape filled with ones. */
+  /** The mask [rows, columns], or ones in the first two dimensions of the first input that has them. */
   private get mask(): { shape: readonly number[]; data: number[] } {
     const { mask } = this.golden.inputs;
     if (mask) return { shape: mask.shape, data: numbers(mask) };
-    const { shape } = Object.values(this.golden.inputs)[0];
+    const first = Object.values(this.golden.inputs).find((input) => input.shape.length >= 2);
+    const shape = (first ?? Object.values(this.golden.inputs)[0]).shape.slice(0, 2);
     return { shape, data: new Array<number>(shape.reduce((a, b) => a * b, 1)).fill(1) };
   }
 

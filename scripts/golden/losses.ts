@@ -242,9 +242,11 @@ const table: Record<string, Check> = {
     const longest = batch.golden.inputs.turnRewards.shape[1];
     const padded = (ragged: readonly (readonly number[])[]) =>
       ragged.flatMap((row) => Array.from({ length: longest }, (_, t) => row[t] ?? 0));
+    const generated = batch.has("mask") ? batch.values("mask") : undefined;
     const perToken = batch
       .rowsOf("turnIndex")
-      .flatMap((row, i) => row.map((t) => (t < 0 ? 0 : result.combined[i][t])));
+      .flatMap((row, i) => row.map((t) => result.combined[i][t] ?? 0))
+      .map((advantage, n) => (generated?.[n] === 0 ? 0 : advantage));
     return [
       ...batch.expect("trajectory", result.trajectory),
       ...batch.expect("discounted", padded(result.discounted)),

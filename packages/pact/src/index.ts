@@ -93,7 +93,7 @@ export {
   policyRecipe,
   policyRecipes,
 } from "./losses/recipes.ts";
-export type { Sequences } from "./losses/sequences.ts";
+export { type Sequences, sampledSequences } from "./losses/sequences.ts";
 export {
   type Aggregation,
   aggregationWeights,

@@ -166,6 +166,24 @@ export const lossPoints: LossPoint[] = [
       ),
   ),
   {
+    name: "objective with gspo",
+    shape: [7],
+    data: tokens.new,
+    compute: (x) =>
+      pactObjective(
+        {
+          logProbs: x,
+          oldLogProbs: old(x),
+          advantages: like(x, [0.7, 0.7, -1.2, -1.2, -1.2, 0.9, 4]),
+          policyWeights: like(x, [1 / 6, 1 / 6, 1 / 9, 1 / 9, 1 / 9, 1 / 3, 0]),
+          sftWeights: like(x, [0, 0, 0, 0, 0, 0, 1]),
+          sequences: tokens.sequences,
+        },
+        { policyLoss: "gspo", clipLow: 0.2, clipHigh: 0.2, sftWeight: 0.5 },
+      ).loss,
+    frozen: (x) => add(gspoByRollout(x), sum(mul(like(x, [0, 0, 0, 0, 0, 0, -0.5]), x))),
+  },
+  {
     name: "objective with phi, k2 and a policy weight",
     shape: [7],
     data: tokens.new,

@@ -10,7 +10,13 @@ import {
   policyRecipe,
   policyRecipes,
 } from "../../../packages/pact/src/losses/recipes.ts";
-import { aggregationWeights } from "../../../packages/pact/src/losses/weights.ts";
+import { sampledSequences } from "../../../packages/pact/src/losses/sequences.ts";
+import {
+  aggregationWeights,
+  rolloutTokenWeights,
+  sftTokenWeights,
+} from "../../../packages/pact/src/losses/weights.ts";
+import { roleCode, roles } from "../../../packages/pact/src/roles.ts";
 import { cpuDevice } from "../device.ts";
 import { type GoldenTensor, goldenCases, rowsOf } from "../golden.ts";
 
@@ -143,6 +149,20 @@ describe("recipes", () => {
   });
 });
 
+describe("roles", () => {
+  it.each(names)("%s: only tokens that the policy wrote have weight and gradient", async (name) => {
+    const written = ["reasoning", "call", "answer"];
+    for (const role of roles) {
+      const codes = sequences.map((_, n) => (n === 1 ? roleCode[role] : roleCode.call));
+      const given = { ...batch, sequences: sampledSequences(codes, sequences) };
+      const { weights, gradient } = await evaluate(name, given);
+      expect(weights[1] > 0).toBe(written.includes(role));
+      if (!written.includes(role)) expect(gradient[1] + 0).toBe(0);
+    }
+    expect(() => sampledSequences([1], [])).toThrowErrorMatchingInlineSnapshot(`[BatchError: sampledSequences: received 1 roles for 0 tokens. Pass one role for each token.]`);
+  });
+});
+
 describe("aggregation and length", () => {
   const length = fc.integer({ min: 1, max: 50 });
 
@@ -187,5 +207,12 @@ describe("aggregation and length", () => {
       expect(policyObjective(name, cut).weights).toEqual(policyObjective(name, batch).weights);
       expect(policyObjective(name, cut).advantages).toEqual(policyObjective(name, batch).advantages);
     }
+  });
+
+  it("refuses counts and weights that are none", () => {
+    expect(() => aggregationWeights([3, -1], "token-mean")).toThrowErrorMatchingInlineSnapshot(`[BatchError: aggregationWeights: rollout 1 has -1 tokens, expected a whole number from 0. Count its sampled tokens.]`);
+    expect(() => rolloutTokenWeights([3], 0)).toThrowErrorMatchingInlineSnapshot(`[BatchError: rolloutTokenWeights: prompts is 0, expected a positive whole number. Count the prompts of the batch.]`);
+    expect(() => rolloutTokenWeights([Number.NaN], 1)).toThrow("rollout 0 has NaN tokens");
+    expect(() => sftTokenWeights([1], Number.NaN, "weights")).toThrowErrorMatchingInlineSnapshot(`[BatchError: sftTokenWeights: callWeight is NaN, expected a number from 0. Take callWeight(step, horizon).]`);
   });
 });

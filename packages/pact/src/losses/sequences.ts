@@ -3,9 +3,28 @@
  */
 import { indexAdd, mul, type Tensor, take, tensor, zeros } from "@pact/tensor";
 import { BatchError } from "../errors.ts";
+import { isSampled } from "../roles.ts";
 
 /** Rollout of each token: 0, 1, … in any order; −1 for a token that belongs to none. */
 export type Sequences = ArrayLike<number>;
+
+/**
+ * The sequences of tokens that have a role: −1 wherever the policy did not write the token, so that prompts,
+ * observations and the renderer's template are in no loss and no mean.
+ *
+ * @param roles role code of each token (`roleCode`)
+ * @param rollouts rollout of each token
+ * @throws BatchError when there are not as many of both
+ * @example sampledSequences([roleCode.prompt, roleCode.call, roleCode.observation], [0, 0, 0]) // [-1, 0, -1]
+ */
+export function sampledSequences(roles: ArrayLike<number>, rollouts: ArrayLike<number>): number[] {
+  if (roles.length !== rollouts.length) {
+    throw new BatchError(
+      `sampledSequences: received ${roles.length} roles for ${rollouts.length} tokens. Pass one role for each token.`,
+    );
+  }
+  return Array.from(rollouts, (rollout, token) => (isSampled(roles[token]) ? rollout : -1));
+}
 
 /**
  * Number of tokens of each rollout.

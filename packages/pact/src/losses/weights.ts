@@ -27,6 +27,7 @@ export type Aggregation =
  *
  * @param tokens number of sampled tokens of each rollout of one prompt
  * @param prompts number of prompts of the whole optimiser batch, skipped ones included
+ * @throws BatchError for a number of tokens that is none, or no prompts
  * @see arXiv 2606.16215 eq. 5, 8 and 14
  * @example rolloutTokenWeights([4, 2], 1) // [0.125, 0.25]
  */
@@ -35,6 +36,12 @@ export function rolloutTokenWeights(
   prompts: number,
   average: "rollout" | "token" = "rollout",
 ): number[] {
+  requireCounts("rolloutTokenWeights", tokens);
+  if (!(Number.isInteger(prompts) && prompts > 0)) {
+    throw new BatchError(
+      `rolloutTokenWeights: prompts is ${prompts}, expected a positive whole number. Count the prompts of the batch.`,
+    );
+  }
   if (average === "token") {
     const total = tokens.reduce((sum, count) => sum + count, 0);
     return tokens.map(() => (total === 0 ? 0 : 1 / (total * prompts)));
@@ -54,6 +61,7 @@ export function rolloutTokenWeights(
  *
  * @param labels one of `sftLabel` for each token
  * @param callWeight λ_a ≥ 0
+ * @throws BatchError when λ_a is negative or not finite
  * @see arXiv 2606.16215 eq. 9–11
  * @example sftTokenWeights([1, 2, 0], 0.5, "weights") // [2/3, 1/3, 0]
  */
@@ -62,6 +70,11 @@ export function sftTokenWeights(
   callWeight: number,
   normaliser: SftNormaliser,
 ): number[] {
+  if (!(callWeight >= 0 && Number.isFinite(callWeight))) {
+    throw new BatchError(
+      `sftTokenWeights: callWeight is ${callWeight}, expected a number from 0. Take callWeight(step, horizon).`,
+    );
+  }
   const reasoning = labels.filter((label) => label === sftLabel.reasoning).length;
   const calls = labels.filter((label) => label === sftLabel.call).length;
   const total = normaliser === "weights" ? reasoning + callWeight * calls : reasoning + calls;
@@ -80,10 +93,11 @@ export function sftTokenWeights(
  *
  * @param tokens number of tokens of each row
  * @param scale divisor of `seq-mean-token-sum-norm`, verl's default is the padded length
- * @throws BatchError when `seq-mean-token-sum-norm` has no positive scale
+ * @throws BatchError for a number of tokens that is none, or when `seq-mean-token-sum-norm` has no positive scale
  * @example aggregationWeights([3, 1], "token-mean") // [0.25, 0.25]
  */
 export function aggregationWeights(tokens: readonly number[], mode: Aggregation, scale?: number): number[] {
+  requireCounts("aggregationWeights", tokens);
   const total = tokens.reduce((sum, count) => sum + count, 0);
   const rows = tokens.filter((count) => count > 0).length;
   if (mode === "seq-mean-token-sum-norm" && !(scale !== undefined && scale > 0)) {
@@ -97,4 +111,12 @@ export function aggregationWeights(tokens: readonly number[], mode: Aggregation,
     if (mode === "seq-mean-token-mean") return 1 / (rows * count);
     return mode === "seq-mean-token-sum" ? 1 / rows : 1 / (scale ?? 1);
   });
+}
+
+function requireCounts(name: string, tokens: readonly number[]): void {
+  const wrong = tokens.findIndex((count) => !(Number.isInteger(count) && count >= 0));
+  if (wrong < 0) return;
+  throw new BatchError(
+    `${name}: rollout ${wrong} has ${tokens[wrong]} tokens, expected a whole number from 0. Count its sampled tokens.`,
+  );
 }
