@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -290,6 +291,51 @@ describe("the program", () => {
       expect(out).toContain(`Examples\n  pact traces ${word}`);
       expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(140);
     }
+  });
+  it("saves what is done at Ctrl-C, and ends with 130", async () => {
+    const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.meta.url));
+    const out = fresh();
+    const args = [
+      "--tasks",
+      "8",
+      "--seed",
+      "3",
+      "--out",
+      out,
+      "--teacher",
+      "endpoint",
+      "--model",
+      "m",
+      "--concurrency",
+      "1",
+    ];
+    let replies = 0;
+    let stop = () => {};
+    const code = await withServer(
+      ({ messages }) => {
+        // Late in the third task at the earliest: two are done by then.
+        if (messages.filter(({ role }) => role === "assistant").length === 0 && ++replies === 4) stop();
+        return scripted(messages);
+      },
+      async (url) => {
+        const child = spawn(process.execPath, [bin, "traces", "build", ...args, "--endpoint", url], {
+          stdio: "ignore",
+        });
+        stop = () => child.kill("SIGINT");
+        const [exit] = await once(child, "exit");
+        return exit;
+      },
+    );
+    expect(code).toBe(130);
+    expect(existsSync(out)).toBe(false);
+    const done = readFileSync(`${out}.partial`, "utf8").trim().split("\n").length - 1;
+    expect(done).toBeGreaterThanOrEqual(2);
+    expect(done).toBeLessThan(8);
+    await withServer(
+      ({ messages }) => scripted(messages),
+      async (url) => expect((await build(...args, "--endpoint", url, "--resume")).code).toBe(0),
+    );
+    expect(readTraces(out).traces).toHaveLength(8);
   });
   it("checks a file as a child process", () => {
     const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.meta.url));

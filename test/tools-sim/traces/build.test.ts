@@ -16,6 +16,7 @@ import {
   toolCallJson,
 } from "@pact/tools-sim";
 import { describe, expect, it } from "vitest";
+import { requireData } from "../../helpers/require.ts";
 
 async function build(tasks: readonly SuiteTask[], teacher: Teacher, more: object = {}) {
   const kept: TraceRecord[] = [];
@@ -86,6 +87,20 @@ describe("the scripted teacher", () => {
       expect(turns.every(({ pattern }) => pattern !== "final_answer_turn")).toBe(true);
       expect(JSON.stringify(turns)).not.toContain(JSON.stringify(final.reasoning).slice(1, -1));
     }
+  });
+});
+
+describe("published rows", () => {
+  const data = requireData("benchmarks/ftrl");
+  it.skipIf(!data)("have a faultless trace wherever their recorded calls are whole", async () => {
+    const rows = openSuite("ftrl", { data }).tasks;
+    const { kept, dropped } = await build(rows, scriptedTeacher(rows), { environment: "ftrl" });
+    expect(kept.map(({ id }) => id)).toEqual(
+      rows.filter(({ task }) => task!.trace).map(({ taskId }) => taskId),
+    );
+    expect(new Set(dropped.map((drop) => drop!.reason))).toEqual(new Set(["teacher_failed"]));
+    for (const trace of kept) expect((await checkTrace(trace)).faults).toEqual([]);
+    expect(summariseTraces(kept).answerShare).toBeCloseTo(121 / 159, 10);
   });
 });
 

@@ -271,6 +271,9 @@ describe("segmentTurn", () => {
       chunks: [{ type: "other", text: "Hm." }],
     });
     expect(calls).toBe(2);
+    const long = turn("x ".repeat(annotationLimits.reasoning).trim());
+    expect((await segmentTurn(long, { annotator: broken })).segmentedBy).toBe("fallback");
+    expect(calls).toBe(2);
   });
   it("stops when it is told to", async () => {
     const controller = new AbortController();

@@ -15,8 +15,8 @@ import type { TurnPattern } from "./types.ts";
 /** Answers a short conversation with text; a served model, or a script in tests. */
 export type Annotator = (messages: readonly Message[], signal: AbortSignal) => Promise<string>;
 
-/** Bounds on an annotator's answer. */
-export const annotationLimits = { characters: 50_000, chunks: 64, previews: 16 } as const;
+/** Bounds on the reasoning that an annotator is shown and on its answer; longer reasoning gets the fallback. */
+export const annotationLimits = { reasoning: 50_000, characters: 50_000, chunks: 64, previews: 16 } as const;
 
 const instructions = `You label the reasoning of an agent that calls tools. The reasoning of one turn is given as numbered paragraphs, with the calls that followed it. Divide it into contiguous chunks, in order, without gaps or overlaps, from the first paragraph to the last.
 
@@ -33,6 +33,7 @@ Answer with one JSON object and nothing else:
  * The conversation that asks for an annotation.
  *
  * @param problem - what was wrong with the first answer
+ * @example annotationMessages(turn, "initial_attempt")[0].role // "system"
  */
 export function annotationMessages(turn: TurnContext, pattern: TurnPattern, problem?: string): Message[] {
   const paragraphs = paragraphsOf(turn.reasoning).map((text, index) => `[${index}] ${text.trim()}`);

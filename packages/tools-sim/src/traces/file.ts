@@ -176,7 +176,11 @@ export function withTraces(tasks: readonly Task[], traces: readonly ReadTrace[])
   });
 }
 
-/** A trace as a line of a file, without the line feed. */
+/**
+ * A trace as a line of a file, without the line feed.
+ *
+ * @example writeFileSync("traces.jsonl", traces.map((trace) => `${traceLine(trace)}\n`).join(""));
+ */
 export function traceLine(trace: TraceRecord): string {
   return JSON.stringify(trace);
 }

@@ -3,7 +3,13 @@
  * conservative fallback. Chunks are contiguous and ordered, and reproduce the normalised reasoning.
  */
 import type { Chunk } from "../types.ts";
-import { AnnotationError, type Annotator, annotationMessages, readAnnotation } from "./annotator.ts";
+import {
+  AnnotationError,
+  type Annotator,
+  annotationLimits,
+  annotationMessages,
+  readAnnotation,
+} from "./annotator.ts";
 import { previewsCall } from "./preview.ts";
 import { segmentByFallback, segmentByRules, type TurnContext, turnPattern } from "./rules.ts";
 import type { SegmentedReasoning } from "./types.ts";
@@ -34,7 +40,7 @@ export async function segmentTurn(
     return { pattern, segmentedBy: "teacher", chunks: labelled.map((chunk) => withPreview(chunk, turn)) };
   const simple = segmentByRules(turn);
   if (simple) return { pattern, segmentedBy: "rules", chunks: simple };
-  if (annotator) {
+  if (annotator && turn.reasoning.length <= annotationLimits.reasoning) {
     let problem: string | undefined;
     for (let attempt = 0; attempt < 2; attempt++) {
       signal.throwIfAborted();

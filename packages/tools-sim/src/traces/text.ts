@@ -40,7 +40,11 @@ export function paragraphsOf(reasoning: string): string[] {
   return reasoning === "" ? [] : reasoning.split(/(?=\n\n)/);
 }
 
-/** The sentences of a paragraph, each with the white space in front of it. */
+/**
+ * The sentences and lines of a paragraph, each with the white space in front of it.
+ *
+ * @example sentencesOf("Need it. Use f.") // ["Need it.", " Use f."]
+ */
 export function sentencesOf(paragraph: string): string[] {
   return paragraph.split(/(?<=[.!?])(?=\s)|(?<=\S)(?=\n)/).filter((piece) => piece !== "");
 }
