@@ -33,7 +33,7 @@ export function passHatK(n: number, c: number, k: number): number {
 /** C(m, k) / C(n, k) = Π (m − i) / (n − i): k of n drawn without replacement are all among m. */
 function chanceOfAll(n: number, m: number, k: number): number {
   let chance = 1;
-  for (let i = 0; i < k && chance > 0; i++) chance *= Math.max(0, m - i) / (n - i);
+  for (let i = 0; i < k && chance > 0; i++) chance *= (m - i) / (n - i);
   return chance;
 }
 

@@ -294,7 +294,7 @@ describe("failures that may pass", () => {
           await wait(5);
         }
       },
-      { timeoutMs: 100, stallMs: 50, retries: 0 },
+      { timeoutMs: 500, stallMs: 450, retries: 0 },
     );
     expect(endless.error).toMatchObject({ kind: "timeout", attempts: 1 });
   });

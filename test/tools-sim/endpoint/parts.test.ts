@@ -18,7 +18,7 @@ function events(bytes: Uint8Array, cuts: readonly number[]): string[] {
 
 describe("server-sent events", () => {
   const text =
-    ": hello\ndata: one\r\n\r\ndata:two\ndata:  three\n\nevent: x\nid: 3\ndata: größe 🦊\r\rdata\n\n:\n\ndata: last";
+    ": hello\ndata: one\r\n\r\ndata:two\r\ndata:  three\n\nevent: x\nid: 3\ndata: größe 🦊\r\rdata\n\n:\n\ndata: last";
   const bytes = new TextEncoder().encode(text);
   const expected = ["one", "two\n three", "größe 🦊", "last"];
   it("are found whatever the pieces", () => {
