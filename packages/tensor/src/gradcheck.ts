@@ -2,11 +2,12 @@
  * Checks a gradient against central differences in f64 on the cpu device.
  */
 
+import { describe, requireOptions } from "./arguments.ts";
 import { valueAndGrad } from "./autodiff.ts";
 import { tensor } from "./create.ts";
 import { ValueError } from "./errors.ts";
 import { createDevice } from "./init.ts";
-import type { Tensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
 
 /**
  * Settings of `gradcheck`.
@@ -29,7 +30,7 @@ export interface GradcheckOptions {
  * given points (arrays with shapes). Resolves with the largest error |analytic − numeric| / max(1, |numeric|). Stay away
  * from kinks (relu at 0): there the difference is between the slopes.
  *
- * @throws ValueError naming the first element whose derivative disagrees.
+ * @throws ValueError naming the first element whose derivative disagrees, or for points that are tensors.
  * @example
  * ```ts
  * const worst = await gradcheck(([x]) => sum(tanh(x)), [{ shape: [2, 2], data: [0.1, 0.2, -1, 2] }]);
@@ -42,7 +43,9 @@ export async function gradcheck(
   points: readonly { shape: readonly number[]; data: ArrayLike<number> }[],
   options: GradcheckOptions = {},
 ): Promise<number> {
+  requireOptions("gradcheck", options, ["step", "tolerance"]);
   const { step = 1e-6, tolerance = 1e-6 } = options;
+  requirePoints(points);
   const device = await createDevice({ device: "cpu" });
   const make = (data: ArrayLike<number>, k: number) =>
     tensor(Float64Array.from(data), { shape: points[k].shape, device });
@@ -68,4 +71,17 @@ export async function gradcheck(
     }
   }
   return worst;
+}
+
+/** Points are numbers on the host: a tensor's `data` would have to be awaited first. */
+function requirePoints(points: unknown): void {
+  const list: readonly unknown[] = Array.isArray(points) ? points : [points];
+  const wrong = list.find(
+    (p) => typeof p !== "object" || p === null || p instanceof Tensor || !("data" in p),
+  );
+  if (wrong === undefined && Array.isArray(points)) return;
+  throw new ValueError(
+    `gradcheck: points hold ${describe(wrong ?? points)}, expected an array of { shape, data }. ` +
+      "Read a tensor first: [{ shape: x.shape, data: await x.data() }].",
+  );
 }

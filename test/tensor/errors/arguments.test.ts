@@ -1,7 +1,7 @@
 /** Arguments that are no tensors, lists or records, as programs without types pass them. */
 import * as t from "@pact/tensor";
 import { expect, test } from "vitest";
-import { messageOf } from "../../helpers/error-message.ts";
+import { messageOf, rejectionOf } from "../../helpers/error-message.ts";
 
 const device = await t.createDevice({ device: "cpu" });
 const make = (shape: number[], dtype: t.DType = "f32") => t.zeros(shape, { dtype, device });
@@ -227,5 +227,15 @@ test("settings that are no record, where PyTorch takes more arguments", () => {
   );
   expect(messageOf(() => t.vjp((x) => x, x as never, x as never))).toMatchInlineSnapshot(
     `"AutodiffError (autodiff): vjp: inputs is f32[2, 3], expected an array of what the function takes. Put brackets around it: vjp(f, [x], dys)."`,
+  );
+});
+
+test("tensors as points of gradcheck", async () => {
+  const f = ([x]: t.Tensor[]) => t.sum(x);
+  expect(await rejectionOf(() => t.gradcheck(f, [x] as never))).toMatchInlineSnapshot(
+    `"ValueError (value): gradcheck: points hold f32[2, 3] on cpu, expected an array of { shape, data }. Read a tensor first: [{ shape: x.shape, data: await x.data() }]."`,
+  );
+  expect(await rejectionOf(() => t.gradcheck(f, { shape: [1], data: [1] } as never))).toMatchInlineSnapshot(
+    `"ValueError (value): gradcheck: points hold a plain object, expected an array of { shape, data }. Read a tensor first: [{ shape: x.shape, data: await x.data() }]."`,
   );
 });
