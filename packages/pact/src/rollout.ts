@@ -184,6 +184,7 @@ export async function collectRollouts(
     }
   } finally {
     session.dispose();
+    await Promise.all(episodes.map((episode) => episode.close()));
   }
   return episodes.map((episode) => episode.finish());
 }
@@ -249,6 +250,11 @@ class Episode {
     this.#end = options.codec.controlId("<|end|>");
   }
 
+  /** Gives back what the episode's tools hold. */
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+
   tokenKey(): Key {
     return foldIn(this.#key, this.#ids.length);
   }
@@ -273,7 +279,9 @@ class Episode {
   async #act(): Promise<void> {
     const ids = this.#turnIds();
     const text = this.#options.codec.decode(ids.slice(0, -1));
-    const { observations, parsed, stopReason } = await this.#environment.step(text);
+    const { observations, parsed, stopReason } = await this.#environment.step(text, {
+      signal: this.#options.signal,
+    });
     this.#turns.push({
       start: this.#turnStart,
       end: this.#ids.length,
