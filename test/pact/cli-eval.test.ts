@@ -440,4 +440,32 @@ describe("pact eval", () => {
     expect(overall.solveR.mean).toBeLessThan(1);
     expect(Object.keys(overall.verdicts).length).toBeGreaterThan(0);
   });
+
+  const ftrl = requireData("benchmarks/ftrl");
+  it.skipIf(ftrl === undefined)(
+    "plays FTRL rows, and leaves out malformed ones only if asked to",
+    async () => {
+      await using server = await startServer((response) =>
+        json(response, completion({ content: "I can not." })),
+      );
+      const data = join(root, "ftrl-data");
+      cpSync(ftrl ?? "", data, { recursive: true });
+      const rows = join(data, "test.no_code.jsonl");
+      const all = readFileSync(rows, "utf8").split("\n");
+      writeFileSync(rows, [...all.slice(0, 2), "{", ...all.slice(3)].join("\n"));
+      const args = ["--env", "ftrl", "--data", data, "--endpoint", server.url, "--tasks", "4"];
+      const strict = await pactEval([...args, "--out", join(root, "ftrl-strict")]);
+      expect(strict).toMatchObject({ code: 1, error: expect.stringContaining("test.no_code.jsonl:3") });
+      expect(existsSync(join(root, "ftrl-strict"))).toBe(false);
+      const folder = join(root, "ftrl");
+      const { code, out } = await pactEval([...args, "--out", folder, "--skip-invalid"]);
+      expect(code).toBe(0);
+      expect(out).toContain("left out 1 malformed line of the data:");
+      expect(summaryIn(folder)).toMatchObject({
+        episodes: { total: 4, finished: 4, failed: 0 },
+        skipped: [expect.stringContaining("test.no_code.jsonl:3")],
+        overall: { solveP: { mean: 1 }, solveR: { mean: 0 } },
+      });
+    },
+  );
 });

@@ -160,7 +160,8 @@ function announce(options: EvalOptions, client: ChatClient, suite: Suite, progre
   progress.line(`${suite.tasks.length} tasks of ${suite.id}, ${client.model} at ${client.url}`);
   if (options.attempts > 1 && options.temperature === 0)
     progress.line("note: attempts at temperature 0 are mostly alike; pass@k wants --temperature above 0");
-  if (suite.skipped.length > 0) progress.line(`skipped ${suite.skipped.length} malformed lines of the data:`);
+  const count = suite.skipped.length;
+  if (count > 0) progress.line(`left out ${count} malformed ${count === 1 ? "line" : "lines"} of the data:`);
   for (const line of suite.skipped.slice(0, shownLines)) progress.line(`  ${line}`);
   if (suite.skipped.length > shownLines) progress.line("  … all of them are in summary.json");
 }
