@@ -36,8 +36,13 @@ function pact(
 }
 
 const settings = [
-  ...["--base", base, "--device", "cpu", "--method", "sft", "--seed", "5", "--eval-tasks", "4"],
+  ...["--model", base, "--device", "cpu", "--method", "sft", "--seed", "5", "--eval-tasks", "4"],
   ...["--steps", "6", "--checkpoint-every", "2"],
+  // Little work: only its being the same matters here.
+  ...["promptsPerStep=2", "maxTurns=2", "maxTurnTokens=12", "maxRolloutTokens=60"].flatMap((pair) => [
+    "--set",
+    pair,
+  ]),
 ];
 
 /** Everything of a run that must not depend on interruptions: logs without times, checkpoints byte for byte. */

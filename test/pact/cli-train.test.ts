@@ -40,7 +40,7 @@ function pact(args: readonly string[], until?: string): Promise<Ended> {
   return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, error })));
 }
 
-const quick = ["train", "--base", base, "--device", "cpu", "--method", "sft", "--eval-tasks", "4", "--json"];
+const quick = ["train", "--model", base, "--device", "cpu", "--method", "sft", "--eval-tasks", "4", "--json"];
 const scores = { solveP: expect.any(Number), solveR: expect.any(Number), solveF1: expect.any(Number) };
 
 describe("pact train", () => {
@@ -100,7 +100,7 @@ describe("pact train", () => {
     const checkpoint = join(root, "whole", "checkpoints", "step-000001");
     const folder = join(root, "stopped");
     const { code, out, error } = await pact(
-      [...quick, "--base", checkpoint, "--steps", "5000", "--seed", "3", "--run-dir", folder],
+      [...quick, "--model", checkpoint, "--steps", "5000", "--seed", "3", "--run-dir", folder],
       "train sft step 1/5000",
     );
     expect(error).toContain("stopping after this step");
@@ -138,22 +138,22 @@ describe("pact train", () => {
     expect(readdirSync(folder)).toContain("report.html");
   });
 
-  it("names damaged weights of --base and what to do, and leaves no folder behind", async () => {
+  it("names damaged weights of --model and what to do, and leaves no folder behind", async () => {
     const damaged = join(root, "damaged");
     cpSync(base, damaged, { recursive: true });
     const weights = join(damaged, "model.safetensors");
     writeFileSync(weights, readFileSync(weights).subarray(0, 1000));
-    const { code, out, error } = await pact([...quick, "--base", damaged, "--run-dir", join(root, "none")]);
+    const { code, out, error } = await pact([...quick, "--model", damaged, "--run-dir", join(root, "none")]);
     expect([code, out]).toEqual([1, ""]);
     expect(error).toContain(`pact: model.safetensors in ${damaged} is not usable: `);
-    expect(error).toMatch(/Copy the model folder again .*--base <path>\.\n$/);
+    expect(error).toMatch(/Copy the model folder again .*--model <path>\.\n$/);
     expect(readdirSync(root)).not.toContain("none");
   });
 
-  it("names the file that is missing from --base, in one line, and leaves no folder behind", async () => {
+  it("names the file that is missing from --model, in one line, and leaves no folder behind", async () => {
     const { code, out, error } = await pact([
       "train",
-      "--base",
+      "--model",
       join(root, "no"),
       "--run-dir",
       join(root, "never"),

@@ -84,7 +84,13 @@ describe("help", () => {
         --method <pact|matchtir|sft>
             Objective: PACT, its prompt-only part L^x alone, or imitation of the
             expert episodes alone. Default: pact.
-        --base <path>
+        --config <path>
+            File of training settings: .json, or a .ts or .mjs module with a default
+            export (your own: it runs). Default: none.
+        --set <key=value>
+            One training setting, over the file's; the value is JSON or text, e.g.
+            --set promptsPerStep=8. May be given several times.
+        --model <path>
             Model folder to start from (config.json, tokenizer.json,
             model.safetensors), e.g. a run's checkpoint. Default: the base policy
             shipped with the package.
@@ -120,6 +126,8 @@ describe("help", () => {
             the whole road with its defaults; the same as npm start in a checkout
         pact train --method matchtir --seed 2 --run-dir runs/matchtir-2
             a baseline beside it
+        pact train --set learningRate=3e-4 --set rolloutsPerPrompt=8
+            other settings; config.ts documents each
         pact train --resume --run-dir runs/matchtir-2
             go on with a run that was stopped or killed
         pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2
@@ -153,7 +161,7 @@ describe("wrong command lines end with code 2 and one line", () => {
       ["train", "--stpes", "3"],
       "pact train: unknown option --stpes. Did you mean --steps? See `pact train --help`.",
     ],
-    [["train", "-s", "3"], "pact train: unknown option -s. See `pact train --help`."],
+    [["train", "-s", "3"], "pact train: unknown option -s. Did you mean --set? See `pact train --help`."],
     [["train", "ftrl"], 'pact train: unexpected argument "ftrl". See `pact train --help`.'],
     [["train", "--steps"], "pact train: --steps needs a value. See `pact train --help`."],
     [["train", "--steps", "--json"], "pact train: --steps needs a value. See `pact train --help`."],
@@ -235,7 +243,9 @@ describe("parseOptions", () => {
       env: "ftrl-like",
       data: undefined,
       method: "pact",
-      base: undefined,
+      config: undefined,
+      set: [],
+      model: undefined,
       device: "auto",
       seed: 1,
       steps: 30,
@@ -247,12 +257,14 @@ describe("parseOptions", () => {
       help: false,
     });
     const given =
-      "--env ftrl --data d --method sft --base b --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --resume --checkpoint-every 0 --json";
+      "--env ftrl --data d --method sft --config c.json --set a=1 --set b=2 --model m --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --resume --checkpoint-every 0 --json";
     expect(parseOptions("pact train", trainOptions, given.split(" "))).toEqual({
       env: "ftrl",
       data: "d",
       method: "sft",
-      base: "b",
+      config: "c.json",
+      set: ["a=1", "b=2"],
+      model: "m",
       device: "cpu",
       seed: 7,
       steps: 3,

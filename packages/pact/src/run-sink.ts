@@ -18,6 +18,8 @@ export interface RunConfig {
   readonly environment: { readonly id: string; readonly options: { readonly [key: string]: unknown } };
   readonly trainingTasks: number;
   readonly heldOutTasks: number;
+  /** SHA-256 of the weights the run started from. */
+  readonly base?: string;
   /** The options the run was started with, as on the command line; resuming takes them from here. */
   readonly command?: { readonly [option: string]: string | number | boolean };
 }

@@ -80,7 +80,7 @@ function parse<T>(folder: string, name: string, make: () => T): T {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(
       `${name} in ${folder} is not usable: ${reason.replace(/\.?\s*$/, ".")} ` +
-        "Copy the model folder again from where it was saved, or give another with --base <path>.",
+        "Copy the model folder again from where it was saved, or give another with --model <path>.",
       { cause: error },
     );
   }

@@ -81,6 +81,7 @@ function explain(option: Option): string {
   const sentence = sentenceOf(option.help);
   if (option.kind === "flag") return `${sentence}.`;
   if (option.kind === "choice") return `${sentence}. Default: ${option.default}.`;
+  if (option.kind === "list") return `${sentence}. May be given several times.`;
   if (option.kind === "path" || option.kind === "text") return `${sentence}. Default: ${option.defaultText}.`;
   const [kind, usual] =
     option.kind === "number"

@@ -3,7 +3,7 @@
  *
  * A table is a record `name → option`; `parseOptions` hands back a record with the same names and the right types.
  * Parsing is `parseArgs` of `node:util` in strict mode; on top of it come ranges, choices and errors that name the
- * nearest option. Leaves out: short aliases, repeated values and environment variables.
+ * nearest option. Leaves out: short aliases and environment variables.
  */
 import { parseArgs } from "node:util";
 
@@ -57,8 +57,20 @@ export interface PathOption extends Described {
   readonly kind: "path";
   readonly defaultText: string;
 }
+/** `--name text`, any number of times; empty when not given. */
+export interface ListOption extends Described {
+  readonly kind: "list";
+  readonly unit: string;
+}
 /** One row of a command's table. */
-export type Option = FlagOption | ChoiceOption | IntegerOption | NumberOption | TextOption | PathOption;
+export type Option =
+  | FlagOption
+  | ChoiceOption
+  | IntegerOption
+  | NumberOption
+  | TextOption
+  | PathOption
+  | ListOption;
 /** A command's options by name, without the leading dashes. */
 export type OptionTable = Readonly<Record<string, Option>>;
 
@@ -70,7 +82,9 @@ type ValueOf<O extends Option> = O extends FlagOption
       ? number | D
       : O extends NumberOption
         ? number
-        : string | undefined;
+        : O extends ListOption
+          ? readonly string[]
+          : string | undefined;
 /** The parsed values of a table. */
 export type OptionValues<T extends OptionTable> = { readonly [N in keyof T]: ValueOf<T[N]> };
 
@@ -149,11 +163,14 @@ export function parseOptions<T extends OptionTable>(
   args: readonly string[],
 ): OptionValues<T> {
   const raw = parseStrictly(command, table, args);
-  const values: Record<string, string | number | boolean | undefined> = {};
+  const values: Record<string, Value> = {};
   for (const [name, option] of Object.entries(table))
     values[name] = readValue(command, name, option, raw[name]);
   return values as OptionValues<T>;
 }
+
+/** What parsing gives for one option. */
+type Value = string | number | boolean | readonly string[] | undefined;
 
 /**
  * The names of the options that a command line gives, whatever their values.
@@ -169,11 +186,14 @@ function parseStrictly(
   command: string,
   table: OptionTable,
   args: readonly string[],
-): Record<string, string | boolean | undefined> {
+): Record<string, string | boolean | (string | boolean)[] | undefined> {
   const options = Object.fromEntries(
     Object.entries(table).map(([name, option]) => [
       name,
-      { type: option.kind === "flag" ? ("boolean" as const) : ("string" as const) },
+      {
+        type: option.kind === "flag" ? ("boolean" as const) : ("string" as const),
+        multiple: option.kind === "list",
+      },
     ]),
   );
   try {
@@ -217,9 +237,10 @@ function readValue(
   command: string,
   name: string,
   option: Option,
-  raw: string | boolean | undefined,
-): string | number | boolean | undefined {
+  raw: string | boolean | readonly (string | boolean)[] | undefined,
+): Value {
   if (option.kind === "flag") return raw === true;
+  if (option.kind === "list") return Array.isArray(raw) ? raw.map(String) : [];
   if (raw === undefined) return "default" in option ? option.default : undefined;
   const text = String(raw);
   if (option.kind === "text") {

@@ -28,7 +28,17 @@ export const trainOptions = {
     default: "pact",
     help: "objective: PACT, its prompt-only part L^x alone, or imitation of the expert episodes alone",
   },
-  base: {
+  config: {
+    kind: "path",
+    defaultText: "none",
+    help: "file of training settings: .json, or a .ts or .mjs module with a default export (your own: it runs)",
+  },
+  set: {
+    kind: "list",
+    unit: "key=value",
+    help: "one training setting, over the file's; the value is JSON or text, e.g. --set promptsPerStep=8",
+  },
+  model: {
     kind: "path",
     defaultText: "the base policy shipped with the package",
     help: "model folder to start from (config.json, tokenizer.json, model.safetensors), e.g. a run's checkpoint",
@@ -105,6 +115,10 @@ export const trainHelp = {
   examples: [
     ["pact train", "the whole road with its defaults; the same as npm start in a checkout"],
     ["pact train --method matchtir --seed 2 --run-dir runs/matchtir-2", "a baseline beside it"],
+    [
+      "pact train --set learningRate=3e-4 --set rolloutsPerPrompt=8",
+      "other settings; config.ts documents each",
+    ],
     ["pact train --resume --run-dir runs/matchtir-2", "go on with a run that was stopped or killed"],
     ["pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2", "the published FTRL rows"],
   ],

@@ -4,6 +4,7 @@
  * However a run ends (done, Ctrl-C, an error), its folder holds what was done: metrics, checkpoint, summary, report.
  * A run that was stopped or killed goes on with `--resume` (resume.ts).
  */
+import { createHash } from "node:crypto";
 import { rmdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
@@ -21,6 +22,7 @@ import { givenOptions, parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
+import { describeSettings, differing, settingsOfFile, settingsOfPairs } from "./settings.ts";
 import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
 import { generatedFamilies, generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
@@ -60,7 +62,7 @@ interface Run {
  * @example process.exitCode = await train(["--steps", "2", "--device", "cpu"]);
  */
 export async function train(args: readonly string[]): Promise<number> {
-  const options = optionsOf(args);
+  const { options, config } = await requestOf(args);
   if (options.env === "ftrl" && options.data === undefined)
     throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
   if (options.env !== "ftrl" && options.data !== undefined)
@@ -69,12 +71,12 @@ export async function train(args: readonly string[]): Promise<number> {
     );
   const folder = options.resume
     ? resolve(options["run-dir"] ?? "")
-    : claimRunFolder(options["run-dir"] ?? defaultRunFolder(options.method, options.seed));
+    : claimRunFolder(options["run-dir"] ?? defaultRunFolder(config.method, config.seed));
   for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {
-    const { result, stopped } = await runIn(folder, options, progress);
+    const { result, stopped } = await runIn(folder, options, config, progress);
     progress.close();
     const shown = relative(process.cwd(), folder).startsWith("..") ? folder : relative(process.cwd(), folder);
     const lines = [...summaryTable(result, painter(stream)), `  report    ${join(shown, "report.html")}`];
@@ -87,61 +89,73 @@ export async function train(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The options of the command line; a run that goes on takes those that are not given from its own `config.json`. */
-function optionsOf(args: readonly string[]): TrainOptions {
-  const options = parseOptions("pact train", trainOptions, args);
-  if (!options.resume) return options;
-  const folder = options["run-dir"];
-  if (folder === undefined)
-    throw new UsageError("pact train: --resume needs --run-dir <path>, the folder of the run to go on with.");
-  const given = givenOptions(args);
-  const saved = Object.entries(readRunConfig(resolve(folder)).command ?? {}).flatMap(([name, value]) =>
-    given.has(name) || !Object.hasOwn(trainOptions, name) ? [] : [`--${name}=${value}`],
-  );
-  return parseOptions("pact train", trainOptions, [...args, ...saved]);
+/** What a command line asks for. */
+interface Request {
+  readonly options: TrainOptions;
+  readonly config: TrainConfig;
 }
 
-/** What `config.json` remembers of the command line; the rest belongs to one invocation. */
-function commandOf({ env, data, traces, method, base, device, seed, steps, ...options }: TrainOptions) {
-  const lasting = {
-    env,
-    data,
-    traces,
-    method,
-    base,
-    device,
-    seed,
-    steps,
-    "eval-tasks": options["eval-tasks"],
-    "checkpoint-every": options["checkpoint-every"],
+/** Reads the command line; a run that goes on takes what is not given from its own `config.json`. */
+async function requestOf(args: readonly string[]): Promise<Request> {
+  const first = parseOptions("pact train", trainOptions, args);
+  if (first.resume && first["run-dir"] === undefined)
+    throw new UsageError("pact train: --resume needs --run-dir <path>, the folder of the run to go on with.");
+  const earlier = first.resume ? readRunConfig(resolve(first["run-dir"] ?? "")) : undefined;
+  const given = givenOptions(args);
+  const saved = Object.entries(earlier?.command ?? {}).flatMap(([name, value]) =>
+    given.has(name) || !Object.hasOwn(trainOptions, name) ? [] : [`--${name}=${value}`],
+  );
+  const options = parseOptions("pact train", trainOptions, [...args, ...saved]);
+  const usual = options.env === "ftrl" ? publishedSettings : generatedFamilies[options.env].settings;
+  const named = {
+    method: options.method,
+    seed: options.seed,
+    steps: options.steps,
+    checkpointEvery: options["checkpoint-every"],
   };
-  return Object.fromEntries(Object.entries(lasting).filter(([, value]) => value !== undefined)) as Record<
-    string,
-    string | number
-  >;
+  const optionOf = { method: "method", seed: "seed", steps: "steps", checkpointEvery: "checkpoint-every" };
+  const explicit = Object.fromEntries(
+    Object.entries(named).filter(([name]) => given.has(optionOf[name as keyof typeof optionOf])),
+  );
+  const config = trainConfig({
+    ...(earlier ? differing(earlier.train) : usual),
+    ...(options.config === undefined ? {} : await settingsOfFile(options.config)),
+    ...settingsOfPairs(options.set),
+    ...explicit,
+  });
+  return { options, config };
+}
+
+/** What `config.json` remembers of the command line; settings are under `train`, the rest belongs to one invocation. */
+function commandOf({
+  env,
+  data,
+  traces,
+  model,
+  device,
+  ...options
+}: TrainOptions): Record<string, string | number> {
+  const lasting = { env, data, traces, model, device, "eval-tasks": options["eval-tasks"] };
+  return Object.fromEntries(
+    Object.entries(lasting).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 /** The whole run: sets it up, runs its stages, and whatever happens leaves summary and report behind. */
 async function runIn(
   folder: string,
   options: TrainOptions,
+  config: TrainConfig,
   progress: Progress,
 ): Promise<{ result: RunResult; stopped: boolean }> {
   const began = performance.now();
-  const settings = options.env === "ftrl" ? publishedSettings : generatedFamilies[options.env].settings;
-  const config = trainConfig({
-    ...settings,
-    method: options.method,
-    seed: options.seed,
-    steps: options.steps,
-    checkpointEvery: options["checkpoint-every"],
-  });
   const count = options["eval-tasks"];
   const tasks =
     options.env === "ftrl"
       ? publishedTasks(options.data ?? "", count, options.traces)
-      : generatedTasks(options.seed, count, options.env, options.traces);
-  const base = readModelFolder(options.base);
+      : generatedTasks(config.seed, count, options.env, options.traces);
+  const base = readModelFolder(options.model);
+  progress.line(describeSettings(config));
   if (tasks.heldOut.length < count)
     progress.line(`evaluating on ${tasks.heldOut.length} tasks: the data has no more with an expert trace`);
   using interrupt = new Interrupt(() =>
@@ -207,6 +221,7 @@ function describeRun({ config, base, params, tasks }: Run, options: TrainOptions
       description: driver === "none" ? adapterName : `${adapterName} (${driver})`,
     },
     environment: { id: options.env, options: tasks.options },
+    base: createHash("sha256").update(base.weights).digest("hex"),
     trainingTasks: tasks.training.length,
     heldOutTasks: tasks.heldOut.length,
     command: commandOf(options),
