@@ -341,6 +341,43 @@ describe("pact eval", () => {
     expect(summaryIn(folder).episodes.finished).toBe(4);
   });
 
+  it("ends when the server is gone, keeps what there is, and goes on when it is back", async () => {
+    let isGone = false;
+    let answered = 0;
+    await using server = await startServer((response, ...rest) => {
+      isGone ||= answered >= 12;
+      if (isGone) return response.destroy();
+      answered++;
+      return teacher(response, ...rest);
+    });
+    const folder = join(root, "gone");
+    const args = [
+      "--endpoint",
+      server.url,
+      "--tasks",
+      "8",
+      "--attempts",
+      "4",
+      "--concurrency",
+      "2",
+      "--retries",
+      "0",
+    ];
+    const lost = await pactEval([...args, "--out", folder]);
+    expect(lost.code).toBe(1);
+    expect(lost.error).toContain("Check that the server is running");
+    const { outcome, episodes } = summaryIn(folder);
+    expect(outcome).toBe("failed");
+    expect(episodes.finished).toBeGreaterThan(0);
+    // At most five failures in a row and the ones under way: not all of the 32 episodes were thrown away.
+    expect(episodes.failed).toBeLessThanOrEqual(6);
+    expect(episodes.missing).toBe(32 - episodes.finished - episodes.failed);
+    answered = Number.NEGATIVE_INFINITY;
+    isGone = false;
+    expect((await pactEval([...args, "--out", folder])).code).toBe(0);
+    expect(summaryIn(folder).episodes).toEqual({ total: 32, finished: 32, failed: 0, missing: 0 });
+  });
+
   it("names a folder that can not be gone on with", async () => {
     const args = ["--endpoint", "http://127.0.0.1:9/v1", "--tasks", "4"];
     const none = join(root, "none");

@@ -230,19 +230,22 @@ async function playMissing(
 
 /**
  * The model as a policy that counts tokens. A server that refuses even the first request for good (wrong key, model or
- * URL) ends the evaluation: no episode could go better.
+ * URL) ends the evaluation, and so does one that is gone: no episode could go better.
  */
 function countingPolicy(client: ChatClient, options: EvalOptions, refused: AbortController) {
   const used = new Map<string, { promptTokens: number; completionTokens: number }>();
   const none = { promptTokens: 0, completionTokens: 0 };
   let all = 0;
   let isAnswered = false;
+  /** Episodes in a row that failed for want of a connection, after all retries. */
+  let unreached = 0;
   const ask = chatPolicy(client, {
     temperature: options.temperature,
     maxTokens: options["max-tokens"],
     seed: options.seed,
     onCompletion({ taskId, attempt }, { usage = none }) {
       isAnswered = true;
+      unreached = 0;
       const key = episodeKey(taskId, attempt);
       const before = used.get(key) ?? none;
       used.set(key, {
@@ -256,7 +259,10 @@ function countingPolicy(client: ChatClient, options: EvalOptions, refused: Abort
     try {
       return await ask(context);
     } catch (error) {
-      if (!isAnswered && error instanceof EndpointError && error.isLasting) refused.abort(error);
+      if (error instanceof EndpointError) {
+        if (error.kind === "network") unreached++;
+        if ((!isAnswered && error.isLasting) || unreached > 2 * options.concurrency) refused.abort(error);
+      }
       throw error;
     }
   };
