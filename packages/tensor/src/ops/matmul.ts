@@ -169,7 +169,8 @@ function matmulCall(
   const [sa, sb] = [batchStride(a, batch), batchStride(b, batch)];
   if (sa === null || sb === null) {
     throw new ShapeError(
-      `matmul: the leading dimensions of ${formatShape(a.shape)} and ${formatShape(b.shape)} (views) can not be walked evenly; copy one with reshape first.`,
+      `matmul: a is ${formatShape(a.shape)}, b is ${formatShape(b.shape)}; expected leading axes in even steps, one is a view with others. ` +
+        "Copy it: reshape(a, a.shape).",
     );
   }
   let la = layoutOf(a, a.rank - 2, a.rank - 1, [sa]);
