@@ -159,7 +159,9 @@ describe("roles", () => {
       expect(weights[1] > 0).toBe(written.includes(role));
       if (!written.includes(role)) expect(gradient[1] + 0).toBe(0);
     }
-    expect(() => sampledSequences([1], [])).toThrowErrorMatchingInlineSnapshot(`[BatchError: sampledSequences: received 1 roles for 0 tokens. Pass one role for each token.]`);
+    expect(() => sampledSequences([1], [])).toThrowErrorMatchingInlineSnapshot(
+      `[BatchError: sampledSequences: received 1 roles for 0 tokens. Pass one role for each token.]`,
+    );
   });
 });
 
@@ -210,9 +212,15 @@ describe("aggregation and length", () => {
   });
 
   it("refuses counts and weights that are none", () => {
-    expect(() => aggregationWeights([3, -1], "token-mean")).toThrowErrorMatchingInlineSnapshot(`[BatchError: aggregationWeights: rollout 1 has -1 tokens, expected a whole number from 0. Count its sampled tokens.]`);
-    expect(() => rolloutTokenWeights([3], 0)).toThrowErrorMatchingInlineSnapshot(`[BatchError: rolloutTokenWeights: prompts is 0, expected a positive whole number. Count the prompts of the batch.]`);
+    expect(() => aggregationWeights([3, -1], "token-mean")).toThrowErrorMatchingInlineSnapshot(
+      `[BatchError: aggregationWeights: rollout 1 has -1 tokens, expected a whole number from 0. Count its sampled tokens.]`,
+    );
+    expect(() => rolloutTokenWeights([3], 0)).toThrowErrorMatchingInlineSnapshot(
+      `[BatchError: rolloutTokenWeights: prompts is 0, expected a positive whole number. Count the prompts of the batch.]`,
+    );
     expect(() => rolloutTokenWeights([Number.NaN], 1)).toThrow("rollout 0 has NaN tokens");
-    expect(() => sftTokenWeights([1], Number.NaN, "weights")).toThrowErrorMatchingInlineSnapshot(`[BatchError: sftTokenWeights: callWeight is NaN, expected a number from 0. Take callWeight(step, horizon).]`);
+    expect(() => sftTokenWeights([1], Number.NaN, "weights")).toThrowErrorMatchingInlineSnapshot(
+      `[BatchError: sftTokenWeights: callWeight is NaN, expected a number from 0. Take callWeight(step, horizon).]`,
+    );
   });
 });
