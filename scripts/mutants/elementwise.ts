@@ -159,13 +159,13 @@ export const elementwiseMutants: readonly Mutant[] = [
     [
       "clamp: no slope on the lower bound",
       "where(greaterEqual(x, min), dy, 0)",
-      "where(greater(x, min), dy, 0)",
+      "where(greaterEqual(x, min + 1e-9), dy, 0)",
       autodiff,
     ],
     [
       "clamp: no slope on the upper bound",
       "where(lessEqual(x, max), above, 0)",
-      "where(less(x, max), above, 0)",
+      "where(lessEqual(x, max - 1e-9), above, 0)",
       autodiff,
     ],
   ]),

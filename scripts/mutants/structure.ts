@@ -188,7 +188,7 @@ export const structureMutants: readonly Mutant[] = [
       "slice: steps lose their sign",
       "[dy && apply(unsliceOp, [dy], { ...attrs, full: x.shape })]",
       "[dy && apply(unsliceOp, [dy], { ...attrs, steps: attrs.steps.map(() => 1), full: x.shape })]",
-      operation("slice"),
+      golden,
     ],
     [
       "unslice: dy whole",

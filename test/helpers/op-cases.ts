@@ -103,8 +103,15 @@ export const movementCases: OpCase[] = [
   movementCase("slice", (draw) => {
     const x = floats(draw, draw.shape(1, 3));
     const steps = x.shape.map(() => draw.pick([-3, -2, -1, 1, 2, 3]));
-    const starts = x.shape.map((d) => draw.int(0, d - 1));
-    const stops = x.shape.map((d, i) => (steps[i] > 0 ? draw.int(starts[i] + 1, d) : draw.int(-d - 1, -1)));
+    // Mostly from one end to the other: a slice of one element says nothing about its steps.
+    const starts = x.shape.map((d, i) => {
+      if (draw.unit() < 0.3) return draw.int(0, d - 1);
+      return steps[i] > 0 ? 0 : d - 1;
+    });
+    const stops = x.shape.map((d, i) => {
+      if (draw.unit() < 0.7) return steps[i] > 0 ? d : -d - 1;
+      return steps[i] > 0 ? draw.int(starts[i] + 1, d) : draw.int(-d - 1, -1);
+    });
     if (draw.unit() < 0.3) {
       // Bounds anywhere, clipped, negative, in the wrong order: often an empty slice.
       const axis = draw.int(0, x.shape.length - 1);
