@@ -20,7 +20,7 @@ export const structureMutants: readonly Mutant[] = [
       "(i) => i >= shift && shape[i - shift] === 1 && x.shape[i] !== 1",
       elementwise("add"),
     ],
-    ["broadcasting: stretched axes not summed", "x.shape[i] !== 1)", "x.shape[i] === 1)", elementwise("mul")],
+    ["broadcasting: stretched axes not summed", "x.shape[i] !== 1)", "x.shape[i] === 1)", golden],
     [
       "sum: dy not spread, but halved",
       "[dy && expand(dy, x.shape)]",
