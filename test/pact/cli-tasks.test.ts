@@ -10,10 +10,10 @@ import {
   traceLine,
 } from "@pact/tools-sim";
 import { describe, expect, it } from "vitest";
-import { contextTokens } from "../../packages/pact/src/batch.ts";
 import { readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { generatedFamilies, generatedTasks, publishedTasks } from "../../packages/pact/src/cli/tasks.ts";
 import { trainConfig } from "../../packages/pact/src/config.ts";
+import { contextTokens } from "../../packages/pact/src/contexts.ts";
 import { requireData } from "../helpers/require.ts";
 
 describe("generatedTasks", () => {

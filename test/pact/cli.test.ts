@@ -188,8 +188,8 @@ describe("wrong command lines end with code 2 and one line", () => {
       'pact train: --device must be one of auto, webgpu, cpu; received "gpu". Did you mean --device cpu?',
     ],
     [
-      ["train", "--method", "grpo"],
-      'pact train: --method must be one of pact, matchtir, sft; received "grpo".',
+      ["train", "--method", "ppo"],
+      'pact train: --method must be one of pact, vanilla, sft, grpo, ftrl, toolrl, chord, matchtir, sft-matchtir; received "ppo".',
     ],
     [
       ["train", "--env", "ftrl-lik"],

@@ -1,8 +1,8 @@
 import { type Params, paramsFromSafetensors, type TransformerConfig } from "@pact/nn";
 import { cast, defaultDevice, full } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
-import { contextTokens } from "../../packages/pact/src/batch.ts";
 import { defaultConfig, type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
+import { contextTokens } from "../../packages/pact/src/contexts.ts";
 import { CheckpointError, NonFiniteError } from "../../packages/pact/src/errors.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
 import { metricDescriptions } from "../../packages/pact/src/metrics.ts";

@@ -16,20 +16,15 @@ export {
   turnAdvantages,
 } from "./advantages.ts";
 export { type Assignment, greedyAssignment, optimalAssignment } from "./assignment.ts";
+export { defaultConfig, type TraceComponent, type TrainConfig, trainConfig } from "./config.ts";
 export {
-  type BatchConfig,
-  buildEpisode,
-  buildTree,
+  type ContextConfig,
   contextTokens,
-  lossTerm,
-  type MicroBatch,
-  type PromptTree,
-  packMicroBatches,
-  type RoutedPrompt,
-  type ScoredRun,
-  type ScoredToken,
-} from "./batch.ts";
-export { defaultConfig, type Method, type TrainConfig, trainConfig } from "./config.ts";
+  shownTurns,
+  showsWholeTrace,
+  tracedContext,
+} from "./contexts.ts";
+export { type FrozenBatch, freezeBatch } from "./denominators.ts";
 export { type DynamicSample, dynamicSample } from "./dynamic-sampling.ts";
 export {
   AdvantageError,
@@ -101,7 +96,9 @@ export {
   type SftNormaliser,
   sftTokenWeights,
 } from "./losses/weights.ts";
+export { type Method, type MethodDefinition, methods, objectiveAt, type Phase, phaseAt } from "./methods.ts";
 export { type MetricValues, metricDescriptions, rolloutMetrics, tokenMetrics } from "./metrics.ts";
+export { type MicroBatch, microBatches, packMicroBatches, unpackTrees } from "./pack.ts";
 export { modelPolicy } from "./policy.ts";
 export {
   type FtrlStep,
@@ -119,7 +116,10 @@ export {
   renderEpisode,
   renderObservations,
   renderPrompt,
+  renderReference,
+  renderShown,
   renderTrace,
+  type ShownTurns,
   type Span,
   sftLabel,
   type TraceOptions,
@@ -170,9 +170,14 @@ export {
   type ChordMuOptions,
   callWeight,
   chordMu,
+  expertShare,
   isAnchored,
   learningRate,
   prefixLevel,
+  type Supervision,
+  type SupervisionConfig,
+  supervisionAt,
+  tokenShare,
 } from "./schedules.ts";
 export {
   type ControlToken,
@@ -183,11 +188,25 @@ export {
   type TokenRun,
 } from "./tokens.ts";
 export { type TrainEvent, Trainer, type TrainOptions, type TrainResult } from "./trainer.ts";
+export { type Rewards, trainingRewards } from "./training-rewards.ts";
+export {
+  buildEpisode,
+  buildTrees,
+  lossTerm,
+  type PromptTree,
+  promptOnlyTrees,
+  type RoutedPrompt,
+  type ScoredRun,
+  type ScoredToken,
+  type TreeConfig,
+} from "./trees.ts";
 export {
   type BatchGradient,
   batchGradient,
+  type Frozen,
   type FrozenLogProbs,
   frozenLogProbs,
   type Model,
   termGradientNorm,
+  type UpdateOptions,
 } from "./update.ts";

@@ -40,7 +40,7 @@ export function rolloutRewards(rollout: Rollout, task: Task, unmatchedPenalty: n
 export function rolloutRecord(
   codec: TokenCodec,
   rollout: Rollout,
-  rewards: TurnRewards,
+  rewards: Pick<TurnRewards, "perTurn" | "total">,
   { step, phase, decoding }: Pick<RolloutRecord, "step" | "phase" | "decoding">,
   advantages: readonly number[] = [],
 ): RolloutRecord {

@@ -7,7 +7,7 @@
  *
  * Token ids in are token ids out: what a policy sampled is kept and never encoded again. Expert reasoning is encoded
  * chunk by chunk, so a chunk boundary is a token boundary. The trace h* never holds the final turn (arXiv
- * 2606.16215: leakage). Left out: the `reference` rendering of h* and the Qwen chat template.
+ * 2606.16215: leakage). Left out: the Qwen chat template.
  */
 import {
   activeChunks,
@@ -16,6 +16,7 @@ import {
   type Task,
   type ToolCall,
   type ToolDefinition,
+  type TraceTurn,
   toolCallJson,
 } from "@pact/tools-sim";
 import { RenderError } from "./errors.ts";
@@ -45,7 +46,14 @@ export interface TraceOptions {
   readonly calls?: boolean;
   /** Whether `<think>` and `</think>` join a non-empty R. Default `exclude` (the paper's mask, read literally). */
   readonly reasoningTags?: "exclude" | "include";
+  /** Share of R's tokens of each turn that is supervised, from its start, rounded up; default 1. It may cut a chunk. */
+  readonly reasoningShare?: number;
+  /** The same of A's tokens of each turn. */
+  readonly callShare?: number;
 }
+
+/** Turns of a trace as a context shows them: any part of a turn may be missing. */
+export type ShownTurns = readonly Pick<TraceTurn, "chunks" | "calls" | "observations">[];
 
 type ToolSchema = Pick<ToolDefinition["function"], "name" | "parameters">;
 
@@ -88,14 +96,19 @@ function toolSignature({ name, parameters }: ToolSchema): string {
  */
 export function renderPrompt(codec: TokenCodec, task: Pick<Task, "tools" | "question">): TokenRun {
   const writer = new TokenWriter(codec);
+  writeQuestion(writer, task);
+  writer.control("<|end|>", "template");
+  writer.control("<|assistant|>", "template");
+  return writer;
+}
+
+/** The prompt up to the end of the question; the user turn is still open. */
+function writeQuestion(writer: TokenWriter, task: Pick<Task, "tools" | "question">): void {
   writer.control("<|system|>", "template");
   writer.text(toolList(task.tools), "prompt");
   writer.control("<|end|>", "template");
   writer.control("<|user|>", "template");
   writer.text(task.question, "prompt");
-  writer.control("<|end|>", "template");
-  writer.control("<|assistant|>", "template");
-  return writer;
 }
 
 /**
@@ -135,13 +148,72 @@ export function renderTrace(codec: TokenCodec, trace: ExpertTrace, options: Trac
     const active = activeChunks(turn.chunks, options.level);
     const tags = options.reasoningTags === "include" && active.includes(true);
     writeReasoning(writer, turn.chunks, active, tags);
+    cutLabels(writer.labels, { start: start + 1, end: writer.length - 1 }, options.reasoningShare);
     const label = (options.calls ?? true) ? sftLabel.call : sftLabel.context;
+    const callStart = writer.length;
     for (const call of turn.calls) writeCall(writer, call, label);
     writer.control("<|end|>", "call", label);
+    cutLabels(writer.labels, { start: callStart, end: writer.length }, options.callShare);
     turns.push({ start, end: writer.length });
     writeObservations(writer, turn.observations);
   });
   return { ids: writer.ids, roles: writer.roles, labels: writer.labels, turns };
+}
+
+/** Keeps of the labels in a span the first `share`, rounded up; the others become context. */
+function cutLabels(labels: number[], { start, end }: Span, share = 1): void {
+  if (share >= 1) return;
+  const labelled = [];
+  for (let token = start; token < end; token++) if (labels[token] !== sftLabel.context) labelled.push(token);
+  // A product such as 5 · 0.6 may come out a little above the whole number that it is.
+  const kept = Math.ceil(labelled.length * share - 1e-9);
+  for (const token of labelled.slice(kept)) labels[token] = sftLabel.context;
+}
+
+/**
+ * A trace for a context that nobody trains on, in the form of `renderTrace`, where parts of turns may be missing. Each
+ * turn keeps its stop token.
+ *
+ * @example renderShown(tokenizer, [{ chunks: [], calls: turn.calls, observations: turn.observations }]).ids
+ */
+export function renderShown(codec: TokenCodec, turns: ShownTurns): TokenRun {
+  const writer = new TokenWriter(codec);
+  turns.forEach((turn, index) => {
+    if (index > 0) writer.control("<|assistant|>", "template");
+    writeReasoning(writer, turn.chunks, [], false);
+    for (const call of turn.calls) writeCall(writer, call, sftLabel.context);
+    writer.control("<|end|>", "call");
+    writeObservations(writer, turn.observations);
+  });
+  return writer;
+}
+
+/**
+ * The prompt of a task with a trace as reference material at the end of the user turn: a line `Reference:`, then for
+ * each turn its reasoning and calls, and a line for each observation. The role tokens of turns do not occur in it.
+ *
+ * @example renderReference(tokenizer, task, task.trace.turns).ids
+ */
+export function renderReference(
+  codec: TokenCodec,
+  task: Pick<Task, "tools" | "question">,
+  turns: ShownTurns,
+): TokenRun {
+  const writer = new TokenWriter(codec);
+  writeQuestion(writer, task);
+  writer.text("\nReference:", "template");
+  for (const turn of turns) {
+    writer.text("\n", "template");
+    writeReasoning(writer, turn.chunks, [], false);
+    for (const call of turn.calls) writeCall(writer, call, sftLabel.context);
+    for (const observation of turn.observations) {
+      writer.text("\n", "template");
+      writer.text(observation, "observation");
+    }
+  }
+  writer.control("<|end|>", "template");
+  writer.control("<|assistant|>", "template");
+  return writer;
 }
 
 /**

@@ -88,8 +88,12 @@ export interface RolloutTurn extends RewardTurn {
   readonly start: number;
   readonly end: number;
   readonly text: string;
+  /** Output of each of `calls`, in order; the last turn's may be missing. */
+  readonly outputs: readonly string[];
   /** Calls that could not be parsed. */
   readonly malformedCalls: number;
+  /** Parsed calls that the tool answered with an error. */
+  readonly failedCalls: number;
   /** False when a limit cut the turn before its stop token; it was then not acted upon. */
   readonly complete: boolean;
 }
@@ -108,6 +112,8 @@ export interface Rollout {
   readonly turns: readonly RolloutTurn[];
   readonly stop: RolloutStop;
   readonly score: SolveScore;
+  /** The environment counts the task as solved. */
+  readonly success: boolean;
 }
 
 /**
@@ -289,7 +295,12 @@ class Episode {
       calls: parsed.calls.map(({ function: { name, arguments: args } }) => ({ name, arguments: args })),
       // Only an answer that ends the episode counts: one beside a call could be repeated and rewarded every turn.
       answer: stopReason === "answer" ? (parsed.answer ?? null) : null,
+      outputs: observations.flatMap(({ content }, index) =>
+        parsed.blocks[index].call === undefined ? [] : [content],
+      ),
       malformedCalls: parsed.blocks.filter((block) => block.error !== undefined).length,
+      failedCalls: observations.filter(({ error }, index) => error && parsed.blocks[index].call !== undefined)
+        .length,
       complete: true,
     });
     if (stopReason !== undefined) {
@@ -323,7 +334,9 @@ class Episode {
       text,
       calls: [],
       answer: null,
+      outputs: [],
       malformedCalls: 0,
+      failedCalls: 0,
       complete: false,
     });
     this.stop = reason;
@@ -348,6 +361,7 @@ class Episode {
       turns: this.#turns,
       stop: this.stop,
       score: this.#environment.score(),
+      success: this.#environment.outcome().success,
     };
   }
 }

@@ -2,9 +2,10 @@
  * Everything that changes with the step: λ_a(s), the reasoning-prefix level, the gate, CHORD's μ, the learning rate.
  *
  * arXiv 2606.16215 eq. 11 (λ_a) and 13 (gate). The paper gives the order L4 … L0 without a formula; the level's
- * formula is this project's. Left out: token-level annealing.
+ * formula and token-level annealing are this project's readings.
  */
 import type { PrefixLevel } from "@pact/tools-sim";
+import type { TrainConfig } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 
 /**
@@ -28,6 +29,54 @@ export function callWeight(step: number, horizon: number, start = 0.8, end = 0.2
 export function prefixLevel(step: number, horizon: number): PrefixLevel {
   checkHorizon("prefixLevel", step, horizon);
   return (4 - Math.min(4, Math.floor((5 * step) / horizon))) as PrefixLevel;
+}
+
+/**
+ * Share of tokens that token-level annealing keeps at step s: `1 − min(s/S, 1)`.
+ *
+ * @example tokenShare(6, 24) // 0.75
+ */
+export function tokenShare(step: number, horizon: number): number {
+  checkHorizon("tokenShare", step, horizon);
+  return 1 - Math.min(step / horizon, 1);
+}
+
+/** What the component-aware SFT term supervises at a step. */
+export interface Supervision {
+  /** Reasoning prefix R by segments. */
+  readonly level: PrefixLevel;
+  /** Share of each turn's R that is active, from its start; 1 unless reasoning anneals by tokens. */
+  readonly reasoningShare: number;
+  /** Whether calls are supervised. */
+  readonly calls: boolean;
+  /** Share of each turn's call tokens that is active, from their start; 1 unless calls anneal by tokens. */
+  readonly callShare: number;
+  /** λ_a(s). */
+  readonly callWeight: number;
+}
+
+/** The options of `TrainConfig` that `supervisionAt` follows. */
+export type SupervisionConfig = Pick<
+  TrainConfig,
+  "steps" | "reasoningSchedule" | "callSchedule" | "callWeightStart" | "callWeightEnd"
+>;
+
+/**
+ * What the SFT term supervises at step s under the two schedules (arXiv 2606.16215, Tables 4 and 6).
+ *
+ * @example supervisionAt(defaultConfig, 0).level // 4
+ */
+export function supervisionAt(config: SupervisionConfig, step: number): Supervision {
+  const { steps, reasoningSchedule, callSchedule, callWeightStart, callWeightEnd } = config;
+  const level = reasoningSchedule === "segment" ? prefixLevel(step, steps) : 4;
+  return {
+    level: reasoningSchedule === "none" ? 0 : level,
+    reasoningShare: reasoningSchedule === "token" ? tokenShare(step, steps) : 1,
+    calls: callSchedule !== "none",
+    callShare: callSchedule === "token" ? tokenShare(step, steps) : 1,
+    callWeight:
+      callSchedule === "scale" ? callWeight(step, steps, callWeightStart, callWeightEnd) : callWeightStart,
+  };
 }
 
 /**
@@ -75,6 +124,18 @@ export function chordMu(step: number, options: ChordMuOptions = {}): number {
   if (step < warmup) return (step / warmup) * peak;
   if (step >= warmup + decay) return valley;
   return valley + ((peak - valley) * (1 + Math.cos((Math.PI * (step - warmup)) / decay))) / 2;
+}
+
+/**
+ * μ of method chord at step s: the fixed one of `phi`, or for `mu` the schedule 0.9 → 0.05 over the whole run.
+ *
+ * @example expertShare({ ...defaultConfig, chordVariant: "phi" }, 3) // 0.1
+ */
+export function expertShare(
+  { chordVariant, chordWeight, steps }: Pick<TrainConfig, "chordVariant" | "chordWeight" | "steps">,
+  step: number,
+): number {
+  return chordVariant === "phi" ? chordWeight : chordMu(step, { decay: steps });
 }
 
 /**

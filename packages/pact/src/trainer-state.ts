@@ -6,7 +6,8 @@
  * Stored as safetensors: `m` and `v` [P], the counters as metadata. Paths, times and devices never enter it, so two runs
  * of one seed on one device have the same file, byte for byte.
  */
-import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@pact/nn";
+import { type AdamW, readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@pact/nn";
+import { scope, tensor } from "@pact/tensor";
 import { CheckpointError } from "./errors.ts";
 
 /** Counters and moments of a run after `step` steps. */
@@ -85,4 +86,35 @@ export function decodeState(bytes: Uint8Array): TrainerState {
     m: moment("m"),
     v: moment("v"),
   };
+}
+
+/**
+ * The state of a run as it stands.
+ *
+ * @example const state = await captureState(optimizer, { step: 3, sampledTokens: 0, trainedTokens: 0, forwardTokens: 0 });
+ */
+export async function captureState(
+  { m, v, steps }: AdamW,
+  run: Pick<TrainerState, "step" | "sampledTokens" | "trainedTokens" | "forwardTokens">,
+): Promise<TrainerState> {
+  const moments = [await m.data(), await v.data()] as (Float32Array | Float64Array)[];
+  return { ...run, optimizerSteps: steps, m: moments[0], v: moments[1] };
+}
+
+/**
+ * Puts the moments of a state into the optimiser of a run that goes on.
+ *
+ * @throws CheckpointError when the state is of a model of another size
+ */
+export function restoreOptimizer(optimizer: AdamW, state: TrainerState): void {
+  const { device, dtype, size } = optimizer.m;
+  if (state.m.length !== size || state.v.length !== size) {
+    throw new CheckpointError(
+      `the state has moments of ${state.m.length} parameters, the model has ${size}. Resume with the model of the run.`,
+    );
+  }
+  const moment = (data: Float32Array | Float64Array) => tensor(data, { dtype, device });
+  scope(() => {
+    optimizer.restore({ m: moment(state.m), v: moment(state.v), steps: state.optimizerSteps });
+  });
 }

@@ -1,51 +1,47 @@
 /**
  * The training loop, readable from top to bottom:
  *
- *     rollouts → rewards → advantages → gate → prefix trees → (old log-probs) → updates → metrics
+ *     rollouts → rewards → advantages → gate → prefix trees → old log-probs → updates → metrics
  *
- * arXiv 2606.16215 (PACT); with the gate fixed at q = 1 it is MatchTIR, with `sft` it imitates expert episodes.
- * Departures from the paper: one update per batch by default, k3 KL off by default, scale-dependent settings in
- * config.ts; docs/algorithms/pact.md lists them. A run can stop and go on with the same bits: trainer-state.ts. Left out:
- * asynchronous rollouts.
+ * arXiv 2606.16215 (PACT); the methods it is compared with are the same loop with other options (methods.ts), imitation
+ * phases train on expert episodes instead of rollouts. Departures from the paper: one update per batch by default, KL off
+ * by default, settings of small scale; docs/algorithms/pact.md lists them. Left out: asynchronous rollouts.
  */
 import { AdamW, type Params, paramsToSafetensors, type TransformerConfig } from "@pact/nn";
-import { foldIn, type Key, key, scope, tensor } from "@pact/tensor";
+import { foldIn, type Key, key } from "@pact/tensor";
 import type { Task } from "@pact/tools-sim";
-import { turnAdvantages } from "./advantages.ts";
-import {
-  buildEpisode,
-  buildTree,
-  contextTokens,
-  lossTerm,
-  type MicroBatch,
-  type PromptTree,
-  packMicroBatches,
-} from "./batch.ts";
+import { advantageEstimator } from "./advantage-registry.ts";
 import type { TrainConfig } from "./config.ts";
-import { CheckpointError, ContextLengthError, NonFiniteError } from "./errors.ts";
-import type { ObjectiveOptions } from "./losses/objective.ts";
+import { contextTokens } from "./contexts.ts";
+import { freezeBatch } from "./denominators.ts";
+import { ContextLengthError, NonFiniteError } from "./errors.ts";
+import { objectiveAt, phaseAt } from "./methods.ts";
 import {
-  clipMetrics,
   countSampled,
   type MetricValues,
   noMetrics,
   rolloutMetrics,
-  tokenMetrics,
+  scheduleMetrics,
+  updateMetrics,
 } from "./metrics.ts";
+import { type MicroBatch, microBatches } from "./pack.ts";
 import { modelPolicy } from "./policy.ts";
-import { rolloutRecord, rolloutRewards } from "./records.ts";
+import { rolloutRecord } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
-import { callWeight, isAnchored, learningRate, prefixLevel } from "./schedules.ts";
+import { isAnchored, learningRate } from "./schedules.ts";
 import { endlessly, uniformOf } from "./shuffle.ts";
 import type { TokenCodec } from "./tokens.ts";
-import { encodeState, type TrainerState } from "./trainer-state.ts";
+import { captureState, encodeState, restoreOptimizer, type TrainerState } from "./trainer-state.ts";
+import { trainingRewards } from "./training-rewards.ts";
+import { buildEpisode, buildTrees, type PromptTree, promptOnlyTrees, type RoutedPrompt } from "./trees.ts";
 import {
   type BatchGradient,
   batchGradient,
   disposeParams,
   frozenLogProbs,
-  termGradientNorm,
+  termNorms,
+  tokenLosses,
 } from "./update.ts";
 
 /** What a training run needs. */
@@ -89,10 +85,8 @@ export class Trainer {
   readonly #tasks: readonly Task[];
   readonly #optimizer: AdamW;
   readonly #root: Key;
-  readonly #objective: ObjectiveOptions;
   readonly #skipped: number;
   #stepsDone = 0;
-  /** Steps done at the last checkpoint. */
   #saved = 0;
   #finite = true;
   #sampledTokens = 0;
@@ -125,13 +119,6 @@ export class Trainer {
     });
     if (options.resume) this.#restore(options.resume.state);
     this.#root = key(config.seed);
-    this.#objective = {
-      clipLow: config.clipLow,
-      clipHigh: config.clipHigh,
-      dualClip: config.dualClip,
-      sftWeight: config.method === "sft" ? 1 : config.sftWeight,
-      klCoefficient: config.klCoefficient,
-    };
   }
 
   /** Live parameters; they change in place. */
@@ -158,11 +145,14 @@ export class Trainer {
       while (this.#stepsDone < config.steps) {
         const step = this.#stepsDone;
         const tasks = this.#tasksOf(step);
-        const { trees, rollouts, metrics } =
-          config.method === "sft" ? this.#episodes(tasks) : await this.#explore(step, tasks);
+        const { trees, plain, rollouts, metrics }: Material =
+          phaseAt(config, step) === "imitate"
+            ? { trees: this.#episodes(tasks), plain: [], rollouts: [], metrics: {} }
+            : await this.#explore(step, tasks);
         yield { kind: "rollouts", step, rollouts };
-        const batches = packMicroBatches(trees, config.tokenBudget);
-        const updated = await this.#update(step, batches);
+        const batches = microBatches(trees, config);
+        const plainBatches = plain.length === 0 ? [] : microBatches(plain, config);
+        const updated = await this.#update(step, batches, plainBatches);
         this.#stepsDone += 1;
         const line = {
           step,
@@ -182,29 +172,14 @@ export class Trainer {
   async #save(): Promise<void> {
     // NOTE: parameters that are no numbers would replace the good ones of an earlier checkpoint.
     if (this.#stepsDone === this.#saved || !this.#finite) return;
-    const { m, v, steps } = this.#optimizer;
-    const moments = [await m.data(), await v.data()] as (Float32Array | Float64Array)[];
-    const { stepsDone, ...counters } = this.result;
-    const state = { step: stepsDone, optimizerSteps: steps, ...counters, m: moments[0], v: moments[1] };
-    await this.#options.sink.checkpoint({
-      step: stepsDone,
-      model: await paramsToSafetensors(this.params),
-      state: encodeState(state),
-    });
-    this.#saved = stepsDone;
+    const { stepsDone: step, ...counters } = this.result;
+    const state = encodeState(await captureState(this.#optimizer, { step, ...counters }));
+    await this.#options.sink.checkpoint({ step, model: await paramsToSafetensors(this.params), state });
+    this.#saved = step;
   }
 
   #restore(state: TrainerState): void {
-    const { device, dtype, size } = this.#optimizer.m;
-    if (state.m.length !== size || state.v.length !== size) {
-      throw new CheckpointError(
-        `the state has moments of ${state.m.length} parameters, the model has ${size}. Resume with the model of the run.`,
-      );
-    }
-    const moment = (data: Float32Array | Float64Array) => tensor(data, { dtype, device });
-    scope(() => {
-      this.#optimizer.restore({ m: moment(state.m), v: moment(state.v), steps: state.optimizerSteps });
-    });
+    restoreOptimizer(this.#optimizer, state);
     this.#stepsDone = this.#saved = state.step;
     this.#sampledTokens = state.sampledTokens;
     this.#trainedTokens = state.trainedTokens;
@@ -224,15 +199,14 @@ export class Trainer {
     return endlessly(order, count, step * promptsPerStep, promptsPerStep).map((index) => this.#tasks[index]);
   }
 
-  /** Plain SFT: expert episodes instead of rollouts. */
-  #episodes(tasks: readonly Task[]): Explored {
+  /** The expert episodes of tasks. */
+  #episodes(tasks: readonly Task[]): PromptTree[] {
     const { codec, config } = this.#options;
-    const trees = tasks.map((task) => buildEpisode(codec, task, tasks.length, config.maxContextTokens));
-    return { trees, rollouts: [], metrics: {} };
+    return tasks.map((task) => buildEpisode(codec, task, tasks.length, config.maxContextTokens));
   }
 
   /** Rollouts from the prompts alone, their rewards and advantages, the gate, and the trees to train on. */
-  async #explore(step: number, tasks: readonly Task[]): Promise<Explored> {
+  async #explore(step: number, tasks: readonly Task[]): Promise<Material> {
     const { config, model, codec, sink } = this.#options;
     const count = config.rolloutsPerPrompt;
     const prompts = tasks.map((task, slot) => rolloutPrompt(codec, withoutTrace(task), slot));
@@ -249,30 +223,27 @@ export class Trainer {
       signal: this.#options.signal,
     });
     const rewards = rollouts.map((rollout, index) =>
-      rolloutRewards(rollout, tasks[Math.floor(index / count)], config.unmatchedCallPenalty),
+      trainingRewards(rollout, tasks[Math.floor(index / count)], config),
     );
-    const advantages = turnAdvantages(
+    const advantages = advantageEstimator(config.advantage)(
       rewards.map((reward) => reward.perTurn),
       rollouts.map((_, index) => Math.floor(index / count)),
       { gamma: config.gamma, epsilon: config.advantageEpsilon, soloTurn: config.soloTurn },
     );
     const gateKey = foldIn(foldIn(this.#root, streams.gate), step);
-    let anchored = 0;
-    const trees = tasks.map((task, slot) => {
-      const z = isAnchored(uniformOf(foldIn(gateKey, slot)), config.anchorProbability);
-      if (z) anchored += 1;
+    const isGated = config.anchor === "gate";
+    const routed = tasks.map((task, slot): RoutedPrompt => {
       const own = { start: slot * count, end: (slot + 1) * count };
-      const routed = {
+      return {
         task,
         rollouts: rollouts.slice(own.start, own.end),
-        advantages: advantages.combined.slice(own.start, own.end),
-        anchored: z,
+        advantages: advantages.slice(own.start, own.end),
+        anchored: isGated && isAnchored(uniformOf(foldIn(gateKey, slot)), config.anchorProbability),
       };
-      return buildTree(codec, routed, step, tasks.length, config);
     });
     for (const [index, rollout] of rollouts.entries()) {
       const phase = { step, phase: "train", decoding: "sampled" } as const;
-      await sink.rollout(rolloutRecord(codec, rollout, rewards[index], phase, advantages.combined[index]));
+      await sink.rollout(rolloutRecord(codec, rollout, rewards[index], phase, advantages[index]));
     }
     const metrics = rolloutMetrics(
       rollouts,
@@ -280,13 +251,25 @@ export class Trainer {
       count,
       codec.controlId("<think>"),
     );
-    return { trees, rollouts, metrics: { ...metrics, "trace/anchored": anchored / tasks.length } };
+    const anchored = routed.filter((prompt) => prompt.anchored).length / tasks.length;
+    const trees = buildTrees(codec, routed, step, config);
+    return {
+      trees: config.method === "chord" ? [...trees, ...this.#episodes(tasks)] : trees,
+      plain: config.ratioDenominator === "trace" ? [] : promptOnlyTrees(codec, routed),
+      rollouts,
+      metrics: { ...metrics, "trace/anchored": isGated ? anchored : null },
+    };
   }
 
-  /** The optimiser updates of a batch. */
-  async #update(step: number, batches: readonly MicroBatch[]): Promise<MetricValues> {
+  /** Old log-probs in the routed context, then the optimiser updates of a batch. */
+  async #update(
+    step: number,
+    given: readonly MicroBatch[],
+    plain: readonly MicroBatch[],
+  ): Promise<MetricValues> {
     const { config, model } = this.#options;
     const current = { config: model, params: this.params };
+    const objective = objectiveAt(config, step);
     const rate = learningRate({
       step,
       steps: config.steps,
@@ -294,29 +277,21 @@ export class Trainer {
       warmupSteps: config.warmupSteps,
       finalFraction: config.finalLearningRate,
     });
-    const norms: MetricValues =
-      config.gradientNormsEvery > 0 && step % config.gradientNormsEvery === 0
-        ? {
-            "gradient/x": await termGradientNorm(current, batches, this.#objective, [lossTerm.anchored]),
-            "gradient/h": await termGradientNorm(current, batches, this.#objective, [lossTerm.traced]),
-            "gradient/sft": await termGradientNorm(current, batches, this.#objective, [
-              lossTerm.sftReasoning,
-              lossTerm.sftCall,
-              lossTerm.sftAnswer,
-            ]),
-          }
-        : {};
-    const reference =
-      config.klCoefficient > 0
-        ? frozenLogProbs({ config: model, params: this.#options.params }, batches)
-        : undefined;
     // One frozen denominator for all updates of the batch; with a single update its own forward is that denominator.
-    const old = config.innerUpdates > 1 ? frozenLogProbs(current, batches) : undefined;
+    const frozen = await freezeBatch(current, given, plain, config);
+    const { batches, old } = frozen;
+    const norms =
+      config.gradientNormsEvery > 0 && step % config.gradientNormsEvery === 0
+        ? await termNorms(current, batches, objective, old)
+        : {};
+    const reference = objective.klCoefficient
+      ? frozenLogProbs({ config: model, params: this.#options.params }, batches)
+      : undefined;
     let first: BatchGradient | undefined;
     let last: BatchGradient | undefined;
     let norm = 0;
     for (let update = 0; update < config.innerUpdates; update++) {
-      last = await batchGradient(current, batches, this.#objective, { old, reference });
+      last = await batchGradient(current, batches, objective, { old, reference });
       first ??= last;
       this.#requireFinite(step, "loss", last.loss);
       const gradientNorm = this.#optimizer.step(last.grads, rate);
@@ -325,13 +300,12 @@ export class Trainer {
       disposeParams(last.grads);
       this.#requireFinite(step, "gradient norm", norm);
     }
-    for (const frozen of [...(old ?? []), ...(reference ?? [])]) frozen.dispose();
+    for (const tensor of [...(old ?? []), ...(reference ?? [])]) tensor.dispose();
     if (first === undefined || last === undefined) return {};
+    const losses = await tokenLosses(current, batches, first.logProbs, frozen.oldValues, objective);
     return {
-      ...tokenMetrics(batches, first.logProbs),
-      ...clipMetrics(batches, first.logProbs, last.logProbs, this.#objective),
+      ...updateMetrics(frozen, first, last, losses, objective),
       ...norms,
-      "loss/total": first.loss,
       "gradient/norm": norm,
       "schedule/learning_rate": rate,
     };
@@ -356,16 +330,8 @@ export class Trainer {
       this.#trainedTokens += updates * batch.targets.length;
       this.#forwardTokens += updates * batch.packed.ids.length;
     }
-    const schedules: MetricValues = {
-      "schedule/call_weight":
-        config.callSchedule === "scale"
-          ? callWeight(step, config.steps, config.callWeightStart, config.callWeightEnd)
-          : config.callWeightStart,
-      "schedule/level": config.reasoningSchedule === "segment" ? prefixLevel(step, config.steps) : null,
-    };
     return {
-      // Without z = 0 prompts there is no component-aware SFT term to anneal.
-      ...(config.method !== "sft" && config.anchorProbability < 1 ? schedules : {}),
+      ...scheduleMetrics(config, step),
       "tokens/sampled": this.#sampledTokens,
       "tokens/trained": this.#trainedTokens,
       "tokens/forward": this.#forwardTokens,
@@ -374,8 +340,11 @@ export class Trainer {
   }
 }
 
-interface Explored {
+/** What a step trains on, and where it came from. */
+interface Material {
   readonly trees: readonly PromptTree[];
+  /** The traced prompts' rollouts behind their prompts alone, where the denominator asks for them. */
+  readonly plain: readonly PromptTree[];
   readonly rollouts: readonly Rollout[];
   readonly metrics: MetricValues;
 }

@@ -4,10 +4,27 @@
  * Old log-probs (arXiv 2606.16215 §method; details in `oldLogProbs`) come from this same forward with this same packing, never from the
  * sampler: the sampler saw no trace, and its kernels round differently.
  */
-import { type Params, type TransformerConfig, tokenLogProbs } from "@pact/nn";
-import { add, scope, sqrt, square, stopGradient, sum, type Tensor, tensor, valueAndGrad } from "@pact/tensor";
-import type { MicroBatch } from "./batch.ts";
+import { type Params, type TransformerConfig, targetLogits, tokenLogProbs } from "@pact/nn";
+import {
+  add,
+  entropy,
+  logProbGather,
+  mul,
+  scope,
+  sqrt,
+  square,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from "@pact/tensor";
+import { klPenalties } from "./losses/kl.ts";
 import { type ObjectiveOptions, pactObjective } from "./losses/objective.ts";
+import { policyLoss } from "./losses/policy-registry.ts";
+import type { MicroBatch } from "./pack.ts";
+import { lossTerm } from "./trees.ts";
 
 /** A model: its configuration and parameters. */
 export interface Model {
@@ -22,10 +39,24 @@ export interface BatchGradient {
   readonly loss: number;
   /** log π_θ of the scored tokens of each micro-batch, before the update. */
   readonly logProbs: readonly Float64Array[];
+  /** Weighted sum of the KL estimates and of the entropies before their coefficients; null without the term. */
+  readonly kl: number | null;
+  readonly entropy: number | null;
+}
+
+/** The objective's options, and the weight of the entropy bonus over rollout tokens (default 0). */
+export interface UpdateOptions extends ObjectiveOptions {
+  readonly entropyWeight?: number;
 }
 
 /** Frozen log-probs of each micro-batch's scored tokens [M], on the device. */
 export type FrozenLogProbs = readonly Tensor[];
+
+/** π_old and the KL reference of each micro-batch. */
+export interface Frozen {
+  readonly old?: FrozenLogProbs;
+  readonly reference?: FrozenLogProbs;
+}
 
 /**
  * log π of every scored token in its routed context, frozen: π_old for several updates on one batch, or the KL
@@ -48,15 +79,16 @@ export function frozenLogProbs({ config, params }: Model, batches: readonly Micr
 export async function batchGradient(
   { config, params }: Model,
   batches: readonly MicroBatch[],
-  options: ObjectiveOptions,
-  { old, reference }: { readonly old?: FrozenLogProbs; readonly reference?: FrozenLogProbs } = {},
+  options: UpdateOptions,
+  { old, reference }: Frozen = {},
 ): Promise<BatchGradient> {
   let grads: Params | undefined;
   const losses: Tensor[] = [];
   const scored: Tensor[] = [];
+  const extras: { readonly kl?: Tensor; readonly entropy?: Tensor }[] = [];
+  const { entropyWeight = 0, klCoefficient = 0, klEstimator } = options;
   batches.forEach((batch, index) => {
-    const device = Object.values(params)[0].device;
-    const { dtype } = Object.values(params)[0];
+    const { dtype, device } = Object.values(params)[0];
     const column = (values: Float64Array) => tensor(values, { dtype, device });
     const step = scope(() => {
       const fixed = {
@@ -64,24 +96,103 @@ export async function batchGradient(
         policyWeights: column(batch.policyWeights),
         sftWeights: column(batch.sftWeights),
         referenceLogProbs: reference?.[index],
+        sequences: batch.sequences,
       };
-      const objective = (theta: Params): [Tensor, Tensor] => {
-        const logProbs = tokenLogProbs(config, theta, batch.packed, batch.targets); // [M]
+      const objective = (theta: Params): [Tensor, ForwardTensors] => {
+        const { logProbs, entropies } = forward(config, theta, batch, entropyWeight > 0);
         const oldLogProbs = old ? old[index] : stopGradient(logProbs);
-        return [pactObjective({ ...fixed, logProbs, oldLogProbs }, options).loss, logProbs];
+        const { loss } = pactObjective({ ...fixed, logProbs, oldLogProbs }, options);
+        const mean = (values: Tensor) => sum(mul(fixed.policyWeights, values));
+        const kl =
+          klCoefficient > 0 && fixed.referenceLogProbs
+            ? mean(klPenalties(stopGradient(logProbs), fixed.referenceLogProbs, klEstimator))
+            : undefined;
+        if (entropies === undefined) return [loss, { logProbs, kl }];
+        const bonus = mean(entropies);
+        return [sub(loss, mul(bonus, entropyWeight)), { logProbs, kl, entropy: bonus }];
       };
       const { value, aux, grads: part } = valueAndGrad(objective, { aux: true })(params);
       return { value, aux, grads: grads === undefined ? part : addParams(grads, part) };
     });
     if (grads) disposeParams(grads);
+    const { logProbs, ...extra } = step.aux;
     grads = step.grads;
     losses.push(step.value);
-    scored.push(step.aux);
+    scored.push(logProbs);
+    extras.push(extra);
   });
   const logProbs = await Promise.all(scored.map(async (values) => Float64Array.from(await values.data())));
-  const parts = await Promise.all(losses.map((loss) => loss.item()));
-  for (const read of [...losses, ...scored]) read.dispose();
-  return { grads: grads ?? {}, loss: parts.reduce((total, part) => total + part, 0), logProbs };
+  const total = async (scalars: readonly (Tensor | undefined)[]): Promise<number | null> => {
+    const there = scalars.filter((scalar) => scalar !== undefined);
+    const parts = await Promise.all(there.map((scalar) => scalar.item()));
+    for (const scalar of there) scalar.dispose();
+    return parts.length === 0 ? null : parts.reduce((sum, part) => sum + part, 0);
+  };
+  const loss = (await total(losses)) ?? 0;
+  const kl = await total(extras.map((extra) => extra.kl));
+  const bonus = await total(extras.map((extra) => extra.entropy));
+  for (const read of scored) read.dispose();
+  return { grads: grads ?? {}, loss, logProbs, kl, entropy: bonus };
+}
+
+interface ForwardTensors {
+  readonly logProbs: Tensor;
+  readonly kl?: Tensor;
+  readonly entropy?: Tensor;
+}
+
+/** log π of a micro-batch's scored tokens [M] and, if wanted, the entropy of the distributions they are from [M]. */
+function forward(
+  config: TransformerConfig,
+  params: Params,
+  { packed, targets }: MicroBatch,
+  withEntropy: boolean,
+): { readonly logProbs: Tensor; readonly entropies?: Tensor } {
+  if (!withEntropy) return { logProbs: tokenLogProbs(config, params, packed, targets) };
+  const scores = targetLogits(config, params, packed, targets); // [M, V]
+  const ids = targets.map((target) => packed.ids[target]);
+  const at = tensor(ids, { dtype: "i32", device: scores.device });
+  return { logProbs: logProbGather(scores, at), entropies: entropy(scores) };
+}
+
+/**
+ * Policy loss of every scored token before the update, for the metrics; 0 at expert tokens.
+ *
+ * Where every ratio is 1 a clipped loss is −A, and nothing is computed.
+ *
+ * @param logProbs of the first forward
+ * @param oldLogProbs what ratios are taken against, where it is not `logProbs`
+ */
+export async function tokenLosses(
+  { params }: Model,
+  batches: readonly MicroBatch[],
+  logProbs: readonly Float64Array[],
+  oldLogProbs: readonly Float64Array[] | undefined,
+  options: ObjectiveOptions,
+): Promise<Float64Array[]> {
+  const { policyLoss: name = "vanilla", clipLow, clipHigh, dualClip } = options;
+  const loss = policyLoss(name);
+  if (oldLogProbs === undefined && (name === "vanilla" || name === "gspo")) {
+    return batches.map(({ advantages }) => advantages.map((advantage) => -advantage));
+  }
+  const { dtype, device } = Object.values(params)[0];
+  return Promise.all(
+    batches.map(async ({ advantages, sequences }, index) => {
+      const values = scope(() => {
+        const column = (numbers: Float64Array) => tensor(numbers, { dtype, device });
+        const tokens = {
+          newLogProbs: column(logProbs[index]),
+          oldLogProbs: column((oldLogProbs ?? logProbs)[index]),
+          advantages: column(advantages),
+          sequences,
+        };
+        return loss.losses(tokens, { clipLow, clipHigh, dualClip });
+      });
+      const read = Float64Array.from(await values.data());
+      values.dispose();
+      return read;
+    }),
+  );
 }
 
 /**
@@ -92,15 +203,17 @@ export async function batchGradient(
 export async function termGradientNorm(
   model: Model,
   batches: readonly MicroBatch[],
-  options: ObjectiveOptions,
+  options: UpdateOptions,
   keep: readonly number[],
+  old?: FrozenLogProbs,
 ): Promise<number> {
   const masked = batches.map((batch): MicroBatch => {
     const only = (weights: Float64Array) =>
       weights.map((weight, token) => (keep.includes(batch.terms[token]) ? weight : 0));
     return { ...batch, policyWeights: only(batch.policyWeights), sftWeights: only(batch.sftWeights) };
   });
-  const { grads } = await batchGradient(model, masked, { ...options, klCoefficient: 0 });
+  const alone = { ...options, klCoefficient: 0, entropyWeight: 0 };
+  const { grads } = await batchGradient(model, masked, alone, { old });
   const squared = scope(() =>
     Object.values(grads)
       .map((gradient) => sum(square(gradient)))
@@ -112,6 +225,26 @@ export async function termGradientNorm(
   squared.dispose();
   norm.dispose();
   return value;
+}
+
+/**
+ * Gradient norms of L^x, L^h and the SFT terms apart, as metrics.
+ *
+ * @example await termNorms(model, batches, options)
+ */
+export async function termNorms(
+  model: Model,
+  batches: readonly MicroBatch[],
+  options: UpdateOptions,
+  old?: FrozenLogProbs,
+): Promise<{ [name: string]: number }> {
+  const { anchored, traced, sftReasoning, sftCall, sftAnswer } = lossTerm;
+  const norm = (...terms: number[]) => termGradientNorm(model, batches, options, terms, old);
+  return {
+    "gradient/x": await norm(anchored),
+    "gradient/h": await norm(traced),
+    "gradient/sft": await norm(sftReasoning, sftCall, sftAnswer),
+  };
 }
 
 /** Frees every tensor of a record. */

@@ -24,9 +24,9 @@ export const trainOptions = {
   },
   method: {
     kind: "choice",
-    choices: ["pact", "matchtir", "sft"],
+    choices: ["pact", "vanilla", "sft", "grpo", "ftrl", "toolrl", "chord", "matchtir", "sft-matchtir"],
     default: "pact",
-    help: "objective: PACT, its prompt-only part L^x alone, or imitation of the expert episodes alone",
+    help: "objective: PACT, or one of the methods it is compared with (docs/algorithms/pact.md); vanilla trains nothing",
   },
   config: {
     kind: "path",

@@ -2,17 +2,9 @@
 import { packSequences, tokenLogProbs } from "@pact/nn";
 import { key, mul, neg, sum, type Tensor, tensor, valueAndGrad } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
-import {
-  type BatchConfig,
-  buildEpisode,
-  buildTree,
-  contextTokens,
-  lossTerm,
-  type PromptTree,
-  packMicroBatches,
-  type RoutedPrompt,
-} from "../../packages/pact/src/batch.ts";
 import { defaultConfig } from "../../packages/pact/src/config.ts";
+import { contextTokens } from "../../packages/pact/src/contexts.ts";
+import { packMicroBatches } from "../../packages/pact/src/pack.ts";
 import { renderPrompt, renderTrace } from "../../packages/pact/src/render.ts";
 import { isSampled } from "../../packages/pact/src/roles.ts";
 import {
@@ -21,6 +13,14 @@ import {
   rolloutPrompt,
   withoutTrace,
 } from "../../packages/pact/src/rollout.ts";
+import {
+  buildEpisode,
+  buildTrees,
+  lossTerm,
+  type PromptTree,
+  type RoutedPrompt,
+  type TreeConfig,
+} from "../../packages/pact/src/trees.ts";
 import {
   batchGradient,
   frozenLogProbs,
@@ -32,7 +32,7 @@ import { cpuDevice, tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";
 
-const config: BatchConfig = { ...defaultConfig, steps: 10 };
+const config: TreeConfig = { ...defaultConfig, steps: 10 };
 const objective = { clipHigh: 0.28, sftWeight: 0.5 };
 const scripts = [
   `<think>a</think>${callText("Bavo")}<|end|><answer>Mira</answer><|end|>`,
@@ -66,8 +66,15 @@ const routed = (given: Partial<RoutedPrompt> = {}): RoutedPrompt => ({
   anchored: false,
   ...given,
 });
-const tree = (given: Partial<RoutedPrompt> = {}, changed: Partial<BatchConfig> = {}, step = 0, prompts = 1) =>
-  buildTree(testCodec, routed(given), step, prompts, { ...config, ...changed });
+const tree = (
+  given: Partial<RoutedPrompt> = {},
+  changed: Partial<TreeConfig> = {},
+  step = 0,
+  prompts = 1,
+) => {
+  const all = [routed(given), ...Array.from({ length: prompts - 1 }, () => routed())];
+  return buildTrees(testCodec, all, step, { ...config, ...changed })[0];
+};
 
 async function gradientOf(
   trees: readonly PromptTree[],
@@ -137,7 +144,7 @@ describe("trees", () => {
 
   it("every option of the SFT mask changes the expert tokens and no rollout token", () => {
     const plain = tree({}, {}, 5);
-    const changes: Partial<BatchConfig>[] = [
+    const changes: Partial<TreeConfig>[] = [
       { reasoningSchedule: "fixed" },
       { reasoningSchedule: "none" },
       { callSchedule: "fixed" },

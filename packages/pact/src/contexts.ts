@@ -1,0 +1,116 @@
+/**
+ * What stands before the rollouts of a prompt that is trained behind its trace (arXiv 2606.16215, eq. 7 and Table 3), and
+ * how long it may become.
+ *
+ *     turns        x → h* → delimiter                 h* as earlier turns (default)
+ *     reference    x with h* at the end of its user turn
+ *
+ * h* may be shown whole, with its reasoning cut to a level, or without some of its parts. An empty h* gives x.
+ */
+import { activeChunks, type ExpertTrace, type PrefixLevel, type Task } from "@pact/tools-sim";
+import type { TrainConfig } from "./config.ts";
+import { ContextLengthError } from "./errors.ts";
+import {
+  renderDelimiter,
+  renderDocument,
+  renderPrompt,
+  renderReference,
+  renderShown,
+  renderTrace,
+  type ShownTurns,
+} from "./render.ts";
+import { prefixLevel } from "./schedules.ts";
+import type { TokenCodec } from "./tokens.ts";
+
+/** The options of `TrainConfig` that shape a context. */
+export type ContextConfig = Pick<
+  TrainConfig,
+  "steps" | "traceContext" | "traceComponents" | "traceRendering" | "traceDelimiter"
+>;
+
+/**
+ * Whether the context is x → h* → delimiter with the whole of h*: the SFT term then trains the very tokens that the
+ * rollouts see, so both share one prefix.
+ *
+ * @example showsWholeTrace(defaultConfig) // true
+ */
+export function showsWholeTrace(config: ContextConfig): boolean {
+  return (
+    config.traceRendering === "turns" &&
+    config.traceContext === "full" &&
+    ["reasoning", "calls", "observations"].every((part) => config.traceComponents.includes(part as "calls"))
+  );
+}
+
+/**
+ * The turns of a trace as the context of a step shows them.
+ *
+ * `safe` and `scheduled` drop the chunks that the level does not keep. A component that is not listed is missing from
+ * every turn; without any there is no turn.
+ *
+ * @example shownTurns(task.trace, 0, { ...defaultConfig, traceComponents: ["calls"] })[0].observations // []
+ */
+export function shownTurns(trace: ExpertTrace, step: number, config: ContextConfig): ShownTurns {
+  const shows = (part: TrainConfig["traceComponents"][number]) => config.traceComponents.includes(part);
+  if (config.traceComponents.length === 0) return [];
+  const level: PrefixLevel = config.traceContext === "scheduled" ? prefixLevel(step, config.steps) : 4;
+  return trace.turns.map(({ chunks, calls, observations }) => {
+    const active = config.traceContext === "full" ? chunks.map(() => true) : activeChunks(chunks, level);
+    return {
+      chunks: shows("reasoning") ? chunks.filter((_, index) => active[index]) : [],
+      calls: shows("calls") ? calls : [],
+      observations: shows("observations") ? observations : [],
+    };
+  });
+}
+
+/**
+ * Tokens before the rollouts of a prompt trained behind its trace; x alone without a trace, or with an empty one.
+ *
+ * @example tracedContext(tokenizer, task, step, config) // x, h*, delimiter
+ */
+export function tracedContext(codec: TokenCodec, task: Task, step: number, config: ContextConfig): number[] {
+  const turns = task.trace === undefined ? [] : shownTurns(task.trace, step, config);
+  if (turns.length > 0 && config.traceRendering === "reference") {
+    return [...renderReference(codec, task, turns).ids];
+  }
+  const shown = renderShown(codec, turns);
+  const delimiter = renderDelimiter(codec, task, shown, config.traceDelimiter);
+  return [...renderPrompt(codec, task).ids, ...shown.ids, ...delimiter.ids];
+}
+
+/**
+ * Tokens that the longest sequence of a task may have: what must fit into `maxContextTokens` before anything is sampled,
+ * so that no context is ever cut. Whole traces count whatever the context shows, so that every method and every
+ * context trains on the same tasks.
+ *
+ * @example tasks.filter((task) => contextTokens(tokenizer, task, config) <= config.maxContextTokens)
+ */
+export function contextTokens(
+  codec: TokenCodec,
+  task: Task,
+  config: Pick<TrainConfig, "maxRolloutTokens" | "traceDelimiter" | "traceRendering">,
+): number {
+  const prompt = renderPrompt(codec, task).ids.length;
+  if (task.trace === undefined) return prompt + config.maxRolloutTokens;
+  const trace = renderTrace(codec, task.trace, { level: 0 });
+  const delimiter = renderDelimiter(codec, task, trace, config.traceDelimiter);
+  const turns = prompt + trace.ids.length + delimiter.ids.length;
+  const reference =
+    config.traceRendering === "reference" ? renderReference(codec, task, task.trace.turns).ids.length : 0;
+  const episode = renderDocument(codec, { task, episode: task.trace }).ids.length;
+  return Math.max(Math.max(turns, reference) + config.maxRolloutTokens, episode);
+}
+
+/**
+ * Refuses a context that is too long: it is never cut.
+ *
+ * @throws ContextLengthError naming the task and both numbers
+ */
+export function checkLength(task: Task, tokens: number, limit: number): void {
+  if (tokens <= limit) return;
+  throw new ContextLengthError(
+    `Task ${task.id} needs a context of ${tokens} tokens, the limit is ${limit}. ` +
+      "Raise maxContextTokens, or lower maxRolloutTokens; contexts are never cut.",
+  );
+}

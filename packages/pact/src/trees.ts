@@ -1,0 +1,256 @@
+/**
+ * What a step trains on: prefix trees whose tokens carry their weights.
+ *
+ *     z = 0    x → h* → delimiter → { τ_1 … τ_K }     one forward gives L_SFT (on h*, which sees x only) and L^h
+ *     z = 1    x → { τ_1 … τ_K }                      L^x
+ *     episode  x → expert episode                      plain SFT, CHORD's expert loss
+ *
+ * A token of τ_k attends to the prefix and its own past. Where rollouts see another context than x → h* → delimiter, the
+ * SFT sequence x → h* is a tree of its own beside context → { τ_k }. With anchor `mix` a prompt has the trees of both z.
+ * Every scored token carries its weights, with the denominators of the whole optimiser batch already inside, so the sum
+ * of the micro-batches' losses is the batch's loss however it is split.
+ */
+import type { ExpertTrace, Task } from "@pact/tools-sim";
+import type { TrainConfig } from "./config.ts";
+import { type ContextConfig, checkLength, showsWholeTrace, tracedContext } from "./contexts.ts";
+import { BatchError } from "./errors.ts";
+import { aggregationWeights, rolloutTokenWeights, sftTokenWeights } from "./losses/weights.ts";
+import { renderDocument, renderPrompt, renderTrace, sftLabel } from "./render.ts";
+import { isSampled, roleCode } from "./roles.ts";
+import type { Rollout } from "./rollout.ts";
+import { type SupervisionConfig, supervisionAt } from "./schedules.ts";
+import type { TokenCodec } from "./tokens.ts";
+
+/** Which loss a scored token belongs to. */
+export const lossTerm = { anchored: 0, traced: 1, sftReasoning: 2, sftCall: 3, sftAnswer: 4 } as const;
+
+/** A token whose log-prob is trained, at a place in a prefix or branch. */
+export interface ScoredToken {
+  readonly position: number;
+  /** One of `lossTerm`. */
+  readonly term: number;
+  /** Index of the rollout in the batch, −1 for expert tokens. */
+  readonly rollout: number;
+  readonly advantage: number;
+  readonly policyWeight: number;
+  readonly sftWeight: number;
+  /** The sampler's log-prob, 0 for expert tokens. */
+  readonly samplerLogProb: number;
+}
+
+/** A run of tokens with the tokens of it that are trained. */
+export interface ScoredRun {
+  readonly ids: readonly number[];
+  readonly scored: readonly ScoredToken[];
+}
+
+/** A prefix and the rollouts that continue it. */
+export interface PromptTree {
+  readonly prefix: ScoredRun;
+  readonly branches: readonly ScoredRun[];
+}
+
+/** What a prompt brings to a training step: its K rollouts with their advantages, and how the gate routed it. */
+export interface RoutedPrompt {
+  readonly task: Task;
+  readonly rollouts: readonly Rollout[];
+  /** A per rollout and turn. */
+  readonly advantages: readonly (readonly number[])[];
+  /** z: true trains L^x, false L^h and the SFT term (and L^x too with anchor `mix`). */
+  readonly anchored: boolean;
+}
+
+/** The options of `TrainConfig` that shape the trees. */
+export type TreeConfig = ContextConfig &
+  SupervisionConfig &
+  Pick<
+    TrainConfig,
+    | "anchor"
+    | "anchorWeight"
+    | "sftWeight"
+    | "sftNormaliser"
+    | "reasoningTags"
+    | "rolloutAverage"
+    | "maxRolloutTokens"
+    | "maxContextTokens"
+  >;
+
+/**
+ * The trees of a batch of prompts at a step, weights included.
+ *
+ * A prompt with z = 1, or without a trace, or with an empty one, has x alone as its prefix.
+ *
+ * @param prompts all prompts of the optimiser batch
+ * @throws ContextLengthError when a prefix and its longest rollout exceed `maxContextTokens`
+ * @example buildTrees(codec, [{ task, rollouts, advantages, anchored: false }], step, config)
+ */
+export function buildTrees(
+  codec: TokenCodec,
+  prompts: readonly RoutedPrompt[],
+  step: number,
+  config: TreeConfig,
+): PromptTree[] {
+  const weights = tokenWeights(prompts, config);
+  const starts = firstRollouts(prompts);
+  return prompts.flatMap((prompt, index) => {
+    const { task } = prompt;
+    const grow = (prefix: ScoredRun, term: number, factor = 1): PromptTree => {
+      const own = weights[index].map((weight) => weight * factor);
+      const branches = rolloutRuns(prompt, term, starts[index], own);
+      const longest = Math.max(0, ...branches.map((branch) => branch.ids.length));
+      checkLength(task, prefix.ids.length + longest, config.maxContextTokens);
+      return { prefix, branches };
+    };
+    const promptOnly = (factor?: number) =>
+      grow({ ids: renderPrompt(codec, task).ids, scored: [] }, lossTerm.anchored, factor);
+    if (prompt.anchored) return [promptOnly()];
+    const context = tracedContext(codec, task, step, config);
+    const trees: PromptTree[] = [];
+    if (task.trace === undefined || showsWholeTrace(config)) {
+      const { scored } = supervisedTrace(codec, task, step, prompts.length, config);
+      trees.push(grow({ ids: context, scored }, lossTerm.traced));
+    } else {
+      trees.push(grow({ ids: context, scored: [] }, lossTerm.traced));
+      if (config.sftWeight > 0) {
+        const prefix = supervisedTrace(codec, task, step, prompts.length, config);
+        checkLength(task, prefix.ids.length, config.maxContextTokens);
+        if (prefix.scored.length > 0) trees.push({ prefix, branches: [] });
+      }
+    }
+    return config.anchor === "mix" ? [...trees, promptOnly(config.anchorWeight)] : trees;
+  });
+}
+
+/**
+ * The rollouts of the prompts with z = 0 behind their prompts alone, without weights: what their log-probs without the
+ * trace are taken from.
+ *
+ * @example packMicroBatches(promptOnlyTrees(codec, prompts), 4096)
+ */
+export function promptOnlyTrees(codec: TokenCodec, prompts: readonly RoutedPrompt[]): PromptTree[] {
+  const starts = firstRollouts(prompts);
+  return prompts.flatMap((prompt, index) => {
+    if (prompt.anchored) return [];
+    const none = prompt.rollouts.map(() => 0);
+    const prefix = { ids: renderPrompt(codec, prompt.task).ids, scored: [] };
+    return [{ prefix, branches: rolloutRuns(prompt, lossTerm.traced, starts[index], none) }];
+  });
+}
+
+/** Index in the batch of each prompt's first rollout. */
+function firstRollouts(prompts: readonly RoutedPrompt[]): number[] {
+  let next = 0;
+  return prompts.map(({ rollouts }) => {
+    next += rollouts.length;
+    return next - rollouts.length;
+  });
+}
+
+/** Weight of the tokens of each prompt's rollouts in L^x or L^h. */
+function tokenWeights(prompts: readonly RoutedPrompt[], config: TreeConfig): number[][] {
+  const { rolloutAverage } = config;
+  const counts = prompts.map(({ rollouts }) =>
+    rollouts.map((rollout) => rollout.roles.filter(isSampled).length),
+  );
+  if (rolloutAverage === "rollout" || rolloutAverage === "token") {
+    return counts.map((own) => rolloutTokenWeights(own, prompts.length, rolloutAverage));
+  }
+  const flat = counts.flat();
+  // The norm divides by the longest rollout possible and, as Dr.GRPO, by the number of rollouts.
+  const rows = rolloutAverage === "seq-mean-token-sum-norm" ? flat.length : 1;
+  const weights = aggregationWeights(flat, rolloutAverage, config.maxRolloutTokens).map((w) => w / rows);
+  const starts = firstRollouts(prompts);
+  return counts.map((own, index) => weights.slice(starts[index], starts[index] + own.length));
+}
+
+function rolloutRuns(
+  { rollouts, advantages }: RoutedPrompt,
+  term: number,
+  first: number,
+  weights: readonly number[],
+): ScoredRun[] {
+  return rollouts.map((rollout, index) => {
+    const scored = rollout.roles.flatMap((role, position): ScoredToken[] => {
+      if (!isSampled(role)) return [];
+      return [
+        {
+          position,
+          term,
+          rollout: first + index,
+          advantage: advantages[index][rollout.turnOf[position]],
+          policyWeight: weights[index],
+          sftWeight: 0,
+          samplerLogProb: rollout.samplerLogProbs[position],
+        },
+      ];
+    });
+    return { ids: rollout.ids, scored };
+  });
+}
+
+/** x → h* with the tokens that the component-aware SFT term trains at a step. */
+function supervisedTrace(
+  codec: TokenCodec,
+  task: Task,
+  step: number,
+  prompts: number,
+  config: TreeConfig,
+): ScoredRun {
+  const x = renderPrompt(codec, task).ids;
+  if (task.trace === undefined) return { ids: x, scored: [] };
+  const { reasoningTags, sftNormaliser } = config;
+  const { callWeight, ...active } = supervisionAt(config, step);
+  const trace = renderTrace(codec, task.trace, { ...active, reasoningTags });
+  const weights = sftTokenWeights(trace.labels, callWeight, sftNormaliser);
+  const scored = trace.labels.flatMap((label, index) =>
+    label === sftLabel.context
+      ? []
+      : [expertToken(x.length + index, termOfLabel(label), weights[index] / prompts)],
+  );
+  return { ids: [...x, ...trace.ids], scored };
+}
+
+/**
+ * The mean negative log-likelihood of everything the expert wrote, answer included: plain SFT.
+ *
+ * @param prompts number of prompts of the whole optimiser batch
+ * @throws BatchError when the task has no trace
+ * @throws ContextLengthError when the episode exceeds `maxContextTokens`
+ * @example buildEpisode(codec, task, tasks.length, 1536).prefix.scored.length
+ */
+export function buildEpisode(
+  codec: TokenCodec,
+  task: Task,
+  prompts: number,
+  maxContextTokens: number,
+): PromptTree {
+  const { ids, labels, roles } = renderDocument(codec, { task, episode: traceOf(task) });
+  checkLength(task, ids.length, maxContextTokens);
+  const weights = sftTokenWeights(labels, 1, "count");
+  const scored = labels.flatMap((label, position) =>
+    label === sftLabel.context
+      ? []
+      : [expertToken(position, termOfRole(roles[position]), weights[position] / prompts)],
+  );
+  return { prefix: { ids, scored }, branches: [] };
+}
+
+function traceOf(task: Task): ExpertTrace {
+  if (task.trace) return task.trace;
+  throw new BatchError(`Task ${task.id} has no expert trace, which SFT needs. Generate tasks with traces.`);
+}
+
+/** Which part of the component-aware SFT term a label belongs to. */
+function termOfLabel(label: number): number {
+  return label === sftLabel.reasoning ? lossTerm.sftReasoning : lossTerm.sftCall;
+}
+
+/** Which part of an expert episode a token belongs to, for the metrics. */
+function termOfRole(role: number): number {
+  if (role === roleCode.call) return lossTerm.sftCall;
+  return role === roleCode.answer ? lossTerm.sftAnswer : lossTerm.sftReasoning;
+}
+
+function expertToken(position: number, term: number, sftWeight: number): ScoredToken {
+  return { position, term, rollout: -1, advantage: 0, policyWeight: 0, sftWeight, samplerLogProb: 0 };
+}
