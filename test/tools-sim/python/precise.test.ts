@@ -1,6 +1,6 @@
 /** Digits and layout are mpmath's (1.3) and the decimal module's (CPython 3.11); both computed the texts below. */
 import { describe, expect, it, test } from "vitest";
-import { logarithmText, squareRootText } from "../../../packages/tools-sim/src/python/precise.ts";
+import { logarithmText, powerFloat, squareRootText } from "../../../packages/tools-sim/src/python/precise.ts";
 
 describe("logarithm", () => {
   test.each([
@@ -51,5 +51,25 @@ describe("square root", () => {
     [2.25, 9, "Decimal('1.5')"],
   ])("of %s with %s digits is %s", (x, digits, text) => {
     expect(squareRootText(x, digits)).toBe(text);
+  });
+});
+
+describe("power of floats", () => {
+  // CPython's `**` gave these; JavaScript's gives another last digit for the first five.
+  test.each([
+    [43.99, 3, 85125.933199],
+    [98.9, 3, 967361.6690000001],
+    [23.5, 1.57, 142.09426298499633],
+    [29.5, 5.07, 28313764.859619413],
+    [124.84, 10, 9.194700763603763e20],
+    [-1.5, 3, -3.375],
+    [2.5, -2, 0.16],
+    [0.1, 2, 0.010000000000000002],
+    [0, 0, 1],
+    [2, -1074, 5e-324],
+    [10, 400, Number.POSITIVE_INFINITY],
+    [-8, 1 / 3, Number.NaN],
+  ])("%s to the power %s is %s", (x, y, result) => {
+    expect(powerFloat(x, y)).toBe(result);
   });
 });

@@ -3,6 +3,7 @@
  * `/` is always a float. Source: the Python language reference, "Binary arithmetic operations"; `round` goes to the even
  * neighbour on ties. Left out: complex results, ints too large for a float.
  */
+import { powerFloat } from "./precise.ts";
 import { isNumber, PyError, type PyValue, toFloat, typeName } from "./values.ts";
 
 /** An int or float; bool counts as an int. */
@@ -46,7 +47,7 @@ export function power(a: PyNumber, b: PyNumber): PyNumber {
     return a ** b;
   }
   if (toFloat(a) === 0 && toFloat(b) < 0) throw new PyError("0.0 cannot be raised to a negative power");
-  const result = toFloat(a) ** toFloat(b);
+  const result = powerFloat(toFloat(a), toFloat(b));
   if (Number.isFinite(toFloat(a)) && Number.isFinite(toFloat(b)) && !Number.isFinite(result)) {
     throw new PyError("(34, 'Numerical result out of range')");
   }

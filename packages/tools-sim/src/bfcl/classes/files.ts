@@ -162,7 +162,9 @@ export const files: SimulatorClass = (config, context) => {
       find: ({ path: where, name }) => {
         const from = navigate(textOf(where));
         if (!from) return failure(`find: '${textOf(where)}': No such directory`);
-        return dict({ matches: walk(from, textOf(where), name === null ? undefined : textOf(name)) });
+        let shown = textOf(where);
+        while (shown.endsWith("/")) shown = shown.slice(0, -1);
+        return dict({ matches: walk(from, shown, name === null ? undefined : textOf(name)) });
       },
       wc: ({ file_name, mode }) =>
         withText("wc", file_name, (text) => {

