@@ -50,10 +50,13 @@ export interface PromptTree {
   readonly branches: readonly ScoredRun[];
 }
 
+/** What a tree needs of a rollout. */
+export type TrainedRollout = Pick<Rollout, "ids" | "roles" | "turnOf" | "samplerLogProbs">;
+
 /** What a prompt brings to a training step: its K rollouts with their advantages, and how the gate routed it. */
 export interface RoutedPrompt {
   readonly task: Task;
-  readonly rollouts: readonly Rollout[];
+  readonly rollouts: readonly TrainedRollout[];
   /** A per rollout and turn. */
   readonly advantages: readonly (readonly number[])[];
   /** z: true trains L^x, false L^h and the SFT term (and L^x too with anchor `mix`). */
