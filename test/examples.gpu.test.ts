@@ -1,35 +1,18 @@
-/**
- * Runs every example as a user would, in a process of its own; each checks its own target and exits with 1 if it misses
- * it. Also keeps the README's program equal to the example it names.
- */
-import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { promisify } from "node:util";
+/** The examples that are about the GPU, and the training of another one on it. Those that need none: examples.test.ts. */
 import { expect, it } from "vitest";
 import { requireGpu } from "./helpers/require.ts";
+import { gpuExamples, runExample } from "./helpers/run-example.ts";
 
-const root = new URL("../", import.meta.url);
-const run = promisify(execFile);
-
-for (const name of readdirSync(new URL("examples/", root)).filter((file) => file.endsWith(".ts"))) {
+for (const name of gpuExamples) {
   it(`examples/${name} reaches its target`, async ({ skip }) => {
     if (!(await requireGpu())) skip("no WebGPU adapter");
-    const { stdout } = await run(
-      process.execPath,
-      ["--import", "tsx", "--conditions=source", `examples/${name}`],
-      {
-        cwd: root,
-      },
-    );
-    expect(stdout).not.toBe("");
+    expect(await runExample(name)).not.toBe("");
   });
 }
 
-it("the README shows examples/001-gradient.ts", () => {
-  const readme = readFileSync(new URL("README.md", root), "utf8");
-  const shown = readme.split("```ts\n")[1].split("```")[0];
-  const example = readFileSync(new URL("examples/001-gradient.ts", root), "utf8");
-  const squeeze = (text: string) => text.replace(/,(?=\s*[})\]])/g, "").replace(/\s+/g, "");
-  for (const statement of shown.split("\n\n").slice(0, 3))
-    expect(squeeze(example)).toContain(squeeze(statement));
+it("examples/004-character-gpt.ts auto trains on the adapter", async ({ skip }) => {
+  if (!(await requireGpu())) skip("no WebGPU adapter");
+  const output = await runExample("004-character-gpt.ts", ["auto"]);
+  expect(output).not.toMatch(/^cpu/);
+  expect(output).toContain("It stops when the answer is there.");
 });

@@ -1,7 +1,7 @@
 /**
  * The policy losses by name, with one signature: `vanilla` (PPO with dual clip), `gspo`, `cispo`, `reinforce`.
  *
- * A loss of your own has the same shape: pass a `PolicyLoss` wherever one is taken.
+ * A loss of your own has the same shape; a recipe (recipes.ts) takes it in place of a name.
  */
 import type { Tensor } from "@pact/tensor";
 import { ConfigError } from "../errors.ts";

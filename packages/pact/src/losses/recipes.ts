@@ -8,14 +8,15 @@ import { mul, sum, type Tensor, tensor } from "@pact/tensor";
 import { type AdvantageName, advantageEstimator } from "../advantage-registry.ts";
 import { ConfigError } from "../errors.ts";
 import type { ClipOptions } from "./policy.ts";
-import { type PolicyLossName, policyLoss } from "./policy-registry.ts";
+import { type PolicyLoss, type PolicyLossName, policyLoss } from "./policy-registry.ts";
 import { type Sequences, sequenceLengths } from "./sequences.ts";
 import { type Aggregation, aggregationWeights } from "./weights.ts";
 
 /** One objective. */
 export interface PolicyRecipe {
   readonly advantage: AdvantageName;
-  readonly policyLoss: PolicyLossName;
+  /** By name, or one of your own. */
+  readonly policyLoss: PolicyLossName | PolicyLoss;
   readonly clip: ClipOptions;
   readonly aggregation: Aggregation;
   /** With `seq-mean-token-sum-norm`: also divide by the number of rollouts. */
@@ -158,6 +159,7 @@ export function policyObjective(recipe: PolicyRecipeName | PolicyRecipe, batch: 
     );
   });
   const weights = spread((rollout) => perRollout[rollout]);
+  const surrogate = typeof chosen.policyLoss === "string" ? policyLoss(chosen.policyLoss) : chosen.policyLoss;
   const { dtype, device } = oldLogProbs;
   const onDevice = (values: readonly number[]) => tensor(Float64Array.from(values), { dtype, device });
   return {
@@ -165,7 +167,7 @@ export function policyObjective(recipe: PolicyRecipeName | PolicyRecipe, batch: 
     weights,
     loss(newLogProbs) {
       const tokens = { newLogProbs, oldLogProbs, advantages: onDevice(advantages), sequences };
-      return sum(mul(onDevice(weights), policyLoss(chosen.policyLoss).losses(tokens, chosen.clip)));
+      return sum(mul(onDevice(weights), surrogate.losses(tokens, chosen.clip)));
     },
   };
 }
