@@ -189,7 +189,7 @@ describe("wrong command lines end with code 2 and one line", () => {
     ],
     [
       ["train", "--method", "ppo"],
-      'pact train: --method must be one of pact, vanilla, sft, grpo, ftrl, toolrl, chord, matchtir, sft-matchtir; received "ppo".',
+      'pact train: --method must be one of pact, vanilla, sft, grpo, ftrl, toolrl, chord, matchtir, sft-matchtir; received "ppo". Did you mean --method grpo?',
     ],
     [
       ["train", "--env", "ftrl-lik"],
