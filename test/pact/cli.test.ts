@@ -251,13 +251,15 @@ describe("parseOptions", () => {
       steps: 30,
       "run-dir": undefined,
       "eval-tasks": 200,
+      "eval-every": 0,
+      "eval-rollouts": 1,
       resume: false,
       "checkpoint-every": 10,
       json: false,
       help: false,
     });
     const given =
-      "--env ftrl --data d --method sft --config c.json --set a=1 --set b=2 --model m --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --resume --checkpoint-every 0 --json";
+      "--env ftrl --data d --method sft --config c.json --set a=1 --set b=2 --model m --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --eval-every 2 --eval-rollouts 4 --resume --checkpoint-every 0 --json";
     expect(parseOptions("pact train", trainOptions, given.split(" "))).toEqual({
       env: "ftrl",
       data: "d",
@@ -270,6 +272,8 @@ describe("parseOptions", () => {
       steps: 3,
       "run-dir": "r",
       "eval-tasks": 8,
+      "eval-every": 2,
+      "eval-rollouts": 4,
       resume: true,
       "checkpoint-every": 0,
       json: true,

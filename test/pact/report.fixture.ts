@@ -39,6 +39,10 @@ function decoding(f1: number, random: () => number): DecodingResult {
   return {
     ...scores(f1, 200),
     solveF1Error: 0.028,
+    attempts: 1,
+    success: { mean: f1, low: f1 - 0.06, high: f1 + 0.06 },
+    passAtK: [{ k: 1, tasks: 200, mean: f1, low: f1 - 0.06, high: f1 + 0.06 }],
+    passHatK: [{ k: 1, tasks: 200, mean: f1, low: f1 - 0.06, high: f1 + 0.06 }],
     categories: Object.fromEntries(
       categories.map((name, i) => [name, scores(Math.max(0, f1 + spread[i] + 0.03 * (random() - 0.5)), 50)]),
     ),
@@ -118,6 +122,7 @@ export async function writeFixtureRun(
     environment: { id: "ftrl-like", options: { seed: 1, noise: hostileText } },
     trainingTasks: 512,
     heldOutTasks: 200,
+    evaluation: { every: 0, rollouts: 1 },
   });
   const record = (
     step: number,
@@ -148,8 +153,8 @@ export async function writeFixtureRun(
     step: 0,
     sampled: decoding(0.27, random),
     greedy: decoding(0.51, random),
-    seconds: 31,
     tokens: 61_000,
+    time: { seconds: 31 },
   });
   for (let i = 0; i < 8; i++) await sink.rollout(record(0, i, "evaluate", i === 3));
   for (let step = 0; step < steps; step++) {
@@ -187,8 +192,8 @@ export async function writeFixtureRun(
       step: steps,
       sampled: decoding(0.49, random),
       greedy: decoding(0.62, random),
-      seconds: 30,
       tokens: 58_000,
+      time: { seconds: 30 },
     });
     for (let i = 0; i < 8; i++) await sink.rollout(record(steps, i, "evaluate", i !== 6 && i !== 3));
   }

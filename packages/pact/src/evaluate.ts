@@ -1,6 +1,6 @@
 /**
- * Evaluation on held-out tasks: one rollout per task, sampled at temperature 1 and greedy, scored by FTRL's Solve-P, Solve-R
- * and Solve-F1 per category. Left out: pass@k and confidence intervals beyond the standard error.
+ * Evaluation on held-out tasks: k rollouts per task sampled at temperature 1 and one greedy, scored by FTRL's Solve-P, Solve-R
+ * and Solve-F1 per category, and by success (the environment's outcome): avg@k, pass@k, pass^k with 95 % intervals.
  */
 import type { Params, TransformerConfig } from "@pact/nn";
 import { foldIn, key } from "@pact/tensor";
@@ -12,6 +12,7 @@ import { modelPolicy } from "./policy.ts";
 import { rolloutRecord, rolloutRewards } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutLimits, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import type { DecodingResult, EvaluationResult, RunSink, SolveScores } from "./run-sink.ts";
+import { successScores } from "./success.ts";
 import type { TokenCodec } from "./tokens.ts";
 
 /** What an evaluation needs. */
@@ -26,10 +27,16 @@ export interface EvaluateOptions
   /** Optimiser steps done so far, for the records. */
   readonly step: number;
   readonly sink: RunSink;
-  /** Episodes decoded together. Default 128. */
+  /** k, sampled rollouts per task. Default 1. */
+  readonly rollouts?: number;
+  /** Episodes decoded together, at least those of one task. Default 128. */
   readonly batchSize?: number;
-  /** Called as episodes are done: both decodings count, so `total` is twice the number of tasks. */
-  readonly onProgress?: (done: number, total: number, scores: SolveScores) => void;
+  /** Called as episodes are done, of both decodings. */
+  readonly onProgress?: (
+    done: number,
+    total: number,
+    scores: SolveScores & { readonly success: number },
+  ) => void;
   readonly onTokens?: (tokens: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -59,21 +66,23 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
         "Raise maxContextTokens (and the model's maxPositions), or lower maxRolloutTokens.",
     );
   }
-  const { batchSize = 128 } = options;
+  const { batchSize = 128, rollouts: attempts = 1 } = options;
   const results: { [Decoding in "sampled" | "greedy"]?: DecodingResult } = {};
   let tokens = 0;
   let done = 0;
   for (const decoding of ["sampled", "greedy"] as const) {
+    const own = decoding === "sampled" ? attempts : 1;
+    const together = Math.max(1, Math.floor(batchSize / own));
     const rollouts: Rollout[] = [];
     const rewards: number[] = [];
-    for (let start = 0; start < prompts.length; start += batchSize) {
-      const batch = prompts.slice(start, start + batchSize);
+    for (let start = 0; start < prompts.length; start += together) {
+      const batch = prompts.slice(start, start + together);
       const finished = await collectRollouts(
         batch.map(({ prompt }) => prompt),
         {
           codec,
           policy: modelPolicy(options.model, options.params),
-          rolloutsPerPrompt: 1,
+          rolloutsPerPrompt: own,
           temperature: decoding === "sampled" ? 1 : 0,
           maxTurns: options.maxTurns,
           maxTurnTokens: options.maxTurnTokens,
@@ -84,35 +93,47 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
         },
       );
       for (const [index, rollout] of finished.entries()) {
-        const reward = rolloutRewards(rollout, batch[index].task, options.unmatchedCallPenalty);
+        const { task } = batch[Math.floor(index / own)];
+        const reward = rolloutRewards(rollout, task, options.unmatchedCallPenalty);
         rollouts.push(rollout);
         rewards.push(reward.total);
         await sink.rollout(rolloutRecord(codec, rollout, reward, { step, phase: "evaluate", decoding }));
       }
-      done += batch.length;
-      options.onProgress?.(done, 2 * prompts.length, solveScores(rollouts));
+      done += finished.length;
+      options.onProgress?.(done, prompts.length * (attempts + 1), {
+        ...solveScores(rollouts),
+        success: mean(rollouts.map(({ success }) => Number(success))) ?? 0,
+      });
     }
     tokens += rollouts.reduce((sum, rollout) => sum + countSampled(rollout), 0);
-    results[decoding] = summarise(rollouts, rewards, skipped);
+    results[decoding] = summarise(rollouts, rewards, skipped, own);
   }
   const result: EvaluationResult = {
     step,
     sampled: results.sampled!,
     greedy: results.greedy!,
-    seconds: (performance.now() - began) / 1000,
     tokens,
+    time: { seconds: Math.round(performance.now() - began) / 1000 },
   };
   await sink.evaluation(result);
   return result;
 }
 
+/** @param attempts rollouts per task, which are neighbours */
 function summarise(
   rollouts: readonly Rollout[],
   rewards: readonly number[],
   skipped: number,
+  attempts: number,
 ): DecodingResult {
+  const byTask = Array.from({ length: rollouts.length / attempts }, (_, task) =>
+    rollouts.slice(task * attempts, (task + 1) * attempts),
+  );
   const scores = solveScores(rollouts);
-  const squares = rollouts.reduce((sum, { score }) => sum + (score.solveF1 - scores.solveF1) ** 2, 0);
+  // Attempts at one task are not independent: the error is that of the mean over tasks.
+  const taskScores = byTask.map((own) => solveScores(own).solveF1);
+  const squares = taskScores.reduce((sum, solveF1) => sum + (solveF1 - scores.solveF1) ** 2, 0);
+  const tasks = byTask.length;
   const categories = new Map<string, Rollout[]>();
   for (const rollout of rollouts) {
     const { category } = rollout.prompt.task;
@@ -122,7 +143,9 @@ function summarise(
   }
   return {
     ...scores,
-    solveF1Error: rollouts.length < 2 ? 0 : Math.sqrt(squares / (rollouts.length - 1) / rollouts.length),
+    solveF1Error: tasks < 2 ? 0 : Math.sqrt(squares / (tasks - 1) / tasks),
+    attempts,
+    ...successScores([byTask.map((own) => own.map(({ success }) => success))], attempts),
     categories: Object.fromEntries([...categories].map(([name, members]) => [name, solveScores(members)])),
     stops: countStops(rollouts),
     meanReward: mean(rewards) ?? 0,
@@ -138,6 +161,6 @@ function solveScores(rollouts: readonly Rollout[]): SolveScores {
     solveP: column(({ score }) => score.solveP),
     solveR: column(({ score }) => score.solveR),
     solveF1: column(({ score }) => score.solveF1),
-    tasks: rollouts.length,
+    tasks: new Set(rollouts.map(({ prompt }) => prompt.stream)).size,
   };
 }

@@ -35,14 +35,14 @@ export function rolloutRewards(rollout: Rollout, task: Task, unmatchedPenalty: n
 /**
  * The record of a rollout.
  *
- * @param advantages per turn; empty in evaluations
+ * @param training advantages per turn and the gate; nothing in evaluations
  */
 export function rolloutRecord(
   codec: TokenCodec,
   rollout: Rollout,
   rewards: Pick<TurnRewards, "perTurn" | "total">,
   { step, phase, decoding }: Pick<RolloutRecord, "step" | "phase" | "decoding">,
-  advantages: readonly number[] = [],
+  training?: { readonly advantages: readonly number[]; readonly anchored: boolean },
 ): RolloutRecord {
   const { task, tokens } = rollout.prompt;
   return {
@@ -58,10 +58,13 @@ export function rolloutRecord(
     reward: rewards.total,
     turnRewards: rewards.perTurn,
     solveF1: rollout.score.solveF1,
-    advantages,
+    advantages: training?.advantages ?? [],
     spans: roleSpans(codec, {
       ids: [...tokens.ids, ...rollout.ids],
       roles: [...tokens.roles, ...rollout.roles],
+    }),
+    ...(training && {
+      trained: { ids: rollout.ids, roles: rollout.roles.join(""), anchored: training.anchored },
     }),
   };
 }

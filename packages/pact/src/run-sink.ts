@@ -6,6 +6,8 @@
  */
 import type { TrainConfig } from "./config.ts";
 import type { Role } from "./roles.ts";
+import type { SuccessScores } from "./success.ts";
+import type { StepTimes } from "./timings.ts";
 
 /** First record of a run: everything needed to know what was run. */
 export interface RunConfig {
@@ -18,6 +20,8 @@ export interface RunConfig {
   readonly environment: { readonly id: string; readonly options: { readonly [key: string]: unknown } };
   readonly trainingTasks: number;
   readonly heldOutTasks: number;
+  /** When held-out tasks are evaluated beside before and after (0: never), and sampled rollouts per task. */
+  readonly evaluation: { readonly every: number; readonly rollouts: number };
   /** SHA-256 of the weights the run started from. */
   readonly base?: string;
   /** The options the run was started with, as on the command line; resuming takes them from here. */
@@ -54,6 +58,8 @@ export interface StepMetrics {
   /** 0-based. */
   readonly step: number;
   readonly values: { readonly [name: string]: number | null };
+  /** Health checks that warn for the first time at this step; missing if there is none. */
+  readonly health?: readonly string[];
 }
 
 /** A run of neighbouring tokens of one role, as text, for coloured display. */
@@ -84,6 +90,17 @@ export interface RolloutRecord {
   readonly advantages: readonly number[];
   /** Prompt and rollout in order. */
   readonly spans: readonly RoleSpan[];
+  /** Of a training rollout: what its losses are computed from; `pact explain` computes them again. */
+  readonly trained?: TrainedTokens;
+}
+
+/** The tokens of a training rollout after its prompt, compactly, and how the gate routed it. */
+export interface TrainedTokens {
+  readonly ids: readonly number[];
+  /** One digit per token, a code of `roleCode`. */
+  readonly roles: string;
+  /** z: true trains L^x, false L^h and the SFT term. */
+  readonly anchored: boolean;
 }
 
 /** Mean solve scores of a set of episodes, each in [0, 1]. */
@@ -94,10 +111,12 @@ export interface SolveScores {
   readonly tasks: number;
 }
 
-/** Scores of one decoding: over all tasks, and by category. */
-export interface DecodingResult extends SolveScores {
+/** Scores of one decoding: over all tasks, and by category. Success is the environment's outcome. */
+export interface DecodingResult extends SolveScores, SuccessScores {
   /** Standard error of the mean Solve-F1 over tasks. */
   readonly solveF1Error: number;
+  /** Rollouts per task. */
+  readonly attempts: number;
   readonly categories: { readonly [category: string]: SolveScores };
   readonly stops: { readonly [Stop in RolloutStop]: number };
   readonly meanReward: number;
@@ -113,8 +132,10 @@ export interface EvaluationResult {
   readonly step: number;
   readonly sampled: DecodingResult;
   readonly greedy: DecodingResult;
-  readonly seconds: number;
+  /** Tokens sampled. */
   readonly tokens: number;
+  /** Wall clock: all that may differ between two runs of one seed on one device. */
+  readonly time: { readonly seconds: number };
 }
 
 /** A model to save, the state to go on from, and the step they belong to. */
@@ -135,7 +156,8 @@ export interface Checkpoint {
  */
 export interface RunSink {
   config(config: RunConfig): Promise<void>;
-  metrics(line: StepMetrics): Promise<void>;
+  /** @param times seconds of the parts of the step, which differ from run to run */
+  metrics(line: StepMetrics, times?: StepTimes): Promise<void>;
   rollout(record: RolloutRecord): Promise<void>;
   evaluation(result: EvaluationResult): Promise<void>;
   checkpoint(checkpoint: Checkpoint): Promise<void>;

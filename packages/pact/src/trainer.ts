@@ -14,7 +14,8 @@ import { advantageEstimator } from "./advantage-registry.ts";
 import type { TrainConfig } from "./config.ts";
 import { contextTokens } from "./contexts.ts";
 import { freezeBatch } from "./denominators.ts";
-import { ContextLengthError, NonFiniteError } from "./errors.ts";
+import { ContextLengthError } from "./errors.ts";
+import { Health } from "./health.ts";
 import { objectiveAt, phaseAt } from "./methods.ts";
 import {
   countSampled,
@@ -24,6 +25,7 @@ import {
   scheduleMetrics,
   updateMetrics,
 } from "./metrics.ts";
+import { nonFiniteError } from "./nonfinite.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
 import { modelPolicy } from "./policy.ts";
 import { rolloutRecord } from "./records.ts";
@@ -31,15 +33,17 @@ import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, witho
 import type { RunSink, StepMetrics } from "./run-sink.ts";
 import { isAnchored, learningRate } from "./schedules.ts";
 import { endlessly, uniformOf } from "./shuffle.ts";
+import { StepWatch } from "./timings.ts";
 import type { TokenCodec } from "./tokens.ts";
 import { captureState, encodeState, restoreOptimizer, type TrainerState } from "./trainer-state.ts";
 import { trainingRewards } from "./training-rewards.ts";
-import { buildEpisode, buildTrees, type PromptTree, promptOnlyTrees, type RoutedPrompt } from "./trees.ts";
+import { buildEpisode, type PromptTree, type RoutedPrompt, stepTrees } from "./trees.ts";
 import {
   type BatchGradient,
   batchGradient,
   disposeParams,
   frozenLogProbs,
+  gradientNorm,
   termNorms,
   tokenLosses,
 } from "./update.ts";
@@ -57,8 +61,15 @@ export interface TrainOptions {
   readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
   /** Called after every sampled token column with the number of rows, for live token counts. */
   readonly onTokens?: (tokens: number) => void;
-  /** Where to go on: the state, and the weights that belong to it (copied; the caller disposes them). */
-  readonly resume?: { readonly state: TrainerState; readonly params: Params };
+  /**
+   * Where to go on: the state, the weights that belong to it (copied; the caller disposes them), and the lines of metrics
+   * so far, for the health checks (default none).
+   */
+  readonly resume?: {
+    readonly state: TrainerState;
+    readonly params: Params;
+    readonly lines?: readonly StepMetrics[];
+  };
   /** Aborting it rejects at the next model call; to stop after the current step, end the iteration instead. */
   readonly signal?: AbortSignal;
 }
@@ -86,9 +97,12 @@ export class Trainer {
   readonly #optimizer: AdamW;
   readonly #root: Key;
   readonly #skipped: number;
+  readonly #health = new Health();
+  readonly #watch = new StepWatch();
   #stepsDone = 0;
   #saved = 0;
-  #finite = true;
+  /** The parameters are those of `#stepsDone` whole steps that are all in the metrics: only then are they saved. */
+  #isSettled = true;
   #sampledTokens = 0;
   #trainedTokens = 0;
   #forwardTokens = 0;
@@ -119,6 +133,7 @@ export class Trainer {
     });
     if (options.resume) this.#restore(options.resume.state);
     this.#root = key(config.seed);
+    for (const line of options.resume?.lines ?? []) this.#health.observe(line);
   }
 
   /** Live parameters; they change in place. */
@@ -137,7 +152,8 @@ export class Trainer {
   }
 
   /**
-   * Runs the steps. However the iteration ends (done, `break`, an error), what was trained is saved as a checkpoint.
+   * Runs the steps. However the iteration ends (done, `break`, an error), what was trained is saved as a checkpoint: whole
+   * steps that are in the metrics. An error amid an update leaves the checkpoint before it.
    */
   async *steps(): AsyncGenerator<TrainEvent, TrainResult> {
     const { config, sink } = this.#options;
@@ -145,20 +161,27 @@ export class Trainer {
       while (this.#stepsDone < config.steps) {
         const step = this.#stepsDone;
         const tasks = this.#tasksOf(step);
+        this.#watch.skip();
         const { trees, plain, rollouts, metrics }: Material =
           phaseAt(config, step) === "imitate"
             ? { trees: this.#episodes(tasks), plain: [], rollouts: [], metrics: {} }
             : await this.#explore(step, tasks);
         yield { kind: "rollouts", step, rollouts };
+        this.#watch.skip();
         const batches = microBatches(trees, config);
         const plainBatches = plain.length === 0 ? [] : microBatches(plain, config);
         const updated = await this.#update(step, batches, plainBatches);
         this.#stepsDone += 1;
-        const line = {
-          step,
-          values: { ...noMetrics, ...metrics, ...updated, ...this.#bookkeeping(step, batches, rollouts) },
+        const values = {
+          ...noMetrics,
+          ...metrics,
+          ...updated,
+          ...this.#bookkeeping(step, batches, rollouts),
         };
-        await sink.metrics(line);
+        const health = this.#health.observe({ values });
+        const line = { step, values, ...(health.length > 0 ? { health } : {}) };
+        await sink.metrics(line, this.#watch.take());
+        this.#isSettled = true;
         if (config.checkpointEvery > 0 && this.#stepsDone % config.checkpointEvery === 0) await this.#save();
         yield { kind: "step", step, metrics: line };
       }
@@ -170,8 +193,7 @@ export class Trainer {
 
   /** A checkpoint of what was trained, unless there is one already. */
   async #save(): Promise<void> {
-    // NOTE: parameters that are no numbers would replace the good ones of an earlier checkpoint.
-    if (this.#stepsDone === this.#saved || !this.#finite) return;
+    if (this.#stepsDone === this.#saved || !this.#isSettled) return;
     const { stepsDone: step, ...counters } = this.result;
     const state = encodeState(await captureState(this.#optimizer, { step, ...counters }));
     await this.#options.sink.checkpoint({ step, model: await paramsToSafetensors(this.params), state });
@@ -222,6 +244,7 @@ export class Trainer {
       onTokens: this.#options.onTokens,
       signal: this.#options.signal,
     });
+    this.#watch.lap("rollouts");
     const rewards = rollouts.map((rollout, index) =>
       trainingRewards(rollout, tasks[Math.floor(index / count)], config),
     );
@@ -243,7 +266,11 @@ export class Trainer {
     });
     for (const [index, rollout] of rollouts.entries()) {
       const phase = { step, phase: "train", decoding: "sampled" } as const;
-      await sink.rollout(rolloutRecord(codec, rollout, rewards[index], phase, advantages[index]));
+      const training = {
+        advantages: advantages[index],
+        anchored: routed[Math.floor(index / count)].anchored,
+      };
+      await sink.rollout(rolloutRecord(codec, rollout, rewards[index], phase, training));
     }
     const metrics = rolloutMetrics(
       rollouts,
@@ -252,10 +279,8 @@ export class Trainer {
       codec.controlId("<think>"),
     );
     const anchored = routed.filter((prompt) => prompt.anchored).length / tasks.length;
-    const trees = buildTrees(codec, routed, step, config);
     return {
-      trees: config.method === "chord" ? [...trees, ...this.#episodes(tasks)] : trees,
-      plain: config.ratioDenominator === "trace" ? [] : promptOnlyTrees(codec, routed),
+      ...stepTrees(codec, routed, step, config),
       rollouts,
       metrics: { ...metrics, "trace/anchored": isGated ? anchored : null },
     };
@@ -287,18 +312,27 @@ export class Trainer {
     const reference = objective.klCoefficient
       ? frozenLogProbs({ config: model, params: this.#options.params }, batches)
       : undefined;
+    this.#watch.lap("frozen");
     let first: BatchGradient | undefined;
     let last: BatchGradient | undefined;
     let norm = 0;
     for (let update = 0; update < config.innerUpdates; update++) {
-      last = await batchGradient(current, batches, objective, { old, reference });
+      const gradient = () => batchGradient(current, batches, objective, { old, reference });
+      last = await gradient();
       first ??= last;
-      this.#requireFinite(step, "loss", last.loss);
-      const gradientNorm = this.#optimizer.step(last.grads, rate);
-      norm = await gradientNorm.item();
-      gradientNorm.dispose();
+      const checked = Number.isFinite(last.loss) ? await gradientNorm(last.grads) : last.loss;
+      this.#watch.lap("gradients");
+      if (!Number.isFinite(checked)) {
+        disposeParams(last.grads);
+        const name = checked === last.loss ? "loss" : "gradient norm";
+        throw await nonFiniteError(step, name, checked, gradient);
+      }
+      this.#isSettled = false;
+      const clipped = this.#optimizer.step(last.grads, rate);
+      norm = await clipped.item();
+      clipped.dispose();
       disposeParams(last.grads);
-      this.#requireFinite(step, "gradient norm", norm);
+      this.#watch.lap("update");
     }
     for (const tensor of [...(old ?? []), ...(reference ?? [])]) tensor.dispose();
     if (first === undefined || last === undefined) return {};
@@ -309,16 +343,6 @@ export class Trainer {
       "gradient/norm": norm,
       "schedule/learning_rate": rate,
     };
-  }
-
-  /** Stops a run whose numbers have left the floats: after this update nothing it computes means anything. */
-  #requireFinite(step: number, name: string, value: number): void {
-    if (Number.isFinite(value)) return;
-    this.#finite = name === "loss";
-    throw new NonFiniteError(
-      `Training step ${step + 1}: the ${name} is ${value}. Lower learningRate (now ${this.#options.config.learningRate}) or clipNorm, ` +
-        "or start from another base; the last good parameters are those of the checkpoint before.",
-    );
   }
 
   /** Counts tokens and adds what does not come from rollouts or gradients. */

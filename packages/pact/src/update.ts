@@ -214,15 +214,25 @@ export async function termGradientNorm(
   });
   const alone = { ...options, klCoefficient: 0, entropyWeight: 0 };
   const { grads } = await batchGradient(model, masked, alone, { old });
-  const squared = scope(() =>
-    Object.values(grads)
-      .map((gradient) => sum(square(gradient)))
-      .reduce(add),
-  );
-  const norm = scope(() => sqrt(squared));
-  const value = await norm.item();
+  const norm = await gradientNorm(grads);
   disposeParams(grads);
-  squared.dispose();
+  return norm;
+}
+
+/**
+ * Global norm √Σg² of a gradient, read back; NaN or infinity if any of it is.
+ *
+ * @example await gradientNorm(grads) // 1.5
+ */
+export async function gradientNorm(grads: Params): Promise<number> {
+  const norm = scope(() =>
+    sqrt(
+      Object.values(grads)
+        .map((gradient) => sum(square(gradient)))
+        .reduce(add),
+    ),
+  );
+  const value = await norm.item();
   norm.dispose();
   return value;
 }

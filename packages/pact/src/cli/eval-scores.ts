@@ -4,24 +4,16 @@
  *
  * BFCL's Multi-Turn is the unweighted mean of its four categories; FTRL averages over all rows.
  */
-import { type Estimate, estimate, passAtK, passHatK } from "@pact/tools-sim";
+import { type Estimate, estimate } from "@pact/tools-sim";
+import { type SuccessScores, successScores } from "../success.ts";
 import type { EpisodeRecord } from "./eval-folder.ts";
 
-/** An estimate of pass@k or pass^k. */
-export interface PassEstimate extends Estimate {
-  readonly k: number;
-  /** Tasks with at least k finished attempts: those it is estimated from. */
-  readonly tasks: number;
-}
-
 /** Scores of some tasks. */
-export interface Scores {
+export interface Scores extends SuccessScores {
   /** Tasks with a finished attempt. */
   readonly tasks: number;
   /** Finished attempts. */
   readonly episodes: number;
-  /** Share of successes; the same as pass@1 and pass^1. */
-  readonly success: Estimate;
   /** The family's own measure: Solve-F1, or right and wrong. */
   readonly value: Estimate;
   readonly solveP?: Estimate;
@@ -31,8 +23,6 @@ export interface Scores {
   readonly verdicts?: Readonly<Record<string, Estimate>>;
   /** ToolHop's invocation error: the share of calls that failed, and of episodes with such a call. */
   readonly invocationError?: { readonly perCall: number; readonly perQuery: Estimate };
-  readonly passAtK: readonly PassEstimate[];
-  readonly passHatK: readonly PassEstimate[];
 }
 
 /** Scores of a whole evaluation. */
@@ -94,20 +84,6 @@ function score(groups: readonly (readonly TaskEpisodes[])[], attempts: number): 
   const all = groups.flat();
   const over = (pick: (record: EpisodeRecord) => number): Estimate =>
     estimate(groups.map((tasks) => tasks.map((episodes) => mean(episodes.map(pick)))));
-  const pass = (measure: typeof passAtK): PassEstimate[] => {
-    const estimates: PassEstimate[] = [];
-    for (let k = 1; k <= attempts; k++) {
-      const able = groups.map((tasks) => tasks.filter((episodes) => episodes.length >= k));
-      if (able.some((tasks) => tasks.length === 0)) break;
-      const values = able.map((tasks) =>
-        tasks.map((episodes) =>
-          measure(episodes.length, episodes.filter(({ success }) => success).length, k),
-        ),
-      );
-      estimates.push({ k, tasks: values.flat().length, ...estimate(values) });
-    }
-    return estimates;
-  };
   const solved = all.every((episodes) => episodes.every(({ solve }) => solve !== undefined));
   const names = Object.keys(all[0][0].verdicts ?? {}).filter((name) =>
     all.flat().every(({ verdicts }) => verdicts !== undefined && Object.hasOwn(verdicts, name)),
@@ -118,7 +94,10 @@ function score(groups: readonly (readonly TaskEpisodes[])[], attempts: number): 
   return {
     tasks: all.length,
     episodes: all.flat().length,
-    success: over(({ success }) => (success ? 1 : 0)),
+    ...successScores(
+      groups.map((tasks) => tasks.map((episodes) => episodes.map(({ success }) => success))),
+      attempts,
+    ),
     value: over(({ value }) => value),
     ...(solved
       ? {
@@ -142,8 +121,6 @@ function score(groups: readonly (readonly TaskEpisodes[])[], attempts: number): 
           },
         }
       : {}),
-    passAtK: pass(passAtK),
-    passHatK: pass(passHatK),
   };
 }
 

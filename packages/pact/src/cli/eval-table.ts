@@ -1,6 +1,7 @@
 /** The scores of an evaluation as lines for a person. */
 import type { Estimate } from "@pact/tools-sim";
-import type { AllScores, PassEstimate, Scores } from "./eval-scores.ts";
+import type { PassEstimate } from "../success.ts";
+import type { AllScores, Scores } from "./eval-scores.ts";
 import type { Paint } from "./terminal.ts";
 
 /** Most k that the terminal shows; summary.json has all. */

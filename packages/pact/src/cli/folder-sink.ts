@@ -2,6 +2,7 @@
  * A `RunSink` that is a run folder (layout: `run-folder.ts`). Timings are added here, under `time`, so that without
  * that field the metrics of two runs of one seed on one device are equal line by line.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type {
   Checkpoint,
@@ -11,9 +12,11 @@ import type {
   RunSink,
   StepMetrics,
 } from "../run-sink.ts";
+import type { StepTimes } from "../timings.ts";
 import { saveCheckpoint } from "./checkpoints.ts";
 import { appendLine, writeWhole } from "./disk.ts";
 import { turnEventLoop } from "./interrupt.ts";
+import { RunFolderError } from "./run-folder.ts";
 
 /** Files that make a checkpoint loadable by itself, beside its `model.safetensors`. */
 export interface ModelFiles {
@@ -35,6 +38,8 @@ export class FolderSink implements RunSink {
   readonly #now: () => number;
   readonly #began: number;
   #last: number;
+  /** Seconds of what happened between two steps. */
+  #between: { readonly [name: string]: number } = {};
 
   constructor(folder: string, files: ModelFiles, now: () => number = () => performance.now() / 1000) {
     this.#folder = folder;
@@ -49,11 +54,13 @@ export class FolderSink implements RunSink {
     writeWhole(join(this.#folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
   }
 
-  /** Appends to `metrics.jsonl`, with the seconds since the previous record and since the start. */
-  async metrics(line: StepMetrics): Promise<void> {
+  /** Appends to `metrics.jsonl`, with times: of the step and its parts, since the start, of what was saved before it. */
+  async metrics(line: StepMetrics, parts: StepTimes = {}): Promise<void> {
     const now = this.#now();
-    const time = { seconds: round(now - this.#last), elapsed: round(now - this.#began) };
+    const seconds = { seconds: now - this.#last, elapsed: now - this.#began, ...parts, ...this.#between };
+    const time = Object.fromEntries(Object.entries(seconds).map(([name, value]) => [name, round(value)]));
     this.#last = now;
+    this.#between = {};
     appendLine(join(this.#folder, "metrics.jsonl"), { ...line, time });
   }
 
@@ -66,13 +73,20 @@ export class FolderSink implements RunSink {
   /** Appends to `evaluations.jsonl`. */
   async evaluation(result: EvaluationResult): Promise<void> {
     appendLine(join(this.#folder, "evaluations.jsonl"), result);
+    this.#between = { ...this.#between, evaluation: result.time.seconds };
     this.#last = this.#now();
   }
 
   /** Writes `checkpoints/step-<n>/`; see checkpoints.ts. */
   async checkpoint(checkpoint: Checkpoint): Promise<void> {
+    const began = this.#now();
+    if (!existsSync(this.#folder)) {
+      // NOTE: saving would make the folder anew, with a checkpoint that no configuration belongs to.
+      throw new RunFolderError(`the run folder ${this.#folder} is gone. Start the run again.`);
+    }
     saveCheckpoint(this.#folder, checkpoint, this.#files);
     this.#last = this.#now();
+    this.#between = { ...this.#between, checkpoint: this.#last - began };
   }
 }
 

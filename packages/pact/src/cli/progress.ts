@@ -37,6 +37,8 @@ export interface StageState extends LiveNumbers {
   readonly unit: string;
   readonly done: number;
   readonly total: number;
+  /** Units that were done when the stage began, and do not count for the pace. Default 0. */
+  readonly from?: number;
   /** Seconds since the stage began. */
   readonly seconds: number;
   /** `seconds` when the last unit was finished. */
@@ -49,8 +51,10 @@ export interface StageState extends LiveNumbers {
 export interface Progress {
   /** A lasting line: the device chosen, a warning, a result. */
   line(text: string): void;
-  /** Begins a stage of `total` units. */
-  stage(name: string, unit: string, total: number): void;
+  /** Begins a stage of `total` units, of which `done` (default 0) are done already. */
+  stage(name: string, unit: string, total: number, done?: number): void;
+  /** So many tokens were sampled: shown as a rate while a unit lasts. */
+  sampled(tokens: number): void;
   /** `done` units of the stage are finished; the same `done` again only refreshes the numbers. */
   advance(done: number, numbers?: LiveNumbers): void;
   /** Leaves the last state on the screen and gives the terminal back. Idempotent. */
@@ -66,12 +70,13 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
 
-/** Seconds the stage still needs at its mean pace so far; undefined before its first unit. */
+/** Seconds the stage still needs at its mean pace so far; undefined before the first unit of its own. */
 export function timeLeft(
-  state: Pick<StageState, "done" | "total" | "seconds" | "paceSeconds">,
+  state: Pick<StageState, "done" | "total" | "from" | "seconds" | "paceSeconds">,
 ): number | undefined {
-  if (state.done === 0) return undefined;
-  return Math.max(0, (state.paceSeconds / state.done) * state.total - state.seconds);
+  const { from = 0 } = state;
+  if (state.done <= from) return undefined;
+  return Math.max(0, (state.paceSeconds / (state.done - from)) * (state.total - from) - state.seconds);
 }
 
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
@@ -170,7 +175,10 @@ export function createProgress(
   const paint = painter(stream);
   const live = isLive(stream);
   let state: StageState | undefined;
+  const histories = new Map<string, readonly number[]>();
   let began = now();
+  // Tokens sampled in the current unit, and when it began.
+  let unit = { began, tokens: 0 };
   const block = new LiveBlock(stream, (columns) => {
     if (state === undefined) return [];
     return progressLines({ ...state, seconds: now() - began }, columns, paint).map((line) =>
@@ -185,11 +193,14 @@ export function createProgress(
   };
   return {
     line: (text) => say(printable(text)),
-    stage(name, unit, total) {
+    stage(name, kind, total, done = 0) {
       // A stage that is over stays on the screen as one line.
       if (live && state !== undefined) block.print(` ${paint("good", "✓")} ${progressLine(state)}`);
       began = now();
-      state = { stage: name, unit, done: 0, total, seconds: 0, paceSeconds: 0, history: [] };
+      unit = { began, tokens: 0 };
+      // Training that goes on after an evaluation keeps its curve.
+      const history = histories.get(name) ?? [];
+      state = { stage: name, unit: kind, done, total, from: done, seconds: 0, paceSeconds: 0, history };
       if (live) block.update();
       else say(`${name} …`);
     },
@@ -198,14 +209,22 @@ export function createProgress(
       const further = done > state.done;
       const { reward } = numbers;
       const history = reward !== undefined && further ? [...state.history, reward] : state.history;
+      histories.set(state.stage, history);
       const tenth = Math.floor((10 * done) / state.total) > Math.floor((10 * state.done) / state.total);
       const seconds = now() - began;
       state = { ...state, ...numbers, done, seconds, history };
       // Numbers that change within a unit are drawn by the ticker.
       if (!further) return;
       state = { ...state, paceSeconds: seconds };
+      unit = { began: now(), tokens: 0 };
       if (live) block.update();
       else if (state.unit === "step" || tenth) say(progressLine(state));
+    },
+    sampled(tokens) {
+      unit.tokens += tokens;
+      const elapsed = now() - unit.began;
+      // A rate of the first moments would jump about.
+      if (state !== undefined && elapsed > 0.5) state = { ...state, tokensPerSecond: unit.tokens / elapsed };
     },
     close() {
       clearInterval(ticker);

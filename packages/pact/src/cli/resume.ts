@@ -5,7 +5,7 @@
  * writes the same lines as one that never was.
  */
 import { join } from "node:path";
-import type { EvaluationResult, RunConfig } from "../run-sink.ts";
+import type { EvaluationResult, RunConfig, StepMetrics } from "../run-sink.ts";
 import { decodeState, type TrainerState } from "../trainer-state.ts";
 import { readNewestCheckpoint } from "./checkpoints.ts";
 import { readIfThere, writeWhole } from "./disk.ts";
@@ -19,6 +19,8 @@ export interface ResumePoint {
   readonly model?: Uint8Array;
   /** Evaluations that are done and stay. */
   readonly evaluations: readonly EvaluationResult[];
+  /** Lines of metrics.jsonl that stay. */
+  readonly lines: readonly StepMetrics[];
 }
 
 /**
@@ -96,7 +98,7 @@ export function prepareResume(folder: string, note: (line: string) => void): Res
   );
   const evaluations = cutLines(join(folder, "evaluations.jsonl"), (line) => numberOf(line, "step") <= step);
   const evaluated = new Set(evaluations.map((line) => numberOf(line, "step")));
-  cutLines(join(folder, "metrics.jsonl"), (line) => numberOf(line, "step") < step);
+  const lines = cutLines(join(folder, "metrics.jsonl"), (line) => numberOf(line, "step") < step);
   cutLines(join(folder, "rollouts.jsonl"), (line) => {
     const at = numberOf(line, "step");
     return line.phase === "train" ? at < step : evaluated.has(at);
@@ -105,6 +107,7 @@ export function prepareResume(folder: string, note: (line: string) => void): Res
     state,
     model: stored?.files["model.safetensors"],
     evaluations: evaluations as unknown as EvaluationResult[],
+    lines: lines.filter(({ values }) => isRecord(values)) as unknown as StepMetrics[],
   };
 }
 

@@ -78,6 +78,22 @@ export const trainOptions = {
     default: 200,
     help: "held-out tasks of each evaluation; of ftrl-like in equal parts from the four categories",
   },
+  "eval-every": {
+    kind: "integer",
+    unit: "steps",
+    min: 0,
+    max: 1000000,
+    default: 0,
+    help: "evaluate after every so many steps as well; 0: only before and after training",
+  },
+  "eval-rollouts": {
+    kind: "integer",
+    unit: "rollouts",
+    min: 1,
+    max: 64,
+    default: 1,
+    help: "k, sampled rollouts per held-out task, for avg@k, pass@k and pass^k; the greedy one is beside them",
+  },
   resume: {
     kind: "flag",
     help: "go on with the run in --run-dir from its newest checkpoint, with its own settings",

@@ -35,7 +35,7 @@ const publishedSettings = {
   maxTurns: 10,
 } satisfies Partial<TrainConfig>;
 
-/** What a run knows while it lasts; `before` and `after` appear as they are measured. */
+/** What a run knows while it lasts; evaluations are added as they are measured. */
 interface Run {
   readonly config: TrainConfig;
   readonly base: ModelFolder;
@@ -44,10 +44,11 @@ interface Run {
   readonly sink: FolderSink;
   readonly progress: Progress;
   readonly stop: AbortSignal;
+  readonly evaluation: RunConfig["evaluation"];
+  /** Evaluations that are done, in order. */
+  readonly evaluations: EvaluationResult[];
   /** Where a run that goes on stands. */
   resume?: ResumePoint;
-  before?: EvaluationResult;
-  after?: EvaluationResult;
   steps: number;
   /** Work done in training: tokens sampled + tokens trained on, so that one of a rollout counts in both. */
   tokens: number;
@@ -135,7 +136,12 @@ function commandOf({
   device,
   ...options
 }: TrainOptions): Record<string, string | number> {
-  const lasting = { env, data, traces, model, device, "eval-tasks": options["eval-tasks"] };
+  const evaluation = {
+    "eval-tasks": options["eval-tasks"],
+    "eval-every": options["eval-every"],
+    "eval-rollouts": options["eval-rollouts"],
+  };
+  const lasting = { env, data, traces, model, device, ...evaluation };
   return Object.fromEntries(
     Object.entries(lasting).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
@@ -173,6 +179,8 @@ async function runIn(
     sink,
     progress,
     stop: interrupt.signal,
+    evaluation: { every: options["eval-every"], rollouts: options["eval-rollouts"] },
+    evaluations: [],
     steps: 0,
     tokens: 0,
   };
@@ -182,9 +190,9 @@ async function runIn(
     seed: config.seed,
     steps: run.steps,
     seconds: Math.round(performance.now() - began) / 1000,
-    tokens: run.tokens + (run.before?.tokens ?? 0) + (run.after?.tokens ?? 0),
-    before: scoresOf(run.before),
-    after: scoresOf(run.after),
+    tokens: run.evaluations.reduce((sum, { tokens }) => sum + tokens, run.tokens),
+    before: scoresOf(evaluationAt(run, 0)),
+    after: scoresOf(evaluationAt(run, config.steps)),
     runDir: folder,
   });
   const finish = async (outcome: "done" | "stopped" | "failed", error?: string): Promise<RunResult> => {
@@ -210,7 +218,11 @@ async function runIn(
 }
 
 /** `config.json`. */
-function describeRun({ config, base, params, tasks }: Run, options: TrainOptions, device: Device): RunConfig {
+function describeRun(
+  { config, base, params, tasks, evaluation }: Run,
+  options: TrainOptions,
+  device: Device,
+): RunConfig {
   const { adapterName, driver } = device.report;
   return {
     train: config,
@@ -224,16 +236,17 @@ function describeRun({ config, base, params, tasks }: Run, options: TrainOptions
     base: createHash("sha256").update(base.weights).digest("hex"),
     trainingTasks: tasks.training.length,
     heldOutTasks: tasks.heldOut.length,
+    evaluation,
     command: commandOf(options),
   };
 }
 
-/** Evaluation, training, evaluation; each stage is left, and the next ones are skipped, once the run is to stop. */
+/** Evaluation, training with evaluations, evaluation; what follows is skipped once the run is to stop. */
 async function stages(run: Run): Promise<void> {
   const { config, base, params, tasks, sink } = run;
-  const { state, model: weights, evaluations = [] } = run.resume ?? {};
-  const done = (step: number) => evaluations.find((result) => result.step === step);
-  run.before = done(0) ?? (await evaluation(run, "evaluate before", params));
+  const { state, model: weights, lines, evaluations = [] } = run.resume ?? {};
+  run.evaluations.push(...evaluations);
+  await evaluateOnce(run, "evaluate before", params);
   if (run.stop.aborted) return;
   const resumed = weights && paramsFromSafetensors(base.config, weights);
   const trainer = new Trainer({
@@ -243,25 +256,30 @@ async function stages(run: Run): Promise<void> {
     codec: base.tokenizer,
     tasks: tasks.training,
     sink,
-    resume: state && resumed && { state, params: resumed },
+    resume: state && resumed && { state, params: resumed, lines },
+    onTokens: (tokens) => run.progress.sampled(tokens),
   });
   for (const copied of Object.values(resumed ?? {})) copied.dispose();
   run.steps = trainer.result.stepsDone;
   run.tokens = trainer.result.sampledTokens + trainer.result.trainedTokens;
   try {
     await training(run, trainer);
-    if (!run.stop.aborted)
-      run.after = done(config.steps) ?? (await evaluation(run, "evaluate after", trainer.params));
+    if (!run.stop.aborted) await evaluateOnce(run, "evaluate after", trainer.params);
   } finally {
     trainer.dispose();
   }
 }
 
-/** Runs the steps, shows them, and ends after the current one when the run is to stop. */
+/** Runs the steps and the evaluations between them, shows them, and ends after the current one when the run is to stop. */
 async function training(run: Run, trainer: Trainer): Promise<void> {
   const { config, progress, stop } = run;
-  progress.stage(`train ${config.method}`, "step", config.steps);
-  if (run.steps > 0) progress.advance(run.steps, {});
+  const begin = (): void => progress.stage(`train ${config.method}`, "step", config.steps, run.steps);
+  const isDue = (): boolean =>
+    run.evaluation.every > 0 && run.steps % run.evaluation.every === 0 && run.steps < config.steps;
+  // A run can be killed between the checkpoint of a step and its evaluation.
+  if (run.steps > 0 && isDue()) await evaluateOnce(run, `evaluate at step ${run.steps}`, trainer.params);
+  if (stop.aborted) return;
+  begin();
   let last = performance.now();
   for await (const event of trainer.steps()) {
     await turnEventLoop();
@@ -276,44 +294,45 @@ async function training(run: Run, trainer: Trainer): Promise<void> {
         loss: value("loss/total"),
         tokensPerSecond: (1000 * (tokens - run.tokens)) / (now - last),
       });
+      for (const warning of event.metrics.health ?? []) progress.line(`step ${stepsDone}: ${warning}`);
       run.steps = stepsDone;
       run.tokens = tokens;
-      last = now;
+      if (isDue() && !stop.aborted) {
+        await evaluateOnce(run, `evaluate at step ${stepsDone}`, trainer.params);
+        if (!stop.aborted) begin();
+      }
+      last = performance.now();
       if (stop.aborted) break;
     }
   }
 }
 
-/** One evaluation with its progress; undefined if Ctrl-C ended it. */
-async function evaluation(run: Run, name: string, params: Params): Promise<EvaluationResult | undefined> {
+function evaluationAt({ evaluations }: Pick<Run, "evaluations">, step: number): EvaluationResult | undefined {
+  return evaluations.find((result) => result.step === step);
+}
+
+/** The evaluation of the current step with its progress, unless there is one already; Ctrl-C ends it without a result. */
+async function evaluateOnce(run: Run, name: string, params: Params): Promise<void> {
   const { config, base, tasks, sink, progress, stop } = run;
-  progress.stage(name, "episode", 2 * tasks.heldOut.length);
-  const began = performance.now();
-  let tokens = 0;
-  let done = 0;
-  const rate = (): number => (1000 * tokens) / (performance.now() - began);
+  if (evaluationAt(run, run.steps) !== undefined) return;
+  progress.stage(name, "episode", (run.evaluation.rollouts + 1) * tasks.heldOut.length);
   const options: EvaluateOptions = {
     ...config,
     model: base.config,
     params,
     codec: base.tokenizer,
     tasks: tasks.heldOut,
+    rollouts: run.evaluation.rollouts,
     step: run.steps,
     sink,
     signal: stop,
-    onTokens: (count) => {
-      tokens += count;
-      progress.advance(done, { tokensPerSecond: rate() });
-    },
-    onProgress: (finished, _total, scores) => {
-      done = finished;
-      progress.advance(done, { solveF1: scores.solveF1, tokensPerSecond: rate() });
-    },
+    onTokens: (tokens) => progress.sampled(tokens),
+    onProgress: (finished, _total, { solveF1, success }) => progress.advance(finished, { solveF1, success }),
   };
   try {
-    return await evaluate(options);
+    run.evaluations.push(await evaluate(options));
   } catch (error) {
-    if (stop.aborted && error === stop.reason) return undefined;
+    if (stop.aborted && error === stop.reason) return;
     throw error;
   }
 }

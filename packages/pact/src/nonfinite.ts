@@ -1,0 +1,45 @@
+/**
+ * A loss or gradient that left the floats: which operation made the first NaN or infinity of it.
+ *
+ * The forward and backward are run once more under tensor's `debug.checkFinite`, which costs a few times a step and
+ * happens once in a run, at its end. The parameters must still be those of before the update.
+ */
+import { debug, NonFiniteError as OperationError } from "@pact/tensor";
+import { NonFiniteError } from "./errors.ts";
+import { type BatchGradient, disposeParams, gradientNorm } from "./update.ts";
+
+/**
+ * The error that ends the run.
+ *
+ * @param step 0-based
+ * @param name what is not finite: `loss` or `gradient norm`
+ * @param again computes the same gradient once more
+ * @example throw await nonFiniteError(step, "loss", loss, () => batchGradient(model, batches, options));
+ */
+export async function nonFiniteError(
+  step: number,
+  name: string,
+  value: number,
+  again: () => Promise<BatchGradient>,
+): Promise<NonFiniteError> {
+  return new NonFiniteError(
+    `Training step ${step + 1}: the ${name} is ${value}. ${await origin(again)} ` +
+      "The parameters are those of before this step. Start a new run from the last checkpoint with a lower learningRate or clipNorm " +
+      "(weights that are not finite: from an earlier one).",
+  );
+}
+
+async function origin(again: () => Promise<BatchGradient>): Promise<string> {
+  try {
+    await debug.checkFinite(async () => {
+      const { grads } = await again();
+      // A sum of squares can overflow where no element does.
+      await gradientNorm(grads);
+      disposeParams(grads);
+    });
+  } catch (error) {
+    if (error instanceof OperationError) return `Where it began: ${error.message}`;
+    throw error;
+  }
+  return "A second computation was finite, so the device does not compute alike twice: run `pact doctor`.";
+}
