@@ -12,140 +12,112 @@ const base = (name: string) => readFileSync(new URL(`../packages/pact/base/${nam
 const config = configFromJson(JSON.parse(base("config.json").toString()));
 const codec = Tokenizer.fromJson(JSON.parse(base("tokenizer.json").toString()));
 const model = { config, params: paramsFromSafetensors(config, base("model.safetensors")) };
-const options = pact.trainConfig({ sftWeight: 0.1, unmatchedCallPenalty: 0, maxRolloutTokens: 250 }); // β and λ_pen of the paper
+// β and λ_pen of the paper; the gate and the trace are the defaults.
+const options = pact.trainConfig({
+  sftWeight: 0.1,
+  unmatchedCallPenalty: 0,
+  maxTurns: 3,
+  maxRolloutTokens: 250,
+});
 const [step, K] = [12, 4];
 const [task] = ftrlLike.generate({ seed: 3, split: "train", count: 1, category: "single_hop" });
 const show = (value: number) => value.toFixed(3);
 const row = (values: readonly number[]) => values.map(show).join("  ");
+const title = (text: string) => console.log(`\n${text}`);
+const say = (text: string) => console.log(`   ${text}`);
 const sum = (values: Iterable<number>) => Array.from(values).reduce((total, value) => total + value, 0);
 
-console.log(`prompt x: ${JSON.stringify(task.question)}, step ${step} of ${options.steps}`);
-console.log("\n1  K rollouts from π_old(·|x); the type of a rollout's task has no trace");
+title(`prompt x: ${JSON.stringify(task.question)}, step ${step} of ${options.steps}`);
+title("1  K rollouts from π_old(·|x); the type of a rollout's task has no trace");
 const x = pact.rolloutPrompt(codec, pact.withoutTrace(task), 0);
 const policy = pact.modelPolicy(config, model.params);
-const limits = { maxTurns: 3, maxTurnTokens: 96, maxRolloutTokens: options.maxRolloutTokens };
-const rollouts = await pact.collectRollouts([x], {
-  ...limits,
-  codec,
-  policy,
-  rolloutsPerPrompt: K,
-  temperature: 1,
-  key: key(5),
-});
-for (const { ids, roles, stop } of rollouts) {
-  const spoken = pact
-    .roleSpans(codec, { ids, roles })
-    .filter(({ role }) => role === "call" || role === "answer");
-  console.log(
-    `   ${stop.padEnd(14)} ${spoken
-      .map(({ text }) => text.replaceAll("<|end|>", ""))
-      .join(" ")
-      .slice(0, 110)}`,
-  );
+const sampling = { codec, policy, rolloutsPerPrompt: K, temperature: 1, key: key(5) };
+const rollouts = await pact.collectRollouts([x], { ...options, ...sampling });
+for (const { turns, stop } of rollouts) {
+  const spoken = turns.map(({ text }) => text.replace(/^.*<\/think>/s, ""));
+  say(`${stop}: ${spoken.join(" ").slice(0, 110)}`);
 }
 
-console.log("\n2  rewards r_t of each turn: matched similarity of calls, F1 of the answer");
-console.log(
-  `   reference: ${pact
-    .referenceCalls(task)
-    .map((call) => JSON.stringify(call))
-    .join(" ")}, answer ${task.answer}`,
-);
+title("2  rewards r_t of each turn: matched similarity of calls, F1 of the answer");
+say(`reference: ${JSON.stringify(pact.referenceCalls(task))}, answer ${task.answer}`);
 const rewards = rollouts.map((rollout) => pact.rolloutRewards(rollout, task, options.unmatchedCallPenalty));
-for (const { perTurn, total } of rewards) console.log(`   r = ${row(perTurn)}   R = ${show(total)}`);
+for (const { perTurn, total } of rewards) say(`r = ${row(perTurn)}   R = ${show(total)}`);
 
-console.log("\n3  advantages A = A^g + A^l of each turn");
-const advantages = pact.turnAdvantages(
-  rewards.map((reward) => reward.perTurn),
-  rollouts.map(() => 0),
-  { gamma: options.gamma },
-);
-advantages.combined.forEach((combined, k) => {
-  console.log(
-    `   A^g = ${show(advantages.trajectory[k])}   A^l = ${row(advantages.turn[k])}   A = ${row(combined)}`,
-  );
-});
+title("3  advantages A = A^g + A^l of each turn");
+const perTurn = rewards.map((reward) => reward.perTurn);
+const { trajectory, turn, combined } = pact.turnAdvantages(perTurn, [0, 0, 0, 0], options);
+for (let k = 0; k < K; k++)
+  say(`A^g = ${show(trajectory[k])}   A^l = ${row(turn[k])}   A = ${row(combined[k])}`);
 
-console.log("\n4  gate z ~ Bernoulli(q), one draw for all K rollouts");
+title("4  gate z ~ Bernoulli(q), one draw for all K rollouts");
 const draw = 0.61; // the trainer draws it from the run's seed
-console.log(
-  `   draw ${draw}, q ${options.anchorProbability}: z = ${pact.isAnchored(draw, options.anchorProbability) ? 1 : 0}`,
-);
+const q = options.anchorProbability;
+say(`draw ${draw}, q ${q}: z = ${pact.isAnchored(draw, q) ? 1 : 0}`);
 
-console.log("\n5  component-aware mask on h*");
+title("5  component-aware mask on h*");
 const level = pact.prefixLevel(step, options.steps);
 const trace = pact.renderTrace(codec, task.trace!, { level, reasoningTags: options.reasoningTags });
 const count = (label: number) => trace.labels.filter((own) => own === label).length;
+const [none, R, A] = [pact.sftLabel.context, pact.sftLabel.reasoning, pact.sftLabel.call].map(count);
 const lambda = pact.callWeight(step, options.steps);
-const Z = count(pact.sftLabel.reasoning) + lambda * count(pact.sftLabel.call);
-console.log(
-  `   level L${level}: |R| = ${count(pact.sftLabel.reasoning)} at weight 1, |A| = ${count(pact.sftLabel.call)} at λ_a = ${show(lambda)},`,
+say(
+  `level L${level}: |R| = ${R} tokens of weight 1, |A| = ${A} of weight λ_a = ${show(lambda)}, ${none} of weight 0`,
 );
-console.log(`   ${count(pact.sftLabel.context)} tokens of context, Z = ${show(Z)}`);
+say(`Z = ${show(R + lambda * A)}`);
 
 /** The prompt's tokens for one value of the gate, with their weights: one packed prefix tree. */
 function pack(anchored: boolean): pact.MicroBatch {
-  const routed = { task, rollouts, advantages: advantages.combined, anchored };
+  const routed = { task, rollouts, advantages: combined, anchored };
   return pact.packMicroBatches(pact.buildTrees(codec, [routed], step, options), 1e6)[0];
 }
 const objective = { sftWeight: options.sftWeight, clipLow: 0.2, clipHigh: 0.2, dualClip: 3 };
 const [h, plain] = [pack(false), pack(true)];
-const [gradH, gradX] = [
-  await pact.batchGradient(model, [h], objective),
-  await pact.batchGradient(model, [plain], objective),
-];
+const gradH = await pact.batchGradient(model, [h], objective);
+const gradX = await pact.batchGradient(model, [plain], objective);
+const [logH, logX] = [gradH.logProbs[0], gradX.logProbs[0]];
 
-console.log(
-  "\n6  log-probs of the same tokens in both contexts: mean of log π(τ|x), of log π(τ|x,h*), and what the sampler saw",
-);
-/** Mean over a rollout's sampled tokens. */
-const meanOf = (batch: pact.MicroBatch, values: ArrayLike<number>, k: number) => {
-  const own = Array.from(batch.rollouts.keys()).filter((token) => batch.rollouts[token] === k);
-  return sum(own.map((token) => values[token])) / own.length;
+title("6  mean log-prob of each rollout's tokens: log π(τ|x), log π(τ|x,h*), and what the sampler saw");
+const meanOf = (batch: pact.MicroBatch, values: Float64Array, k: number) => {
+  const own = values.filter((_, token) => batch.rollouts[token] === k);
+  return sum(own) / own.length;
 };
-const [logX, logH] = [gradX.logProbs[0], gradH.logProbs[0]];
-rollouts.forEach((_, k) => {
-  console.log(
-    `   ${row([meanOf(plain, logX, k), meanOf(h, logH, k), meanOf(plain, plain.samplerLogProbs, k)])}`,
-  );
-});
+for (let k = 0; k < K; k++) {
+  say(row([meanOf(plain, logX, k), meanOf(h, logH, k), meanOf(plain, plain.samplerLogProbs, k)]));
+}
 
-console.log("\n7  ratios: old log-probs come from the same forward in the same context");
+title("7  ratios: old log-probs come from the same forward in the same context");
 const frozen = pact.frozenLogProbs(model, [h, plain]);
 const old = await Promise.all(frozen.map((values) => values.data()));
-const ratios = [logH, logX].flatMap((now, i) =>
-  Array.from(now, (value, token) => Math.exp(value - Number(old[i][token]))),
-);
-console.log(`   ${ratios.length} ratios between ${Math.min(...ratios)} and ${Math.max(...ratios)}`);
+const logRatios = (now: Float64Array, i: number) =>
+  Array.from(now, (value, token) => value - Number(old[i][token]));
+const ratios = [logH, logX].flatMap(logRatios).map(Math.exp);
+say(`${ratios.length} ratios between ${Math.min(...ratios)} and ${Math.max(...ratios)}`);
 
-console.log("\n8  loss terms and gradient norms");
+title("8  loss terms and gradient norms");
 const policyLoss = (batch: pact.MicroBatch) =>
   -sum(batch.policyWeights.map((weight, token) => weight * batch.advantages[token]));
 const sft = -sum(h.sftWeights.map((weight, token) => weight * logH[token]));
 const norm = (batch: pact.MicroBatch, ...terms: number[]) =>
   pact.termGradientNorm(model, [batch], objective, terms);
-const weighted = await norm(h, pact.lossTerm.sftReasoning, pact.lossTerm.sftCall);
-console.log(`   L^h   = ${show(policyLoss(h))}   norm ${show(await norm(h, pact.lossTerm.traced))}`);
-console.log(`   L_SFT = ${show(sft)}   norm of β L_SFT ${show(weighted)}, β = ${options.sftWeight}`);
-console.log(
-  `   L^x   = ${show(policyLoss(plain))}   norm ${show(await norm(plain, pact.lossTerm.anchored))}`,
-);
-console.log(`   z = 0: L^h + β L_SFT = ${show(gradH.loss)};   z = 1: L^x = ${show(gradX.loss)}`);
+const { traced, anchored, sftReasoning, sftCall } = pact.lossTerm;
+const sampled = rollouts.flatMap(({ roles }) => roles.filter(pact.isSampled)).length;
+const [Lh, Lx, beta] = [policyLoss(h), policyLoss(plain), options.sftWeight];
+say(`L^h   = ${show(Lh)}   gradient norm ${show(await norm(h, traced))}`);
+say(`L_SFT = ${show(sft)}   of β L_SFT ${show(await norm(h, sftReasoning, sftCall))}, β = ${beta}`);
+say(`L^x   = ${show(Lx)}   ${show(await norm(plain, anchored))}`);
+say(`z = 0: L^h + β L_SFT = ${show(gradH.loss)};   z = 1: L^x = ${show(gradX.loss)}`);
 
+const near = (a: number, b: number) => Math.abs(a - b) < 1e-5;
 const identities: [string, boolean][] = [
   ["every ratio is exactly 1", ratios.every((ratio) => ratio === 1)],
-  ["the trajectory advantages add up to 0", Math.abs(sum(advantages.trajectory)) < 1e-9],
-  ["the weights of m_n / Z add up to 1", Math.abs(sum(h.sftWeights) - 1) < 1e-9],
-  ["L^h and L^x weigh each token alike", Math.abs(policyLoss(h) - policyLoss(plain)) < 1e-9],
+  ["the trajectory advantages add up to 0", near(sum(trajectory), 0)],
+  ["the weights m_n / Z add up to 1", near(sum(h.sftWeights), 1)],
+  ["at ratio 1, L^h and L^x are the same number", near(Lh, Lx)],
+  ["the loss with z = 0 is L^h + β L_SFT", near(gradH.loss, Lh + beta * sft)],
+  ["the loss with z = 1 is L^x", near(gradX.loss, Lx)],
   [
-    "the loss with z = 0 is L^h + β L_SFT",
-    Math.abs(gradH.loss - policyLoss(h) - options.sftWeight * sft) < 1e-5,
-  ],
-  ["the loss with z = 1 is L^x", Math.abs(gradX.loss - policyLoss(plain)) < 1e-5],
-  [
-    "only sampled tokens are trained",
-    sum(plain.policyWeights.map((w) => Number(w > 0))) ===
-      sum(rollouts.map(({ roles }) => roles.filter(pact.isSampled).length)),
+    "the sampled tokens are trained, and no others",
+    plain.policyWeights.filter((w) => w > 0).length === sampled,
   ],
 ];
 const broken = identities.filter(([, holds]) => !holds).map(([name]) => name);
