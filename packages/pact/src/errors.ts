@@ -70,3 +70,10 @@ export class CheckpointError extends PactError {
     super("checkpoint", message);
   }
 }
+
+/** A rollout whose loss can not be taken apart: it is not in the run, or the run lacks what its loss came from. */
+export class ExplainError extends PactError {
+  constructor(message: string) {
+    super("explain", message);
+  }
+}

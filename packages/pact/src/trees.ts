@@ -46,6 +46,8 @@ export interface ScoredRun {
 
 /** A prefix and the rollouts that continue it. */
 export interface PromptTree {
+  /** Index of its prompt in the batch, where there is one. */
+  readonly prompt?: number;
   readonly prefix: ScoredRun;
   readonly branches: readonly ScoredRun[];
 }
@@ -102,7 +104,7 @@ export function buildTrees(
       const branches = rolloutRuns(prompt, term, starts[index], own);
       const longest = Math.max(0, ...branches.map((branch) => branch.ids.length));
       checkLength(task, prefix.ids.length + longest, config.maxContextTokens);
-      return { prefix, branches };
+      return { prompt: index, prefix, branches };
     };
     const promptOnly = (factor?: number) =>
       grow({ ids: renderPrompt(codec, task).ids, scored: [] }, lossTerm.anchored, factor);
@@ -117,7 +119,7 @@ export function buildTrees(
       if (config.sftWeight > 0) {
         const prefix = supervisedTrace(codec, task, step, prompts.length, config);
         checkLength(task, prefix.ids.length, config.maxContextTokens);
-        if (prefix.scored.length > 0) trees.push({ prefix, branches: [] });
+        if (prefix.scored.length > 0) trees.push({ prompt: index, prefix, branches: [] });
       }
     }
     return config.anchor === "mix" ? [...trees, promptOnly(config.anchorWeight)] : trees;
@@ -136,8 +138,33 @@ export function promptOnlyTrees(codec: TokenCodec, prompts: readonly RoutedPromp
     if (prompt.anchored) return [];
     const none = prompt.rollouts.map(() => 0);
     const prefix = { ids: renderPrompt(codec, prompt.task).ids, scored: [] };
-    return [{ prefix, branches: rolloutRuns(prompt, lossTerm.traced, starts[index], none) }];
+    const branches = rolloutRuns(prompt, lossTerm.traced, starts[index], none);
+    return [{ prompt: index, prefix, branches }];
   });
+}
+
+/**
+ * All that a step with rollouts trains on: its trees and, under `chord`, the expert episodes of its prompts; and the
+ * prompt-only trees of the traced prompts where the ratio's denominator asks for them.
+ *
+ * @example const { trees, plain } = stepTrees(codec, prompts, step, config);
+ */
+export function stepTrees(
+  codec: TokenCodec,
+  prompts: readonly RoutedPrompt[],
+  step: number,
+  config: TreeConfig & Pick<TrainConfig, "method" | "ratioDenominator">,
+): { readonly trees: readonly PromptTree[]; readonly plain: readonly PromptTree[] } {
+  const trees = buildTrees(codec, prompts, step, config);
+  const episodes =
+    config.method === "chord"
+      ? prompts.map(({ task }, prompt) => ({
+          ...buildEpisode(codec, task, prompts.length, config.maxContextTokens),
+          prompt,
+        }))
+      : [];
+  const plain = config.ratioDenominator === "trace" ? [] : promptOnlyTrees(codec, prompts);
+  return { trees: [...trees, ...episodes], plain };
 }
 
 /** Index in the batch of each prompt's first rollout. */
