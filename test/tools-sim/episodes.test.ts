@@ -129,6 +129,30 @@ describe("openSuite", () => {
   });
 });
 
+it("gives each episode a signal of its own, so that many may listen", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on("warning", note);
+  const stop = new AbortController();
+  const signals = new Set<AbortSignal>();
+  let asked = 0;
+  const waiting: Policy = ({ signal }) => {
+    signals.add(signal);
+    if (++asked === 32) setTimeout(() => stop.abort(new Error("stopped")));
+    return new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+  };
+  const many = Array.from({ length: 4 }, () => tasks).flat();
+  const results = runEpisodes(many, waiting, { concurrency: 32, signal: stop.signal });
+  await expect(results.next()).rejects.toThrow("stopped");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  process.off("warning", note);
+  expect(signals.size).toBe(32);
+  expect([...signals].every((signal) => signal.aborted)).toBe(true);
+  expect(warnings).toEqual([]);
+});
+
 describe("the order of results", () => {
   it("is that of their ends if asked for, without waiting for a slow one", async () => {
     let release = () => {};

@@ -134,14 +134,15 @@ export async function* runEpisodes<S>(
     }
   }
   const own = new AbortController();
-  const both = signal ? AbortSignal.any([signal, own.signal]) : own.signal;
+  const ends = signal ? [signal, own.signal] : [own.signal];
   const running: Promise<EpisodeResult<S>>[] = [];
   const jobs = jobsOf(sources, attempts, skip);
   const startNext = () => {
     const job = jobs.next();
     if (job.done) return;
     const { source, attempt } = job.value;
-    const episode = runEpisode(source, policy, { attempt, signal: both });
+    // A signal for each: what waits in many episodes at once would otherwise crowd the listeners of one.
+    const episode = runEpisode(source, policy, { attempt, signal: AbortSignal.any(ends) });
     // The rejection is met when the result's turn comes; until then it must not count as unhandled.
     episode.catch(() => {});
     running.push(episode);

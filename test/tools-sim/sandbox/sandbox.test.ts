@@ -1,6 +1,6 @@
 /** What calls of Python tools show, and how calls and processes are kept apart. */
 import { afterAll, describe, expect, it } from "vitest";
-import { ProcessPool } from "../../../packages/tools-sim/src/sandbox/pool.ts";
+import { ProcessPool, processLimit } from "../../../packages/tools-sim/src/sandbox/pool.ts";
 import { createSandbox } from "../../../packages/tools-sim/src/sandbox/sandbox.ts";
 import { expectServes, sandboxOf, tool } from "./helpers.ts";
 
@@ -144,6 +144,26 @@ describe("processes", () => {
     expect(again).toMatchObject({ ok: true, value: "[1, 1]" });
     await Promise.all(sandboxes.map((sandbox) => sandbox.close()));
     await pool.drop();
+  });
+
+  it("starts one after the other where it must, and takes nobody's away while there is room", async () => {
+    const pool = new ProcessPool(3, 1);
+    const source = tool("f", "import sys\nsys.mine = getattr(sys, 'mine', 0) + 1\nreturn sys.mine");
+    const sandboxes = [1, 2, 3].map(() => createSandbox({ sources: { f: source }, pool }));
+    for (const value of ["1", "2"]) {
+      const results = await Promise.all(sandboxes.map((sandbox) => sandbox.call("f", {})));
+      expect(results).toMatchObject([{ value }, { value }, { value }]);
+    }
+    await Promise.all(sandboxes.map((sandbox) => sandbox.close()));
+    await pool.drop();
+  });
+
+  it("are bounded by memory, but there are two and one for each processor", () => {
+    const gibibyte = 2 ** 30;
+    expect(processLimit(gibibyte / 2, 1)).toBe(2);
+    expect(processLimit(2 * gibibyte, 8)).toBe(8);
+    expect(processLimit(24 * gibibyte, 2)).toBe(32);
+    expect(processLimit(1024 * gibibyte, 16)).toBe(64);
   });
 
   it("cancelled calls stop at once, and calls after close are cancelled", async () => {

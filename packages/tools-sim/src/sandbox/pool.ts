@@ -1,11 +1,13 @@
 /**
  * The processes of this program's sandboxes: a bounded number, one warmed ahead, each serving one sandbox and then ended.
  *
- * Starting one takes about 1.5 s and 150 MB. When all are taken, the one whose sandbox made no call for the longest time is
- * ended and replaced: a group of rollouts larger than the bound goes slowly, but it never waits for itself. Left out: reuse
- * of an interpreter after its task; no reset of Python was found that a tool could not have prepared for.
+ * Starting one takes about 1.5 s and 150 MB. There are as many as open sandboxes that have made a call, up to the bound,
+ * which memory gives: they mostly wait while a model writes. When all are taken, the one whose sandbox made no call for
+ * the longest time is ended and replaced: a group of rollouts larger than the bound goes slowly, but it never waits for
+ * itself. Left out: reuse of an interpreter after its task; no reset of Python was found that a tool could not have
+ * prepared for.
  */
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { type ProcessLimits, PythonProcess } from "./process.ts";
 
 /** A sandbox's claim on a process. */
@@ -23,6 +25,8 @@ const lingerMs = 10_000;
 /** A bounded set of processes; `sharedPool` is the one that sandboxes use. */
 export class ProcessPool {
   private readonly limit: number;
+  private readonly startsAtOnce: number;
+  private starting = 0;
   /** In the order of their last call, oldest first. */
   private readonly leases = new Set<Lease>();
   private spare: PythonProcess | undefined;
@@ -31,9 +35,14 @@ export class ProcessPool {
   private linger: NodeJS.Timeout | undefined;
   private readonly waiting: (() => void)[] = [];
 
-  /** @param limit the most processes at a time, at least 1 */
-  constructor(limit: number) {
+  /**
+   * @param limit the most processes at a time, at least 1
+   * @param startsAtOnce the most that start at the same time, at least 1; default all. A start has a time limit, which many
+   * at once on few processors would miss.
+   */
+  constructor(limit: number, startsAtOnce = limit) {
     this.limit = limit;
+    this.startsAtOnce = startsAtOnce;
   }
 
   /** A sandbox was made: a process is warmed for it while its caller prepares the first call. */
@@ -101,7 +110,9 @@ export class ProcessPool {
       this.spare = undefined;
       process = spare;
     } else if (this.count < this.limit) {
-      process = new PythonProcess(limits);
+      // The end of another's start wakes one that waits.
+      if (this.starting >= this.startsAtOnce) return undefined;
+      process = this.start(limits);
     } else if (spare) {
       void this.drop();
     } else {
@@ -118,8 +129,19 @@ export class ProcessPool {
   }
 
   private warm(limits: ProcessLimits): void {
-    if (this.open > this.leases.size && !this.spare && this.count < this.limit)
-      this.spare = new PythonProcess(limits);
+    const isFree = this.count < this.limit && this.starting < this.startsAtOnce;
+    if (this.open > this.leases.size && !this.spare && isFree) this.spare = this.start(limits);
+  }
+
+  private start(limits: ProcessLimits): PythonProcess {
+    const process = new PythonProcess(limits);
+    this.starting++;
+    const started = () => {
+      this.starting--;
+      this.wake();
+    };
+    process.ready.then(started, started);
+    return process;
   }
 
   private async end(process: PythonProcess): Promise<void> {
@@ -138,5 +160,26 @@ function sameLimits(a: ProcessLimits, b: ProcessLimits): boolean {
   return a.memoryLimitBytes === b.memoryLimitBytes && a.maxOutputBytes === b.maxOutputBytes;
 }
 
-/** The processes of all sandboxes of this program: at most one per processor, and at least two. */
-export const sharedPool = new ProcessPool(Math.max(2, availableParallelism()));
+/** What an idle process is reckoned at; Python's own limit is reached by few. */
+const processBytes = 192 * 2 ** 20;
+
+/**
+ * The bound on processes for a machine: a quarter of the memory, at most 64; but two, and one per processor, always.
+ *
+ * @example processLimit(2 * 2 ** 30, 1) // 2
+ */
+export function processLimit(memoryBytes: number, processors: number): number {
+  return Math.max(2, processors, Math.min(64, Math.floor(memoryBytes / 4 / processBytes)));
+}
+
+/** Memory that this program may use: that of its control group, where it is in one with a limit. */
+function availableBytes(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
+
+/** The processes of all sandboxes of this program. */
+export const sharedPool = new ProcessPool(
+  processLimit(availableBytes(), availableParallelism()),
+  Math.max(2, availableParallelism()),
+);
