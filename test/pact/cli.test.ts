@@ -81,9 +81,9 @@ describe("help", () => {
         --traces <path>
             Trace file of pact traces build; only its tasks are trained on, with its
             traces. Default: the traces that come with the tasks.
-        --method <pact|matchtir|sft>
-            Objective: PACT, its prompt-only part L^x alone, or imitation of the
-            expert episodes alone. Default: pact.
+        --method <pact|vanilla|sft|grpo|ftrl|toolrl|chord|matchtir|sft-matchtir>
+            Objective: PACT, or one of the methods it is compared with
+            (docs/algorithms/pact.md); vanilla trains nothing. Default: pact.
         --config <path>
             File of training settings: .json, or a .ts or .mjs module with a default
             export (your own: it runs). Default: none.
@@ -109,6 +109,12 @@ describe("help", () => {
         --eval-tasks <tasks>
             Held-out tasks of each evaluation; of ftrl-like in equal parts from the
             four categories. Whole number from 4 to 100000. Default: 200.
+        --eval-every <steps>
+            Evaluate after every so many steps as well; 0: only before and after
+            training. Whole number from 0 to 1000000. Default: 0.
+        --eval-rollouts <rollouts>
+            K, sampled rollouts per held-out task, for avg@k, pass@k and pass^k; the
+            greedy one is beside them. Whole number from 1 to 64. Default: 1.
         --resume
             Go on with the run in --run-dir from its newest checkpoint, with its own
             settings.

@@ -5,7 +5,7 @@
  * A run that was stopped or killed goes on with `--resume` (resume.ts).
  */
 import { createHash } from "node:crypto";
-import { rmdirSync } from "node:fs";
+import { existsSync, rmdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
@@ -16,6 +16,7 @@ import type { EvaluationResult, RunConfig } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
 import { type ModelFolder, modelParams, readModelFolder } from "./base-policy.ts";
 import { writeWhole } from "./disk.ts";
+import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
 import { givenOptions, parseOptions, UsageError } from "./options.ts";
@@ -212,8 +213,11 @@ async function runIn(
     return { result: await finish(stopped ? "stopped" : "done"), stopped };
   } catch (error) {
     // What went wrong first is what counts, also if the folder can not be written any more.
-    await finish("failed", error instanceof Error ? error.message : String(error)).catch(() => undefined);
-    throw error;
+    const failure = explainFailure(folder, error);
+    const text = failure instanceof Error ? failure.message : String(failure);
+    // A folder that was deleted is not made anew.
+    if (existsSync(folder)) await finish("failed", text).catch(() => undefined);
+    throw failure;
   }
 }
 
