@@ -127,6 +127,18 @@ export const networkMutants: readonly Mutant[] = [
       "{ theta: 10000.5, sign: -attrs.sign }",
       golden,
     ],
+    [
+      "rope: frequencies' gradient of the wrong sign",
+      "sub(mul(second(dy), first(y)), mul(first(dy), second(y)))",
+      "sub(mul(first(dy), second(y)), mul(second(dy), first(y)))",
+      operation("rope with frequencies"),
+    ],
+    [
+      "rope: frequencies lost backward",
+      "frequencies ? [dy, positions, frequencies] : [dy, positions]",
+      "[dy, positions]",
+      operation("rope with frequencies"),
+    ],
   ]),
   ...inFile("ops/attention.ts", [
     [

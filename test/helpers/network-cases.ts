@@ -73,6 +73,17 @@ export const normCases: OpCase[] = [
       return { operands, run: ([x, positions]) => t.rope(x, positions, { theta }) };
     },
   },
+  {
+    name: "rope with frequencies",
+    tolerance: "rope",
+    gradient: true,
+    draw(draw) {
+      const [rows, heads, size] = [draw.length(0, 7), draw.length(1, 3), 2 * draw.length(1, 5)];
+      const frequencies = floats(draw, [size / 2], { low: 0, high: 1 });
+      const operands = [floats(draw, [rows, heads, size]), ints(draw, [rows], 0, 4), frequencies];
+      return { operands, run: ([x, positions, f]) => t.rope(x, positions, { frequencies: f }) };
+    },
+  },
 ];
 
 /** What a query may see, by pattern: rows (r0, r1, r2, r3) of `attentionSpans`. */

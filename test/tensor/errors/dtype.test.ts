@@ -122,6 +122,14 @@ test("rope positions of floats", () => {
   );
 });
 
+test("rope frequencies of another dtype", () => {
+  expect(
+    messageOf(() => t.rope(make([2, 1, 4]), index, { frequencies: make([2], "i32") })),
+  ).toMatchInlineSnapshot(
+    `"DTypeError (dtype): rope: frequencies is i32[2], x is f32[2, 1, 4]; expected f32. Convert it: cast(frequencies, "f32")."`,
+  );
+});
+
 test("log-probability ids of floats", () => {
   expect(messageOf(() => t.logProbGather(x, make([2])))).toMatchInlineSnapshot(
     `"DTypeError (dtype): logProbGather: ids is f32[2], expected i32. Convert it: cast(ids, "i32")."`,

@@ -243,6 +243,10 @@ test("rope of a batch", () => {
   );
 });
 
+test("rope frequencies for another head size", () => {
+  expect(messageOf(() => t.rope(make([2, 1, 4]), index, { frequencies: make([4]) }))).toMatchInlineSnapshot();
+});
+
 test("attention heads that do not divide", () => {
   expect(
     messageOf(() => t.attention(make([1, 3, 4]), make([1, 2, 4]), make([1, 2, 4]), spans(1))),

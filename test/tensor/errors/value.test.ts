@@ -86,6 +86,13 @@ test("an eps that is no number", () => {
   );
 });
 
+test("theta and frequencies", () => {
+  const both = { theta: 10000, frequencies: make([2]) };
+  expect(messageOf(() => t.rope(make([2, 1, 4]), index, both))).toMatchInlineSnapshot(
+    `"ValueError (value): rope: received theta and frequencies, expected one of them. Leave theta out: { frequencies }."`,
+  );
+});
+
 test("a theta of 0", () => {
   expect(messageOf(() => t.rope(make([2, 1, 4]), index, { theta: 0 }))).toMatchInlineSnapshot(
     `"ValueError (value): rope: theta is 0, expected a finite number above 0. Pass { theta: 10000 }."`,

@@ -1,27 +1,39 @@
 /**
  * Rotary position embedding (arXiv 2104.09864) in the "rotate half" layout of Hugging Face: dimension i pairs with
- * i + D/2, angle = position · theta^(−2i/D).
+ * i + D/2, angle = position · frequency[i], where frequency[i] = theta^(−2i/D) unless a table of them is given (models
+ * that stretch their context scale some of them).
  */
 import { requireOptions } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
+import { computeType } from "../dtype.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { formatShape, formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { mul, neg, sub } from "./arithmetic.ts";
+import { cast } from "./cast.ts";
+import { reshape, slice } from "./movement.ts";
+import { sum } from "./reduce.ts";
 import { requireFloat } from "./softmax.ts";
 import { sinCosWgsl } from "./trigonometry.ts";
 
 interface RopeAttrs {
+  /** Base of the frequencies; not used where they are an input. */
   theta: number;
   /** 1 rotates forward, −1 back (the derivative). */
   sign: number;
 }
 
-/** y = R(angle)·x for each pair of dimensions;  dx = R(−angle)·dy */
+/**
+ * y = R(angle)·x for each pair of dimensions;  dx = R(−angle)·dy.
+ * With frequencies as third input, angle = position·frequency: ∂y/∂angle = (−y₂, y₁) for the pair (y₁, y₂), so
+ *
+ *   dfrequency[i] = sign · Σ over tokens, heads of position · (dy₂·y₁ − dy₁·y₂)
+ */
 export const ropeOp: Op<RopeAttrs> = {
   name: "rope",
-  arguments: ["x", "positions"],
-  infer([x, positions]) {
+  arguments: ["x", "positions", "frequencies"],
+  infer([x, positions, frequencies]) {
     requireFloat("rope", x);
     if (positions.dtype !== "i32")
       throw new DTypeError(
@@ -33,14 +45,24 @@ export const ropeOp: Op<RopeAttrs> = {
           "Fold other axes into N: reshape(x, [-1, heads, size]).",
       );
     }
+    if (frequencies && !sameShape(frequencies.shape, [x.shape[2] / 2]))
+      throw new ShapeError(
+        `rope: frequencies is ${formatShape(frequencies.shape)}, x is ${formatShape(x.shape)}; expected one frequency per pair, [${x.shape[2] / 2}]. ` +
+          `Take those of the pairs: slice(frequencies, [0], [${x.shape[2] / 2}]).`,
+      );
+    if (frequencies && frequencies.dtype !== x.dtype && frequencies.dtype !== computeType(x.dtype))
+      throw new DTypeError(
+        `rope: frequencies is ${formatSpec(frequencies)}, x is ${formatSpec(x)}; expected ${computeType(x.dtype)}. Convert it: cast(frequencies, "${computeType(x.dtype)}").`,
+      );
     return [{ shape: x.shape, dtype: x.dtype }];
   },
-  cpu([x, positions], [y], { theta, sign }) {
+  cpu([x, positions, frequencies], [y], { theta, sign }) {
     const [rows, heads, size] = x.shape;
     const half = size / 2;
     for (let t = 0; t < rows; t++) {
       for (let d = 0; d < half; d++) {
-        const angle = positions.data[positions.offset + t] * theta ** ((-2 * d) / size);
+        const frequency = frequencies ? frequencies.data[frequencies.offset + d] : theta ** ((-2 * d) / size);
+        const angle = positions.data[positions.offset + t] * frequency;
         const [c, s] = [Math.cos(angle), sign * Math.sin(angle)];
         for (let h = 0; h < heads; h++) {
           const i = (t * heads + h) * size + d;
@@ -51,27 +73,30 @@ export const ropeOp: Op<RopeAttrs> = {
       }
     }
   },
-  webgpu([x, positions], [y], { theta, sign }) {
+  webgpu([x, positions, frequencies], [y], { theta, sign }) {
     const [, heads, size] = x.shape;
+    const table = frequencies !== undefined;
     return [
       {
-        key: "rope",
+        key: table ? "rope:frequencies" : "rope",
         source: () => ({
           buffers: [
             { name: "x", type: "f32" },
             { name: "positions", type: "i32" },
+            ...(table ? [{ name: "frequencies", type: "f32" as const }] : []),
             { name: "y", type: "f32", write: true },
           ],
           params: [
             ...u32Params("offset", "offsetP", "heads", "half"),
-            { name: "logTheta", type: "f32" },
+            ...(table ? u32Params("offsetF") : [{ name: "logTheta", type: "f32" as const }]),
             { name: "sign", type: "f32" },
           ],
           helpers: sinCosWgsl,
           main: `let d = i % p.half;
 let row = i / p.half;
 let at = row * 2u * p.half + d;
-let angle = f32(positions[p.offsetP + row / p.heads]) * exp2(-f32(d) / f32(p.half) * p.logTheta);
+let frequency = ${table ? "frequencies[p.offsetF + d]" : "exp2(-f32(d) / f32(p.half) * p.logTheta)"};
+let angle = f32(positions[p.offsetP + row / p.heads]) * frequency;
 let turn = sinCos(angle);
 let c = turn.y;
 let s = p.sign * turn.x;
@@ -80,35 +105,73 @@ let b = x[p.offset + at + p.half];
 y[at] = a * c - b * s;
 y[at + p.half] = b * c + a * s;`,
         }),
-        buffers: [x, positions, y],
-        params: [x.offset, positions.offset, heads, size / 2, Math.log2(theta), sign],
+        buffers: table ? [x, positions, frequencies, y] : [x, positions, y],
+        params: [
+          x.offset,
+          positions.offset,
+          heads,
+          size / 2,
+          table ? frequencies.offset : Math.log2(theta),
+          sign,
+        ],
         count: x.size / 2,
       },
     ];
   },
-  vjp: ({ inputs: [, positions], attrs }, [dy]) => [
-    dy && apply(ropeOp, [dy, positions], { ...attrs, sign: -attrs.sign }),
-    null,
-  ],
+  vjp: ({ inputs: [, positions, frequencies], outputs: [y], attrs, needs }, [dy]) => {
+    if (!dy) return [null, null, null];
+    const back = frequencies ? [dy, positions, frequencies] : [dy, positions];
+    const dx = needs[0] ? apply(ropeOp, back, { ...attrs, sign: -attrs.sign }) : null;
+    if (!frequencies || !needs[2]) return [dx, null, null];
+    return [dx, null, frequencyGradient(dy, y, positions, attrs.sign)];
+  },
 };
 
+/** Σ over tokens, heads of position · (dy₂·y₁ − dy₁·y₂), times the sign of the turn: [D/2] from dy and y [N, H, D]. */
+function frequencyGradient(dy: Tensor, y: Tensor, positions: Tensor, sign: number): Tensor {
+  const [rows, heads, size] = y.shape;
+  const first = (t: Tensor) => slice(t, [0, 0, 0], [rows, heads, size / 2]); // [N, H, D/2]
+  const second = (t: Tensor) => slice(t, [0, 0, size / 2], [rows, heads, size]);
+  const perAngle = sub(mul(second(dy), first(y)), mul(first(dy), second(y)));
+  const weighed = mul(perAngle, reshape(cast(positions, y.dtype), [rows, 1, 1]));
+  const total = sum(weighed, { axes: [0, 1] });
+  return sign === 1 ? total : neg(total);
+}
+
 /**
- * Rotary position embedding: turns each pair (xᵢ, xᵢ₊D/2) of x [N, H, D] by the angle position·theta^(−2i/D) in radians,
- * N packed tokens, H heads, D even (arXiv 2104.09864, in Hugging Face's "rotate half" layout). positions [N] are i32;
- * `theta` is 1e4 by default (Qwen3 uses 1e6). The gradient flows to x.
+ * Rotary position embedding: turns each pair (xᵢ, xᵢ₊D/2) of x [N, H, D] by the angle position·frequencyᵢ in radians,
+ * N packed tokens, H heads, D even (arXiv 2104.09864, in Hugging Face's "rotate half" layout). positions [N] are i32.
  *
- * @throws ShapeError for other shapes or an odd D; DTypeError for positions that are not i32; ValueError for a theta that
- * is not above 0.
+ *   frequencyᵢ = theta^(−2i/D), or `frequencies`[i]
+ *
+ * `theta` is 1e4 by default (Qwen3 uses 1e6); `frequencies` [D/2] (f32; f64 for an f64 x) takes its place, for models that
+ * scale them. The gradient flows to x and to `frequencies`.
+ *
+ * @throws ShapeError for other shapes or an odd D; DTypeError for positions that are not i32 or frequencies of another
+ * dtype; ValueError for a theta that is not above 0, or both theta and frequencies.
  * @example
  * ```ts
  * const x = tensor([[[1, 0]], [[1, 0]]]); // [N 2, H 1, D 2]
- * await rope(x, tensor(Int32Array.of(0, 1))).data(); // → [1, 0, 0.5403023, 0.841471]
+ * const positions = tensor(Int32Array.of(0, 1));
+ * await rope(x, positions).data(); // → [1, 0, 0.5403023, 0.841471]
+ * await rope(x, positions, { frequencies: tensor([0.5]) }).data(); // → [1, 0, 0.8775826, 0.4794255]
  * rope(x, tensor([0, 1])); // → throws DTypeError
  * ```
  */
-export function rope(x: Tensor, positions: Tensor, options: { theta?: number } = {}): Tensor {
-  requireOptions("rope", options, ["theta"]);
-  const theta = options.theta ?? 10000;
+export function rope(
+  x: Tensor,
+  positions: Tensor,
+  options: { theta?: number; frequencies?: Tensor } = {},
+): Tensor {
+  requireOptions("rope", options, ["theta", "frequencies"]);
+  const { theta = 10000, frequencies } = options;
+  if (frequencies !== undefined) {
+    if (options.theta !== undefined)
+      throw new ValueError(
+        "rope: received theta and frequencies, expected one of them. Leave theta out: { frequencies }.",
+      );
+    return apply(ropeOp, [x, positions, frequencies], { theta, sign: 1 });
+  }
   if (!(theta > 0 && theta < Number.POSITIVE_INFINITY))
     throw new ValueError(`rope: theta is ${theta}, expected a finite number above 0. Pass { theta: 10000 }.`);
   return apply(ropeOp, [x, positions], { theta, sign: 1 });
