@@ -1,5 +1,5 @@
 /**
- * Runs what the documentation shows: every `@example` of @pact/tensor and @pact/nn that checks something, and the checked
+ * Runs what the documentation shows: every `@example` of @pact/tensor, @pact/nn and @pact/pact that checks something, and the checked
  * ```ts fences of the Markdown pages, on the cpu device; and requires that every public name has documentation, every
  * public value a checked example. The examples are written as modules into test/.examples, so the compiler reads them
  * too. Their format is described in test/helpers/examples.ts.
@@ -10,6 +10,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as nnPackage from "@pact/nn";
+import * as pactPackage from "@pact/pact";
 import * as tensorPackage from "@pact/tensor";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Example, examplesIn, moduleOf } from "./helpers/examples.ts";
@@ -20,7 +21,31 @@ const folder = join(root, "test/.examples");
 const names = {
   tensor: publicNames(join(root, "packages/tensor/src/index.ts")),
   nn: publicNames(join(root, "packages/nn/src/index.ts")),
+  pact: publicNames(join(root, "packages/pact/src/index.ts")),
 };
+const toolsSim = publicNames(join(root, "packages/tools-sim/src/index.ts"));
+
+/** Exports of @pact/pact whose examples are not run yet. */
+const waiting: readonly string[] = [
+  "pact: batchGradient",
+  "pact: buildTrees",
+  "pact: collectRollouts",
+  "pact: evaluate",
+  "pact: freezeBatch",
+  "pact: frozenLogProbs",
+  "pact: microBatches",
+  "pact: modelPolicy",
+  "pact: packMicroBatches",
+  "pact: promptOnlyTrees",
+  "pact: rolloutMetrics",
+  "pact: rolloutRecord",
+  "pact: rolloutRewards",
+  "pact: termGradientNorm",
+  "pact: tokenMetrics",
+  "pact: Trainer",
+  "pact: trainingRewards",
+  "pact: unpackTrees",
+];
 
 function filesBelow(path: string, ending: string): string[] {
   const at = join(root, path);
@@ -28,7 +53,7 @@ function filesBelow(path: string, ending: string): string[] {
   return all.filter((f) => f.endsWith(ending)).map((f) => join(at, f));
 }
 
-/** Imports of the names in scope: the file's own exports, those of its package, and for nn those of tensor. */
+/** Imports of the names in scope: the file's own exports, those of its package, and those of the packages below it. */
 function importsFor(file: string): string {
   const taken = new Set<string>();
   const line = (list: readonly PublicName[], from: string): string => {
@@ -37,19 +62,24 @@ function importsFor(file: string): string {
     return `import { ${free.map((n) => `${n.isType ? "type " : ""}${n.name}`).join(", ")} } from "${from}";`;
   };
   const isSource = file.endsWith(".ts");
-  const known = new Set([...names.nn, ...names.tensor].map((n) => n.name));
+  const below: [readonly PublicName[], string][] = [
+    ...(file.includes("packages/pact") ? ([[names.pact, "@pact/pact"]] as [PublicName[], string][]) : []),
+    ...(file.includes("packages/tensor") ? [] : ([[names.nn, "@pact/nn"]] as [PublicName[], string][])),
+    [names.tensor, "@pact/tensor"],
+    ...(file.includes("packages/pact") ? ([[toolsSim, "@pact/tools-sim"]] as [PublicName[], string][]) : []),
+  ];
+  const known = new Set(below.flatMap(([list]) => list.map((n) => n.name)));
   const internal = isSource ? ownNames(file).filter((n) => !known.has(n.name)) : [];
   return [
     'import { check as $check, checkThrows as $checkThrows } from "../helpers/example-check.ts";',
     ...(internal.length > 0 ? [line(internal, relative(folder, file))] : []),
-    ...(file.includes("packages/tensor") ? [] : [line(names.nn, "@pact/nn")]),
-    line(names.tensor, "@pact/tensor"),
+    ...below.map(([list, from]) => line(list, from)),
   ].join("\n");
 }
 
-const sources = [...filesBelow("packages/tensor/src", ".ts"), ...filesBelow("packages/nn/src", ".ts")];
+const sources = ["tensor", "nn", "pact"].flatMap((name) => filesBelow(`packages/${name}/src`, ".ts"));
 const pages = [
-  ...["tensor", "nn"].map((p) => join(root, `packages/${p}/README.md`)),
+  ...["tensor", "nn", "pact"].map((p) => join(root, `packages/${p}/README.md`)),
   ...filesBelow("docs", ".md"),
 ];
 const all = [...sources, ...pages].map((file) => ({ file, examples: examplesIn(file) }));
@@ -126,23 +156,31 @@ describe("every public name is documented", () => {
     const values = (list: readonly PublicName[]) => list.filter((n) => !n.isType).map((n) => n.name);
     expect(values(names.tensor).sort()).toEqual(Object.keys(tensorPackage).sort());
     expect(values(names.nn).sort()).toEqual(Object.keys(nnPackage).sort());
+    // What @pact/pact passes on of @pact/tools-sim is documented there.
+    const passedOn = new Set(toolsSim.map((n) => n.name));
+    const own = Object.keys(pactPackage).filter((name) => !passedOn.has(name));
+    expect(values(names.pact).sort()).toEqual(own.sort());
   });
   test.each(exported.filter((n) => n.isType))("$title has JSDoc", ({ doc }) => {
     expect(doc.length).toBeGreaterThan("/** */".length);
   });
-  test.each(exported.filter((n) => !n.isType))(
+  const checked = /@example\s*\n[\s\S]*```ts\n[\s\S]*\/\/ → .+\n[\s\S]*```/;
+  test.each(exported.filter((n) => !n.isType && !waiting.includes(n.title)))(
     "$title has JSDoc with a checked example",
     ({ doc, name, file }) => {
-      expect(doc, `${name} in ${relative(root, file)}`).toMatch(
-        /@example\s*\n[\s\S]*```ts\n[\s\S]*\/\/ → .+\n[\s\S]*```/,
-      );
+      expect(doc, `${name} in ${relative(root, file)}`).toMatch(checked);
     },
   );
+  test("the exports whose examples are not run yet are these", () => {
+    const unchecked = exported.filter((n) => !n.isType && !checked.test(n.doc)).map((n) => n.title);
+    expect(unchecked.sort()).toEqual([...waiting].sort());
+  });
 });
 
-test("no @example goes unrun", () => {
+test("no @example of tensor and nn goes unrun", () => {
+  // What @pact/pact keeps to itself (the command line, the report) may show its use in a line that is not run.
   const unrun = all
-    .filter(({ file }) => file.endsWith(".ts"))
+    .filter(({ file }) => file.endsWith(".ts") && !file.includes("packages/pact"))
     .flatMap(({ file, examples }) =>
       examples.filter((e) => !e.checks).map((e) => `${relative(root, file)}:${e.line}`),
     );

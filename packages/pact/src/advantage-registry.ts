@@ -31,7 +31,10 @@ export type AdvantageEstimator = (
  * - `turn-mean`: (A^g + A^l_t)/2, MatchTIR's public code
  *
  * @throws AdvantageError when the lengths differ or a reward is not finite
- * @example advantageRegistry["dr-grpo"]([[1, 0], [0, 0]], [0, 0]) // [[0.5, 0.5], [-0.5, -0.5]]
+ * @example
+ * ```ts
+ * advantageRegistry["dr-grpo"]([[1, 0], [0, 0]], [0, 0]); // → [[0.5, 0.5], [-0.5, -0.5]]
+ * ```
  */
 export const advantageRegistry: Readonly<Record<AdvantageName, AdvantageEstimator>> = {
   grpo: (rewards, groups, { epsilon } = {}) =>
@@ -50,7 +53,11 @@ export const advantageRegistry: Readonly<Record<AdvantageName, AdvantageEstimato
  * The advantage estimator called `name`.
  *
  * @throws ConfigError for an unknown name
- * @example advantageEstimator("rloo")([[1], [0]], [0, 0]) // [[1], [-1]]
+ * @example
+ * ```ts
+ * advantageEstimator("rloo")([[1], [0]], [0, 0]); // → [[1], [-1]]
+ * advantageEstimator("gae"); // → throws ConfigError
+ * ```
  */
 export function advantageEstimator(name: string): AdvantageEstimator {
   if (Object.hasOwn(advantageRegistry, name)) return advantageRegistry[name as AdvantageName];

@@ -55,7 +55,12 @@ export interface TurnAdvantages {
  * @param groups group of each rollout; any numbers, in any order
  * @throws AdvantageError when the lengths differ or a reward is not finite
  * @see arXiv 2402.03300 eq. 3; arXiv 2402.14740
- * @example groupAdvantages([1, 0], [7, 7], { normByStd: false }) // [0.5, -0.5]
+ * @example
+ * ```ts
+ * groupAdvantages([1, 0, 5], [7, 7, 8], { normByStd: false }); // → [0.5, -0.5, 5]
+ * groupAdvantages([0.7, 0.7, 0.7], [0, 0, 0]); // → [0, 0, 0]
+ * groupAdvantages([1, 0], [0]); // → throws AdvantageError
+ * ```
  */
 export function groupAdvantages(
   rewards: readonly number[],
@@ -84,7 +89,13 @@ export function groupAdvantages(
  * @param groups group (prompt) of each rollout
  * @throws AdvantageError when the lengths differ or a reward is not finite
  * @see arXiv 2606.16215 eq. 28–32; MatchTIR core_algos.py
- * @example turnAdvantages([[1, 1], [0, 1]], [0, 0]).trajectory // ≈ [0.7071, -0.7071]
+ * @example
+ * ```ts
+ * const { trajectory, discounted, combined } = turnAdvantages([[1, 1], [0, 1]], [0, 0], { epsilon: 0 });
+ * trajectory; // → [0.7071068, -0.7071068]
+ * discounted; // → [[1.9, 1], [0.9, 1]]
+ * combined; // → [[1.4142136, 0.7071068], [-1.4142136, -0.7071068]]
+ * ```
  */
 export function turnAdvantages(
   rewards: readonly (readonly number[])[],

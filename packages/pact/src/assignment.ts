@@ -22,7 +22,10 @@ export interface Assignment {
  * @param weights `[rows][columns]`, finite and ≥ 0; either side may be empty
  * @throws AssignmentError for a ragged matrix or a weight that is negative or not finite
  * @see H. W. Kuhn, The Hungarian method for the assignment problem (1955); arXiv 2606.16215 (reward)
- * @example optimalAssignment([[0.9, 0.8], [0.8, 0.1]]) // { columns: [1, 0], value: 1.6 }
+ * @example
+ * ```ts
+ * optimalAssignment([[0.9, 0.8], [0.8, 0.1]]); // → { columns: [1, 0], value: 1.6 }
+ * ```
  */
 export function optimalAssignment(weights: readonly (readonly number[])[]): Assignment {
   const { rows, columns } = checkedSize(weights);
@@ -90,7 +93,10 @@ export function optimalAssignment(weights: readonly (readonly number[])[]): Assi
  * @param weights `[rows][columns]`, finite and ≥ 0
  * @throws AssignmentError as `optimalAssignment`
  * @see github.com/quchangle1/MatchTIR, verl/utils/reward_score/tool.py
- * @example greedyAssignment([[0.9, 0.8], [0.8, 0.1]]) // { columns: [0, 1], value: 1 }
+ * @example
+ * ```ts
+ * greedyAssignment([[0.9, 0.8], [0.8, 0.1]]); // → { columns: [0, 1], value: 1 }
+ * ```
  */
 export function greedyAssignment(weights: readonly (readonly number[])[]): Assignment {
   const { rows, columns } = checkedSize(weights);

@@ -130,7 +130,14 @@ export interface TrainConfig {
   readonly gradientNormsEvery: number;
 }
 
-/** Small-scale defaults. */
+/**
+ * Small-scale defaults.
+ *
+ * @example
+ * ```ts
+ * [defaultConfig.method, defaultConfig.anchorProbability]; // → ["pact", 0.4]
+ * ```
+ */
 export const defaultConfig: TrainConfig = {
   method: "pact",
   seed: 1,
@@ -195,7 +202,12 @@ export const defaultConfig: TrainConfig = {
  *
  * @throws ConfigError for an unknown option, a value out of range, options that contradict each other or the method, or
  *   one without effect; it names the option and what to do
- * @example trainConfig({ method: "matchtir", steps: 20, learningRate: 3e-4 })
+ * @example
+ * ```ts
+ * const config = trainConfig({ method: "matchtir", steps: 20, learningRate: 3e-4 });
+ * config.anchorProbability; // → 1
+ * trainConfig({ stepz: 20 } as object); // → throws ConfigError
+ * ```
  */
 export function trainConfig(options: Partial<TrainConfig> = {}): TrainConfig {
   checkValues(options, defaultConfig);

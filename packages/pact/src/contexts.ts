@@ -31,8 +31,11 @@ export type ContextConfig = Pick<
 /**
  * Whether the context is x → h* → delimiter with the whole of h*: the SFT term then trains the very tokens that the
  * rollouts see, so both share one prefix.
- *
- * @example showsWholeTrace(defaultConfig) // true
+ * @example
+ * ```ts
+ * showsWholeTrace(defaultConfig); // → true
+ * showsWholeTrace(trainConfig({ traceComponents: ["calls"] })); // → false
+ * ```
  */
 export function showsWholeTrace(config: ContextConfig): boolean {
   return (
@@ -47,8 +50,13 @@ export function showsWholeTrace(config: ContextConfig): boolean {
  *
  * `safe` and `scheduled` drop the chunks that the level does not keep. A component that is not listed is missing from
  * every turn; without any there is no turn.
- *
- * @example shownTurns(task.trace, 0, { ...defaultConfig, traceComponents: ["calls"] })[0].observations // []
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const turns = shownTurns(task.trace!, 0, { ...defaultConfig, traceComponents: ["calls"] });
+ * turns[0].observations; // → []
+ * turns[0].calls.length; // → 1
+ * ```
  */
 export function shownTurns(trace: ExpertTrace, step: number, config: ContextConfig): ShownTurns {
   const shows = (part: TrainConfig["traceComponents"][number]) => config.traceComponents.includes(part);
@@ -67,7 +75,16 @@ export function shownTurns(trace: ExpertTrace, step: number, config: ContextConf
 /**
  * Tokens before the rollouts of a prompt trained behind its trace; x alone without a trace, or with an empty one.
  *
- * @example tracedContext(tokenizer, task, step, config) // x, h*, delimiter
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const x = renderPrompt(codec, task).ids;
+ * const context = tracedContext(codec, task, 0, defaultConfig); // x, h*, delimiter
+ * context.length > x.length; // → true
+ * const last = codec.decode(context.slice(-2)); // → "<|again|><|assistant|>"
+ * tracedContext(codec, { ...task, trace: undefined }, 0, defaultConfig).length === x.length; // → true
+ * ```
  */
 export function tracedContext(codec: TokenCodec, task: Task, step: number, config: ContextConfig): number[] {
   const turns = task.trace === undefined ? [] : shownTurns(task.trace, step, config);
@@ -83,8 +100,13 @@ export function tracedContext(codec: TokenCodec, task: Task, step: number, confi
  * Tokens that the longest sequence of a task may have: what must fit into `maxContextTokens` before anything is sampled,
  * so that no context is ever cut. Whole traces count whatever the context shows, so that every method and every
  * context trains on the same tasks.
- *
- * @example tasks.filter((task) => contextTokens(tokenizer, task, config) <= config.maxContextTokens)
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const small = contextTokens(codec, task, { ...defaultConfig, maxRolloutTokens: 500 });
+ * contextTokens(codec, task, { ...defaultConfig, maxRolloutTokens: 600 }) - small; // → 100
+ * ```
  */
 export function contextTokens(
   codec: TokenCodec,

@@ -32,7 +32,10 @@ export interface DynamicSample {
  * @param round 1 for the first round of sampling
  * @param maxRounds default 3
  * @throws AdvantageError when lengths differ, a success is not finite, or a count is not a positive whole number
- * @example dynamicSample([1, 0, 1, 1], [0, 0, 1, 1], { wanted: 2, round: 1 }) // kept [0], dropped [1], sampleAgain
+ * @example
+ * ```ts
+ * dynamicSample([1, 0, 1, 1], [0, 0, 1, 1], { wanted: 2, round: 1 }); // → { kept: [0], dropped: [1], missing: 1, sampleAgain: true }
+ * ```
  */
 export function dynamicSample(
   success: readonly number[],

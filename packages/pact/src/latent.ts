@@ -63,7 +63,21 @@ export type LatentGradients = {
  *
  * @throws ConfigError for tables whose shapes do not fit
  * @see arXiv 2606.16215, latent-trace view
- * @example const { logTau, bound, gap } = latentView(tables);
+ * @example
+ * ```ts
+ * // Two traces and two rollouts in each of two tokens; every table uniform but p(h1 | x) = (3/4, 1/4).
+ * const tables = {
+ *   traceFirst: tensor([Math.log(3), 0]),
+ *   traceSecond: zeros([2, 2]),
+ *   rolloutFirst: zeros([2, 2, 2]),
+ *   rolloutSecond: zeros([2, 2, 2, 2]),
+ * };
+ * const { logTrace, logTau, bound, gap } = latentView(tables);
+ * await exp(logTrace).data(); // → [0.375, 0.375, 0.125, 0.125]
+ * await exp(slice(logTau, [0], [1])).data(); // → [0.25]
+ * await exp(slice(bound, [0, 0], [1, 4])).data(); // → [0.09375, 0.09375, 0.03125, 0.03125]
+ * await exp(neg(slice(gap, [0, 0], [1, 4]))).data(); // → [0.375, 0.375, 0.125, 0.125]
+ * ```
  */
 export function latentView(tables: LatentTables): LatentView {
   const [H, T] = vocabularies(tables);
@@ -86,7 +100,19 @@ export function latentView(tables: LatentTables): LatentView {
  * @param rollout index of τ, from 0 to T² − 1
  * @param trace index of h, from 0 to H² − 1
  * @throws ConfigError for tables whose shapes do not fit, or an index outside
- * @example const { logTau, bound } = latentGradients(tables, 5, 7);
+ * @example
+ * ```ts
+ * const tables = {
+ *   traceFirst: zeros([2]),
+ *   traceSecond: zeros([2, 2]),
+ *   rolloutFirst: zeros([2, 2, 2]),
+ *   rolloutSecond: zeros([2, 2, 2, 2]),
+ * };
+ * const { logTau, bound } = latentGradients(tables, 0, 0);
+ * await logTau.traceFirst.data(); // → [0, 0]
+ * await bound.traceFirst.data(); // → [0.5, -0.5]
+ * latentGradients(tables, 4, 0); // → throws ConfigError
+ * ```
  */
 export function latentGradients(tables: LatentTables, rollout: number, trace: number): LatentGradients {
   const [H, T] = vocabularies(tables);

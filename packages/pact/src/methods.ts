@@ -39,7 +39,10 @@ const promptOnly = { anchor: "gate", anchorProbability: 1 } as const;
 /**
  * Every method by name.
  *
- * @example methods.grpo.fixed.reward // "outcome"
+ * @example
+ * ```ts
+ * methods.grpo.fixed.reward; // → "outcome"
+ * ```
  */
 export const methods: Readonly<Record<Method, MethodDefinition>> = {
   vanilla: { summary: "no training: the base policy", phases: [], fixed: {} },
@@ -89,7 +92,10 @@ export const methods: Readonly<Record<Method, MethodDefinition>> = {
  * What a step learns from. Of an odd number of steps the first phase has one more.
  *
  * @param step 0 ≤ step < steps
- * @example phaseAt({ method: "sft-matchtir", steps: 4 }, 2) // "explore"
+ * @example
+ * ```ts
+ * [1, 2].map((step) => phaseAt({ method: "sft-matchtir", steps: 4 }, step)); // → ["imitate", "explore"]
+ * ```
  */
 export function phaseAt({ method, steps }: Pick<TrainConfig, "method" | "steps">, step: number): Phase {
   const { phases } = methods[method];
@@ -99,7 +105,12 @@ export function phaseAt({ method, steps }: Pick<TrainConfig, "method" | "steps">
 /**
  * The objective of a step: how the terms that its trees bring are weighted and what each token's loss is.
  *
- * @example objectiveAt(defaultConfig, 0).sftWeight // β
+ * @example
+ * ```ts
+ * const { policyWeight, sftWeight } = objectiveAt(trainConfig({ method: "chord" }), 0);
+ * policyWeight; // → 0.9
+ * sftWeight; // → 0.1
+ * ```
  */
 export function objectiveAt(config: TrainConfig, step: number): UpdateOptions {
   if (phaseAt(config, step) === "imitate") return { sftWeight: 1 };

@@ -16,7 +16,14 @@ import { expertShare, supervisionAt } from "./schedules.ts";
 import { lossTerm } from "./trees.ts";
 import type { BatchGradient } from "./update.ts";
 
-/** Meaning of each metric. */
+/**
+ * Meaning of each metric.
+ *
+ * @example
+ * ```ts
+ * typeof metricDescriptions["loss/total"]; // → "string"
+ * ```
+ */
 export const metricDescriptions: { readonly [name: string]: string } = {
   "reward/mean": "mean sum of turn rewards of the step's rollouts",
   "reward/zero_variance":

@@ -37,13 +37,15 @@ export interface FtrlStep {
  * @see arXiv 2508.08791; FTRL tool.py
  * @example
  * ```ts
- * ftrlReward({
+ * const step = {
  *   response: "<tool_call>…</tool_call>",
- *   calls: [{ name: "area", output: "1,500" }],
+ *   calls: [{ name: "area", output: "1500" }, { name: "area", output: "7" }],
  *   unsolved: { area: ["1500"] },
  *   solveRate: 0,
  *   answer: "7",
- * }); // 1
+ * };
+ * ftrlReward(step); // → 0.6666667
+ * ftrlReward({ ...step, response: "", calls: [] }); // → -0.5
  * ```
  */
 export function ftrlReward(step: FtrlStep, variant: FtrlVariant = "f1"): number {
@@ -96,7 +98,7 @@ export interface ToolRlReward {
  * @example
  * ```ts
  * const reference = '<think>x</think>\n<tool_call>\n{"name": "f", "parameters": {}}\n</tool_call>';
- * toolRlReward(reference, reference); // { score: 4, format: 1, correctness: 3 }
+ * toolRlReward(reference, reference); // → { score: 4, format: 1, correctness: 3 }
  * ```
  */
 export function toolRlReward(response: string, reference: string): ToolRlReward {
@@ -157,7 +159,12 @@ function readCalls(text: string): Call[] | undefined {
  * MatchTIR's version of ToolRL's reward: correctness alone, in [−3, 3], and 0 without a call.
  *
  * @see arXiv 2504.13958; MatchTIR tool.py
- * @example toolRlCallReward([call], [call]) // 3
+ * @example
+ * ```ts
+ * const call = { name: "f", arguments: { x: 1 } };
+ * toolRlCallReward([call], [call]); // → 3
+ * toolRlCallReward([{ ...call, name: "g" }], [call]); // → -3
+ * ```
  */
 export function toolRlCallReward(predicted: readonly Call[], reference: readonly Call[]): number {
   return predicted.length === 0 ? 0 : callScore(predicted, reference);

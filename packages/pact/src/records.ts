@@ -12,6 +12,12 @@ import { roleSpans, type TokenCodec } from "./tokens.ts";
  * environment that fails the expert's first attempt fails the policy's too.
  *
  * @throws RewardError when the task has no trace
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * referenceCalls(task).length >= 1; // → true
+ * referenceCalls({ ...task, trace: undefined }); // → throws RewardError
+ * ```
  */
 export function referenceCalls(task: Task): Call[] {
   if (!task.trace) {

@@ -22,7 +22,14 @@ import {
 import { RenderError } from "./errors.ts";
 import { type TokenCodec, type TokenRun, TokenWriter } from "./tokens.ts";
 
-/** Labels of expert tokens as targets of the SFT term. */
+/**
+ * Labels of expert tokens as targets of the SFT term.
+ *
+ * @example
+ * ```ts
+ * sftLabel; // → { context: 0, reasoning: 1, call: 2 }
+ * ```
+ */
 export const sftLabel = { context: 0, reasoning: 1, call: 2 } as const;
 
 /** A half-open range of tokens [start, end). */
@@ -61,7 +68,14 @@ type ToolSchema = Pick<ToolDefinition["function"], "name" | "parameters">;
  * One line per tool: `name(arg: type, optional?: type)`, in the order given.
  *
  * @throws RenderError when two tools share a name
- * @example toolList(task.tools) // "find_mayor(town: string)\nmath_add(a: number, b: number)"
+ * @example
+ * ```ts
+ * const properties = { town: { type: "string" }, year: { type: "number" } };
+ * const parameters = { type: "object", properties, required: ["town"] };
+ * const tool: ToolDefinition = { type: "function", function: { name: "mayor", description: "", parameters } };
+ * toolList([tool]); // → "mayor(town: string, year?: number)"
+ * toolList([tool, tool]); // → throws RenderError
+ * ```
  */
 export function toolList(tools: readonly ToolDefinition[]): string {
   const seen = new Set<string>();
@@ -92,7 +106,13 @@ function toolSignature({ name, parameters }: ToolSchema): string {
 /**
  * The prompt x of a task: tool list, question, and the token that opens the assistant's turn.
  *
- * @example renderPrompt(tokenizer, task).ids
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const { ids } = renderPrompt(codec, { tools: [], question: "Who?" });
+ * codec.decode(ids); // → "<|system|><|end|><|user|>Who?<|end|><|assistant|>"
+ * codec.decode(renderPrompt(codec, { tools: [], question: "<|end|>" }).ids.slice(3, 10)); // → "<|end|>"
+ * ```
  */
 export function renderPrompt(codec: TokenCodec, task: Pick<Task, "tools" | "question">): TokenRun {
   const writer = new TokenWriter(codec);
@@ -114,7 +134,11 @@ function writeQuestion(writer: TokenWriter, task: Pick<Task, "tools" | "question
 /**
  * What the environment inserts after a turn: one `<|tool|>…<|end|>` per observation, then `<|assistant|>`.
  *
- * @example renderObservations(tokenizer, ["Mira"]).ids
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * codec.decode(renderObservations(codec, ["Mira", "7"]).ids); // → "<|tool|>Mira<|end|><|tool|>7<|end|><|assistant|>"
+ * ```
  */
 export function renderObservations(codec: TokenCodec, observations: readonly string[]): TokenRun {
   const writer = new TokenWriter(codec);
@@ -131,7 +155,17 @@ export function renderObservations(codec: TokenCodec, observations: readonly str
  *
  * @throws RenderError when a turn has other than one observation per call, or no call
  * @see arXiv 2606.16215 eq. 9–11
- * @example renderTrace(tokenizer, task.trace, { level: 4 }).labels
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const call: ToolCall = { type: "function", function: { name: "f", arguments: {} } };
+ * const turn: TraceTurn = { chunks: [{ type: "other", text: "I ask." }], calls: [call], observations: ["7"] };
+ * const trace = renderTrace(codec, { turns: [turn], final: { chunks: [], answer: "7" } }, { level: 4 });
+ * const labelled = (label: number) => codec.decode(trace.ids.filter((_, token) => trace.labels[token] === label));
+ * labelled(sftLabel.reasoning); // → "I ask."
+ * labelled(sftLabel.call); // → '<tool_call>{"name": "f", "arguments": {}}</tool_call><|end|>'
+ * labelled(sftLabel.context); // → "<think></think><|tool|>7<|end|>"
+ * ```
  */
 export function renderTrace(codec: TokenCodec, trace: ExpertTrace, options: TraceOptions): RenderedTrace {
   const writer = new TokenWriter(codec);
@@ -173,8 +207,12 @@ function cutLabels(labels: number[], { start, end }: Span, share = 1): void {
 /**
  * A trace for a context that nobody trains on, in the form of `renderTrace`, where parts of turns may be missing. Each
  * turn keeps its stop token.
- *
- * @example renderShown(tokenizer, [{ chunks: [], calls: turn.calls, observations: turn.observations }]).ids
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [shown] = [renderShown(codec, [{ chunks: [], calls: [], observations: ["7"] }])];
+ * codec.decode(shown.ids); // → "<|end|><|tool|>7<|end|>"
+ * ```
  */
 export function renderShown(codec: TokenCodec, turns: ShownTurns): TokenRun {
   const writer = new TokenWriter(codec);
@@ -191,8 +229,12 @@ export function renderShown(codec: TokenCodec, turns: ShownTurns): TokenRun {
 /**
  * The prompt of a task with a trace as reference material at the end of the user turn: a line `Reference:`, then for
  * each turn its reasoning and calls, and a line for each observation. The role tokens of turns do not occur in it.
- *
- * @example renderReference(tokenizer, task, task.trace.turns).ids
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const { ids } = renderReference(codec, { tools: [], question: "Who?" }, []);
+ * codec.decode(ids); // → "<|system|><|end|><|user|>Who?\nReference:<|end|><|assistant|>"
+ * ```
  */
 export function renderReference(
   codec: TokenCodec,
@@ -219,6 +261,13 @@ export function renderReference(
 /**
  * What stands between h* and a rollout: `<|again|>` or the question once more, then the token that opens the
  * assistant's turn, so that a rollout follows the same token with and without the trace. Empty for an empty trace.
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const trace = renderShown(codec, [{ chunks: [], calls: [], observations: ["7"] }]);
+ * codec.decode(renderDelimiter(codec, { question: "Who?" }, trace, "again").ids); // → "<|again|><|assistant|>"
+ * renderDelimiter(codec, { question: "Who?" }, { ids: [], roles: [] }, "again").ids; // → []
+ * ```
  */
 export function renderDelimiter(
   codec: TokenCodec,
@@ -241,8 +290,13 @@ export function renderDelimiter(
 /**
  * The whole expert episode, final turn and answer included, with every token the expert wrote labelled: what plain
  * SFT trains on. Never a context of rollouts.
- *
- * @example renderEpisode(tokenizer, task.trace).labels
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const episode = renderEpisode(codec, { turns: [], final: { chunks: [], answer: "7" } });
+ * codec.decode(episode.ids); // → "<answer>7</answer><|end|>"
+ * episode.labels; // → [1, 1, 1, 1]
+ * ```
  */
 export function renderEpisode(codec: TokenCodec, trace: ExpertTrace): RenderedTrace {
   const turns = renderTrace(codec, trace, { level: 0 });
@@ -266,7 +320,14 @@ export function renderEpisode(codec: TokenCodec, trace: ExpertTrace): RenderedTr
  * pre-training and plain SFT train on; everything the episode's author wrote is labelled, the attempt is context.
  *
  * @param document `context` is an attempt without its final turn
- * @example renderDocument(tokenizer, { task, episode: task.trace }).ids
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const document = renderDocument(codec, { task, episode: task.trace! });
+ * const ends = codec.decode(document.ids).endsWith(`<answer>${task.answer}</answer><|end|>`); // → true
+ * document.labels[0] === sftLabel.context; // → true
+ * ```
  */
 export function renderDocument(
   codec: TokenCodec,

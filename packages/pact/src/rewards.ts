@@ -46,7 +46,10 @@ const MAXIMUM_DEPTH = 64;
 /**
  * Deep equality of JSON values as Python compares them: `1 == 1.0`, `True == 1`, key order ignored, `"3" != 3`.
  *
- * @example pythonEquals({ a: [1, true] }, { a: [1.0, 1] }) // true
+ * @example
+ * ```ts
+ * pythonEquals({ a: [1, true] }, { a: [1.0, 1] }); // → true
+ * ```
  */
 export function pythonEquals(a: Json, b: Json, depth = 0): boolean {
   const left = typeof a === "boolean" ? Number(a) : a;
@@ -77,7 +80,11 @@ export function pythonEquals(a: Json, b: Json, depth = 0): boolean {
  * NOTE: right name and key with a wrong value still earns 2/3 when there is one argument.
  *
  * @see arXiv 2606.16215, reward; MatchTIR tool.py
- * @example callSimilarity({ name: "f", arguments: { x: 1 } }, { name: "f", arguments: { x: 2 } }) // 2/3
+ * @example
+ * ```ts
+ * callSimilarity({ name: "f", arguments: { x: 1 } }, { name: "f", arguments: { x: 2 } }); // → 0.6666667
+ * callSimilarity({ name: "f", arguments: { x: 1 } }, { name: "g", arguments: { x: 1 } }); // → 0
+ * ```
  */
 export function callSimilarity(predicted: Call, reference: Call): number {
   if (predicted.name.toLowerCase() !== reference.name.toLowerCase()) return 0;
@@ -94,7 +101,11 @@ export function callSimilarity(predicted: Call, reference: Call): number {
 /**
  * Similarities of all pairs, `[predicted][reference]`.
  *
- * @example similarityMatrix([call], [call]) // [[1]]
+ * @example
+ * ```ts
+ * const call = { name: "f", arguments: { x: 1 } };
+ * similarityMatrix([call, { ...call, name: "g" }], [call]); // → [[1], [0]]
+ * ```
  */
 export function similarityMatrix(predicted: readonly Call[], reference: readonly Call[]): number[][] {
   return predicted.map((call) => reference.map((other) => callSimilarity(call, other)));
@@ -109,7 +120,13 @@ export function similarityMatrix(predicted: readonly Call[], reference: readonly
  *
  * @throws RewardError when λ_pen is negative or not finite
  * @see arXiv 2606.16215, reward; MatchTIR tool.py
- * @example turnRewards([{ calls: [call], answer: null }, { calls: [], answer: "2.5" }], [call], "2.5").total // 2
+ * @example
+ * ```ts
+ * const call = { name: "f", arguments: { x: 1 } };
+ * const turns = [{ calls: [call, call], answer: null }, { calls: [], answer: "2.5" }];
+ * turnRewards(turns, [call], "2.5").perTurn; // → [0.5, 1]
+ * turnRewards(turns, [call], "2.5", { unmatchedPenalty: 0.5 }).total; // → 1.25
+ * ```
  */
 export function turnRewards(
   turns: readonly RewardTurn[],
@@ -148,7 +165,11 @@ export function turnRewards(
 /**
  * The text of the first `<answer>…</answer>` in a response, `null` when there is none.
  *
- * @example extractAnswer("so <answer>Oslo</answer>") // "Oslo"
+ * @example
+ * ```ts
+ * extractAnswer("so <answer>Oslo</answer>"); // → "Oslo"
+ * extractAnswer("Oslo"); // → null
+ * ```
  */
 export function extractAnswer(response: string): string | null {
   const open = response.indexOf("<answer>");
@@ -163,7 +184,10 @@ export function extractAnswer(response: string): string | null {
  * Tokens: lower case, every ASCII punctuation character replaced by a space, split on white space.
  *
  * @see MatchTIR tool.py
- * @example answerF1("the Serengeti National Park", "Serengeti National Park Tanzania") // 0.75
+ * @example
+ * ```ts
+ * answerF1("the Serengeti National Park", "Serengeti National Park Tanzania"); // → 0.75
+ * ```
  */
 export function answerF1(answer: string, reference: string): number {
   const predicted = answerTokens(answer);

@@ -5,7 +5,14 @@
  * included): they are M(τ) of arXiv 2606.16215. Observations and template come from the environment and renderer.
  */
 
-/** Role names; a role's code is its index here. */
+/**
+ * Role names; a role's code is its index here.
+ *
+ * @example
+ * ```ts
+ * roles[4]; // → "observation"
+ * ```
+ */
 export const roles = ["prompt", "reasoning", "call", "answer", "observation", "template"] as const;
 
 /** Name of a token's role. */
@@ -14,7 +21,10 @@ export type Role = (typeof roles)[number];
 /**
  * Code of a role as stored in `Uint8Array`s.
  *
- * @example roleCode.observation // 4
+ * @example
+ * ```ts
+ * roleCode.observation; // → 4
+ * ```
  */
 export const roleCode: { readonly [Name in Role]: number } = {
   prompt: 0,
@@ -28,7 +38,10 @@ export const roleCode: { readonly [Name in Role]: number } = {
 /**
  * Whether tokens of a role are the policy's own in a rollout, that is in M(τ).
  *
- * @example isSampled(roleCode.template) // false
+ * @example
+ * ```ts
+ * [roleCode.call, roleCode.template].map(isSampled); // → [true, false]
+ * ```
  */
 export function isSampled(code: number): boolean {
   return code === roleCode.reasoning || code === roleCode.call || code === roleCode.answer;

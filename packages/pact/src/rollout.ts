@@ -119,7 +119,11 @@ export interface Rollout {
 /**
  * A task without its trace: the only way from a `Task` to a rollout.
  *
- * @example rolloutPrompt(tokenizer, withoutTrace(task), 0)
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * withoutTrace(task).trace === undefined; // → true
+ * ```
  */
 export function withoutTrace(task: Task): RolloutTask {
   const { trace: _removed, ...rest } = task;
@@ -130,6 +134,14 @@ export function withoutTrace(task: Task): RolloutTask {
  * The prompt of a trace-free task.
  *
  * @throws RolloutError when an untyped caller passes a task that still carries a trace
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const prompt = rolloutPrompt(codec, withoutTrace(task), 0);
+ * prompt.tokens.ids.length === renderPrompt(codec, task).ids.length; // → true
+ * rolloutPrompt(codec, task as RolloutTask, 0); // → throws RolloutError
+ * ```
  */
 export function rolloutPrompt(codec: TokenCodec, task: RolloutTask, stream: number): RolloutPrompt {
   if ((task as { trace?: unknown }).trace !== undefined) {

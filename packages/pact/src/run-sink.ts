@@ -43,7 +43,14 @@ export type RolloutStop =
   /** The environment ended the episode for a reason of its own. */
   | "environment";
 
-/** All reasons, in the order reports list them. */
+/**
+ * All reasons, in the order reports list them.
+ *
+ * @example
+ * ```ts
+ * rolloutStops.includes("answer"); // → true
+ * ```
+ */
 export const rolloutStops: readonly RolloutStop[] = [
   "answer",
   "no_action",
@@ -163,7 +170,14 @@ export interface RunSink {
   checkpoint(checkpoint: Checkpoint): Promise<void>;
 }
 
-/** A sink that keeps nothing. */
+/**
+ * A sink that keeps nothing.
+ *
+ * @example
+ * ```ts
+ * await nullSink.metrics({ step: 0, values: {} }); // → undefined
+ * ```
+ */
 export const nullSink: RunSink = {
   config: async () => {},
   metrics: async () => {},

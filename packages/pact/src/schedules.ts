@@ -14,7 +14,10 @@ import { ConfigError } from "./errors.ts";
  * @param step s ≥ 0
  * @param horizon S > 0, normally the total number of steps
  * @see arXiv 2606.16215 eq. 11
- * @example callWeight(12, 24) // 0.5
+ * @example
+ * ```ts
+ * callWeight(12, 24); // → 0.5
+ * ```
  */
 export function callWeight(step: number, horizon: number, start = 0.8, end = 0.2): number {
   checkHorizon("callWeight", step, horizon);
@@ -24,7 +27,10 @@ export function callWeight(step: number, horizon: number, start = 0.8, end = 0.2
 /**
  * Reasoning-prefix level at step s: `4 − min(4, ⌊5 s / S⌋)`, a fifth of the run on each of L4, L3, L2, L1, L0.
  *
- * @example prefixLevel(5, 24) // 3
+ * @example
+ * ```ts
+ * [0, 5, 23].map((step) => prefixLevel(step, 24)); // → [4, 3, 0]
+ * ```
  */
 export function prefixLevel(step: number, horizon: number): PrefixLevel {
   checkHorizon("prefixLevel", step, horizon);
@@ -34,7 +40,10 @@ export function prefixLevel(step: number, horizon: number): PrefixLevel {
 /**
  * Share of tokens that token-level annealing keeps at step s: `1 − min(s/S, 1)`.
  *
- * @example tokenShare(6, 24) // 0.75
+ * @example
+ * ```ts
+ * tokenShare(6, 24); // → 0.75
+ * ```
  */
 export function tokenShare(step: number, horizon: number): number {
   checkHorizon("tokenShare", step, horizon);
@@ -64,7 +73,10 @@ export type SupervisionConfig = Pick<
 /**
  * What the SFT term supervises at step s under the two schedules (arXiv 2606.16215, Tables 4 and 6).
  *
- * @example supervisionAt(defaultConfig, 0).level // 4
+ * @example
+ * ```ts
+ * supervisionAt(defaultConfig, 0); // → { level: 4, reasoningShare: 1, calls: true, callShare: 1, callWeight: 0.8 }
+ * ```
  */
 export function supervisionAt(config: SupervisionConfig, step: number): Supervision {
   const { steps, reasoningSchedule, callSchedule, callWeightStart, callWeightEnd } = config;
@@ -85,7 +97,10 @@ export function supervisionAt(config: SupervisionConfig, step: number): Supervis
  * One draw per prompt and step, shared by the prompt's K rollouts.
  *
  * @see arXiv 2606.16215 eq. 13
- * @example isAnchored(0.13, 0.4) // true
+ * @example
+ * ```ts
+ * isAnchored(0.13, 0.4); // → true
+ * ```
  */
 export function isAnchored(uniform: number, anchorProbability: number): boolean {
   return uniform < anchorProbability;
@@ -110,7 +125,10 @@ export interface ChordMuOptions {
  * @param step s ≥ 0
  * @throws ConfigError for a negative step, warm-up or decay, or a peak or valley outside 0 … 1
  * @see arXiv 2508.11408 §4; modelscope/Trinity-RFT @04143305 (formula)
- * @example chordMu(100) // 0.475
+ * @example
+ * ```ts
+ * [0, 100, 200].map((step) => chordMu(step)); // → [0.9, 0.475, 0.05]
+ * ```
  */
 export function chordMu(step: number, options: ChordMuOptions = {}): number {
   const { warmup = 0, decay = 200, peak = 0.9, valley = 0.05 } = options;
@@ -129,7 +147,11 @@ export function chordMu(step: number, options: ChordMuOptions = {}): number {
 /**
  * μ of method chord at step s: the fixed one of `phi`, or for `mu` the schedule 0.9 → 0.05 over the whole run.
  *
- * @example expertShare({ ...defaultConfig, chordVariant: "phi" }, 3) // 0.1
+ * @example
+ * ```ts
+ * expertShare({ chordVariant: "phi", chordWeight: 0.1, steps: 20 }, 3); // → 0.1
+ * expertShare({ chordVariant: "mu", chordWeight: 0.1, steps: 20 }, 10); // → 0.475
+ * ```
  */
 export function expertShare(
   { chordVariant, chordWeight, steps }: Pick<TrainConfig, "chordVariant" | "chordWeight" | "steps">,
@@ -142,7 +164,11 @@ export function expertShare(
  * Learning rate at a step: linear warm-up, then linear decay to `finalFraction` of the peak.
  *
  * @param step 0-based; the first step already has rate peak/(warmupSteps + 1) > 0
- * @example learningRate({ step: 0, steps: 10, peak: 1e-3, warmupSteps: 0, finalFraction: 0.3 }) // 1e-3
+ * @example
+ * ```ts
+ * learningRate({ step: 0, steps: 11, peak: 1e-3, warmupSteps: 0, finalFraction: 0.3 }); // → 1e-3
+ * learningRate({ step: 10, steps: 11, peak: 1, warmupSteps: 0, finalFraction: 0.3 }); // → 0.3
+ * ```
  */
 export function learningRate(options: {
   step: number;

@@ -7,7 +7,14 @@ import { RenderError } from "./errors.ts";
 import { type Role, roleCode, roles } from "./roles.ts";
 import type { RoleSpan } from "./run-sink.ts";
 
-/** Names of the control tokens, in id order; `<|again|>` ends an expert trace. */
+/**
+ * Names of the control tokens, in id order; `<|again|>` ends an expert trace.
+ *
+ * @example
+ * ```ts
+ * controlTokens.length; // → 13
+ * ```
+ */
 export const controlTokens = [
   "<|pad|>",
   "<|system|>",
@@ -82,6 +89,12 @@ export class TokenWriter {
  * A role starts at its opening tag and lasts until the next one; what comes before any tag counts as reasoning.
  *
  * @param ids the sampled ids of one turn, kept as they are
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const ids = [codec.controlId("<tool_call>"), ...codec.encode("ab"), codec.controlId("<|end|>")];
+ * sampledRoles(codec, ids).map((code) => roles[code]); // → ["call", "call", "call", "call"]
+ * ```
  */
 export function sampledRoles(codec: TokenCodec, ids: readonly number[]): number[] {
   const opening = new Map<number, number>([
@@ -100,7 +113,12 @@ export function sampledRoles(codec: TokenCodec, ids: readonly number[]): number[
  * Neighbouring tokens of the same role joined to text, for display.
  *
  * @throws RenderError when ids and roles differ in length
- * @example roleSpans(codec, renderPrompt(codec, task)) // [{ role: "template", text: "<|system|>" }, …]
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const run = renderObservations(codec, ["Mira"]);
+ * roleSpans(codec, run)[1]; // → { role: "observation", text: "Mira" }
+ * ```
  */
 export function roleSpans(codec: TokenCodec, { ids, roles: codes }: TokenRun): RoleSpan[] {
   if (ids.length !== codes.length) {

@@ -21,7 +21,14 @@ import type { Rollout } from "./rollout.ts";
 import { type SupervisionConfig, supervisionAt } from "./schedules.ts";
 import type { TokenCodec } from "./tokens.ts";
 
-/** Which loss a scored token belongs to. */
+/**
+ * Which loss a scored token belongs to.
+ *
+ * @example
+ * ```ts
+ * lossTerm.traced; // → 1
+ * ```
+ */
 export const lossTerm = { anchored: 0, traced: 1, sftReasoning: 2, sftCall: 3, sftAnswer: 4 } as const;
 
 /** A token whose log-prob is trained, at a place in a prefix or branch. */
@@ -246,7 +253,14 @@ function supervisedTrace(
  * @param prompts number of prompts of the whole optimiser batch
  * @throws BatchError when the task has no trace
  * @throws ContextLengthError when the episode exceeds `maxContextTokens`
- * @example buildEpisode(codec, task, tasks.length, 1536).prefix.scored.length
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const { prefix } = buildEpisode(codec, task, 2, 4096); // one of two prompts
+ * prefix.scored.reduce((sum, token) => sum + token.sftWeight, 0); // → 0.5
+ * buildEpisode(codec, task, 2, 10); // → throws ContextLengthError
+ * ```
  */
 export function buildEpisode(
   codec: TokenCodec,

@@ -15,7 +15,10 @@ import { ConfigError } from "../errors.ts";
  * @param logProbs log p of the expert's tokens [M], differentiable
  * @returns [M]
  * @see arXiv 2508.11408 eq. 6–7
- * @example sum(mul(weights, chordPhiLosses(expertLogProbs)))
+ * @example
+ * ```ts
+ * await chordPhiLosses(tensor([0.5, 1].map(Math.log))).data(); // → [0.1732868, 0]
+ * ```
  */
 export function chordPhiLosses(logProbs: Tensor): Tensor {
   const p = exp(stopGradient(logProbs));
@@ -27,7 +30,11 @@ export function chordPhiLosses(logProbs: Tensor): Tensor {
  *
  * @param mu μ from 0 to 1
  * @throws ConfigError when μ is outside
- * @example chordMix(policyTerm, phiTerm, 0.1)
+ * @example
+ * ```ts
+ * await chordMix(tensor(1), tensor(2), 0.1).item(); // → 1.1
+ * chordMix(tensor(1), tensor(2), 2); // → throws ConfigError
+ * ```
  */
 export function chordMix(policy: Tensor, expert: Tensor, mu: number): Tensor {
   if (!(mu >= 0 && mu <= 1))

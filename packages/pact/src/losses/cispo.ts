@@ -14,7 +14,10 @@ export const cispoClip: Required<RatioClip> = { clipLow: 1, clipHigh: 0.2 };
  * @param newLogProbs log π_θ [M], differentiable
  * @param advantages A [M]
  * @returns [M]
- * @example reinforceLosses(newLogProbs, advantages)
+ * @example
+ * ```ts
+ * await reinforceLosses(tensor([-1, -2]), tensor([0.5, -0.5])).data(); // → [0.5, -1]
+ * ```
  */
 export function reinforceLosses(newLogProbs: Tensor, advantages: Tensor): Tensor {
   return mul(neg(advantages), newLogProbs);
@@ -29,7 +32,12 @@ export function reinforceLosses(newLogProbs: Tensor, advantages: Tensor): Tensor
  * @param clip defaults 1 (no lower clip) and 0.2
  * @returns [M]
  * @see arXiv 2506.13585 eq. 4–5
- * @example cispoLosses(newLogProbs, oldLogProbs, advantages, { clipHigh: 0.28 })
+ * @example
+ * ```ts
+ * const losses = (logs: Tensor) => cispoLosses(logs, tensor([-2, -1]), tensor([1, 1]));
+ * await losses(tensor([-1, -1])).data(); // → [1.2, 1]
+ * await grad((logs: Tensor) => sum(losses(logs)))(tensor([-1, -1])).data(); // → [-1.2, -1]
+ * ```
  */
 export function cispoLosses(
   newLogProbs: Tensor,
@@ -45,7 +53,10 @@ export function cispoLosses(
 /**
  * Statistics of CISPO over host tokens: `clipFraction` is the share of tokens whose ratio the clip changed.
  *
- * @example cispoStatistics([-1], [-2], {}).clipFraction // 1
+ * @example
+ * ```ts
+ * cispoStatistics([-1, -1], [-2, -1]); // → { approximateKl: -0.5, clipFraction: 0.5, dualClipFraction: 0 }
+ * ```
  */
 export function cispoStatistics(
   newLogProbs: ArrayLike<number>,

@@ -31,7 +31,11 @@ export interface FrozenRatio {
  * @param cap largest factor of `traceTruncated`, default 2
  * @throws NonFiniteError for a log-prob that is none, ConfigError for unequal lengths, another denominator or cap ≤ 0
  * @see arXiv 2606.16215 eq. 7; truncation as in TIS (Ionides 2008)
- * @example frozenRatio([-1], [-1.5], "traceTruncated").factors // [1.6487]
+ * @example
+ * ```ts
+ * frozenRatio([-1, -1], [-1.5, -3], "traceTruncated"); // → { oldLogProbs: [-1, -1], factors: [1.6487213, 2], contextGap: 1.25 }
+ * frozenRatio([-1], [-1.5], "behaviour").oldLogProbs; // → [-1.5]
+ * ```
  */
 export function frozenRatio(
   oldTrace: ArrayLike<number>,

@@ -45,7 +45,12 @@ export interface DistillationOptions {
  * @returns [M]
  * @throws ConfigError for another divergence, or β outside 0 … 1
  * @see arXiv 2306.13649 §2
- * @example sum(mul(weights, distillationKl(promptLogits, traceLogits, { divergence: "jsd" })))
+ * @example
+ * ```ts
+ * const [student, teacher] = [tensor([[0, 0]]), tensor([[Math.log(3), 0]])];
+ * await distillationKl(student, teacher).data(); // → [0.1308120]
+ * await distillationKl(student, teacher, { divergence: "reverse" }).data(); // → [0.1438410]
+ * ```
  */
 export function distillationKl(
   studentLogits: Tensor,
@@ -83,7 +88,10 @@ export function distillationKl(
  * @param estimator default `k3+`: its value is not negative and its mean gradient is that of the exact KL
  * @returns [M]
  * @throws ConfigError for an unknown estimator
- * @example sum(mul(weights, distillationEstimates(promptLogProbs, traceLogProbs)))
+ * @example
+ * ```ts
+ * await distillationEstimates(tensor([-1, -2]), tensor([-1, -1]), "k2").data(); // → [0, 0.5]
+ * ```
  */
 export function distillationEstimates(
   studentLogProbs: Tensor,
@@ -100,7 +108,10 @@ export function distillationEstimates(
  * @param studentLogProbs [M]
  * @param teacherLogProbs [M]
  * @returns [M], not differentiable
- * @example reinforceLosses(promptLogProbs, distillationAdvantages(promptLogProbs, traceLogProbs))
+ * @example
+ * ```ts
+ * await distillationAdvantages(tensor([-1, -2]), tensor([-1, -1])).data(); // → [0, 1]
+ * ```
  */
 export function distillationAdvantages(studentLogProbs: Tensor, teacherLogProbs: Tensor): Tensor {
   return stopGradient(sub(teacherLogProbs, studentLogProbs));

@@ -9,7 +9,10 @@ import { entropy, mul, sum, type Tensor } from "@pact/tensor";
  *
  * @param logits [..., V], differentiable
  * @param weights [...], 0 where a position does not count
- * @example sub(loss, mul(entropyLoss(logits, weights), 1e-3))
+ * @example
+ * ```ts
+ * await entropyLoss(tensor([[0, 0], [9, 9]]), tensor([0.5, 0.5])).item(); // → 0.6931472
+ * ```
  */
 export function entropyLoss(logits: Tensor, weights: Tensor): Tensor {
   return sum(mul(weights, entropy(logits)));

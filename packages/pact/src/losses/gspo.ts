@@ -29,7 +29,11 @@ export const gspoClip: Required<RatioClip> = { clipLow: 3e-4, clipHigh: 4e-4 };
  * @returns [M]
  * @throws BatchError when `sequences` does not fit
  * @see arXiv 2507.18071 eq. 5–7 and 14
- * @example gspoLosses(newLogProbs, oldLogProbs, advantages, [0, 0, 1, 1])
+ * @example
+ * ```ts
+ * const [fresh, old, advantages] = [tensor([-1, -1.2]), tensor([-1.1, -1.1]), tensor([2, 2])];
+ * await gspoLosses(fresh, old, advantages, [0, 0]).data(); // → [-2, -2]
+ * ```
  */
 export function gspoLosses(
   newLogProbs: Tensor,
@@ -51,7 +55,10 @@ export function gspoLosses(
  * Clipping statistics of GSPO over host tokens; tokens of no rollout do not count. `approximateKl` is not clamped.
  *
  * @throws BatchError when `sequences` does not fit
- * @example gspoStatistics([-1, -2], [-1.1, -2], [0.5, 0.5], [0, 0]).clipFraction // 1
+ * @example
+ * ```ts
+ * gspoStatistics([-1, -2], [-1.1, -2], [0.5, 0.5], [0, 0]).clipFraction; // → 1
+ * ```
  */
 export function gspoStatistics(
   newLogProbs: ArrayLike<number>,

@@ -21,7 +21,14 @@ import {
 } from "@pact/tensor";
 import { ConfigError } from "../errors.ts";
 
-/** Names of the estimators; a "+" keeps the value and takes the gradient of k2. */
+/**
+ * Names of the estimators; a "+" keeps the value and takes the gradient of k2.
+ *
+ * @example
+ * ```ts
+ * klEstimators.includes("k3"); // → true
+ * ```
+ */
 export const klEstimators = ["k1", "k2", "k3", "abs", "k1+", "k3+", "abs+"] as const;
 
 /** One of `klEstimators`. */
@@ -42,7 +49,13 @@ export type KlEstimator = (typeof klEstimators)[number];
  * @returns [M]
  * @throws ConfigError for an unknown estimator
  * @see verl core_algos.py @b178a3cd5, for the "+" forms @1dda039b
- * @example klPenalties(newLogProbs, referenceLogProbs, "k3+")
+ * @example
+ * ```ts
+ * const [fresh, reference] = [tensor([-1, -2]), tensor([-1, -1])];
+ * await klPenalties(fresh, reference, "k1").data(); // → [0, -1]
+ * await klPenalties(fresh, reference, "k2").data(); // → [0, 0.5]
+ * await klPenalties(fresh, reference).data(); // → [0, 0.7182818]
+ * ```
  */
 export function klPenalties(
   newLogProbs: Tensor,
@@ -76,7 +89,10 @@ function estimate(difference: Tensor, estimator: string): Tensor {
  * @param logits of π_θ [M, V], differentiable
  * @param referenceLogits of π_ref [M, V] in the same context
  * @returns [M]
- * @example sum(mul(weights, exactKlPenalties(logits, referenceLogits)))
+ * @example
+ * ```ts
+ * await exactKlPenalties(tensor([[0, 0], [1, 2]]), tensor([[Math.log(3), 0], [1, 2]])).data(); // → [0.1438410, 0]
+ * ```
  */
 export function exactKlPenalties(logits: Tensor, referenceLogits: Tensor): Tensor {
   return klDivergence(logits, stopGradient(referenceLogits));

@@ -22,7 +22,10 @@ export interface LuffyOptions extends ClipOptions {
  * @returns [M]
  * @throws ConfigError unless γ > 0
  * @see arXiv 2504.14945 eq. 6
- * @example shapedRatio(expertTokenLogProbs)
+ * @example
+ * ```ts
+ * await shapedRatio(tensor([0.1, 0.9].map(Math.log))).data(); // → [0.5, 0.9]
+ * ```
  */
 export function shapedRatio(logRatio: Tensor, gamma = 0.1): Tensor {
   if (!(gamma > 0 && Number.isFinite(gamma)))
@@ -40,7 +43,11 @@ export function shapedRatio(logRatio: Tensor, gamma = 0.1): Tensor {
  * @param expert bool [M]: true at the expert's tokens
  * @returns [M]
  * @see arXiv 2504.14945 eq. 5–6
- * @example luffyLosses(newLogProbs, oldLogProbs, advantages, isExpert)
+ * @example
+ * ```ts
+ * const isExpert = tensor([true, false]);
+ * await luffyLosses(tensor([0.1, 1].map(Math.log)), zeros([2]), tensor([1, 1]), isExpert).data(); // → [-0.5, -1]
+ * ```
  */
 export function luffyLosses(
   newLogProbs: Tensor,

@@ -63,7 +63,22 @@ export interface ObjectiveTerms {
  *
  * @throws ConfigError for an unknown policy loss or estimator, or a clip option that the policy loss does not take
  * @see arXiv 2606.16215 eq. 12–14
- * @example const { loss } = pactObjective(inputs, { sftWeight: 0.1 });
+ * @example
+ * ```ts
+ * const terms = pactObjective(
+ *   {
+ *     logProbs: tensor([-1, -2]), // a token of a rollout and one of the expert
+ *     oldLogProbs: tensor([-1, -2]),
+ *     advantages: tensor([3, 0]),
+ *     policyWeights: tensor([1, 0]),
+ *     sftWeights: tensor([0, 1]),
+ *   },
+ *   { sftWeight: 0.1 },
+ * );
+ * await terms.policy.item(); // → -3
+ * await terms.sft.item(); // → 2
+ * await terms.loss.item(); // → -2.8
+ * ```
  */
 export function pactObjective(inputs: ObjectiveInputs, options: ObjectiveOptions): ObjectiveTerms {
   const { logProbs, oldLogProbs, referenceLogProbs, advantages, policyWeights, sftWeights, sequences } =

@@ -48,7 +48,12 @@ export type PolicyLossName = "vanilla" | "gspo" | "cispo" | "reinforce";
  * - `reinforce`: `reinforceLosses`, −A log π; `oldLogProbs` only enters its statistics
  *
  * @throws ConfigError for a clip option the loss does not take or that is out of range, BatchError for missing rollouts
- * @example policyLossRegistry.cispo.losses({ newLogProbs, oldLogProbs, advantages }, { clipHigh: 0.28 })
+ * @example
+ * ```ts
+ * const tokens = { newLogProbs: tensor([-1]), oldLogProbs: tensor([-1]), advantages: tensor([2]) };
+ * await policyLossRegistry.cispo.losses(tokens, { clipHigh: 0.28 }).data(); // → [2]
+ * policyLossRegistry.cispo.losses(tokens, { dualClip: 3 }); // → throws ConfigError
+ * ```
  */
 export const policyLossRegistry: Readonly<Record<PolicyLossName, PolicyLoss>> = {
   vanilla: entry({
@@ -91,7 +96,10 @@ export const policyLossRegistry: Readonly<Record<PolicyLossName, PolicyLoss>> = 
  * The policy loss called `name`.
  *
  * @throws ConfigError for an unknown name
- * @example policyLoss("gspo").defaults.clipHigh // 4e-4
+ * @example
+ * ```ts
+ * policyLoss("gspo").defaults.clipHigh; // → 4e-4
+ * ```
  */
 export function policyLoss(name: string): PolicyLoss {
   if (Object.hasOwn(policyLossRegistry, name)) return policyLossRegistry[name as PolicyLossName];

@@ -49,7 +49,13 @@ export const logRatioLimits = { min: -20, max: 20 } as const;
  * @param advantages A [M]
  * @returns [M]
  * @see arXiv 2606.16215 eq. 5 and 8
- * @example sum(mul(weights, policyLosses(newLogProbs, oldLogProbs, advantages, { dualClip: 3 })))
+ * @example
+ * ```ts
+ * const [old, advantages] = [tensor([0, 0, 0, 0]), tensor([1, 1, -1, -1])];
+ * const fresh = tensor([0.5, 2, 0.5, 8].map(Math.log)); // the ratios
+ * await policyLosses(fresh, old, advantages).data(); // → [-0.5, -1.2, 0.8, 3]
+ * await grad((logs: Tensor) => sum(policyLosses(logs, old, advantages)))(fresh).data(); // → [-0.5, 0, 0, 0]
+ * ```
  */
 export function policyLosses(
   newLogProbs: Tensor,
@@ -78,7 +84,10 @@ export interface ClipStatistics {
 /**
  * Clipping statistics of tokens read back from the device; all 0 for no tokens.
  *
- * @example clipStatistics(await newLogProbs.data(), await old.data(), advantages, { clipHigh: 0.28 }).clipFraction
+ * @example
+ * ```ts
+ * clipStatistics([0.5, 0], [0, 0], [1, 1]); // → { approximateKl: -0.25, clipFraction: 0.5, dualClipFraction: 0 }
+ * ```
  */
 export function clipStatistics(
   newLogProbs: ArrayLike<number>,

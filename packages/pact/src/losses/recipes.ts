@@ -43,7 +43,10 @@ const ppoClip = { clipLow: 0.2, clipHigh: 0.2, dualClip: null } as const;
 /**
  * Every recipe by name.
  *
- * @example policyRecipes.dapo.clip.clipHigh // 0.28
+ * @example
+ * ```ts
+ * policyRecipes.dapo.clip.clipHigh; // → 0.28
+ * ```
  */
 export const policyRecipes: Readonly<Record<PolicyRecipeName, PolicyRecipe>> = {
   reinforce: {
@@ -136,7 +139,15 @@ export interface PreparedPolicy {
  * Prepares a recipe's advantages and weights (f64, host); `loss` can then be called for each update of the batch.
  *
  * @throws ConfigError for an unknown recipe; AdvantageError or BatchError for rewards, groups or tokens that do not fit
- * @example policyObjective("dapo", batch).loss(newLogProbs)
+ * @example
+ * ```ts
+ * const oldLogProbs = tensor([-1, -1, -1]); // two tokens of the first rollout, one of the second
+ * const batch = { rewards: [[1], [0]], groups: [0, 0], sequences: [0, 0, 1], oldLogProbs };
+ * const objective = policyObjective("rloo", batch);
+ * objective.advantages; // → [1, 1, -1]
+ * objective.weights; // → [0.5, 0.5, 0.5]
+ * await objective.loss(oldLogProbs).item(); // → 0.5
+ * ```
  */
 export function policyObjective(recipe: PolicyRecipeName | PolicyRecipe, batch: PolicyBatch): PreparedPolicy {
   const chosen = typeof recipe === "string" ? policyRecipe(recipe) : recipe;
@@ -176,7 +187,11 @@ export function policyObjective(recipe: PolicyRecipeName | PolicyRecipe, batch: 
  * The recipe called `name`.
  *
  * @throws ConfigError for an unknown name
- * @example policyRecipe("gspo").aggregation // "seq-mean-token-mean"
+ * @example
+ * ```ts
+ * policyRecipe("gspo").aggregation; // → "seq-mean-token-mean"
+ * policyRecipe("ppo"); // → throws ConfigError
+ * ```
  */
 export function policyRecipe(name: string): PolicyRecipe {
   if (Object.hasOwn(policyRecipes, name)) return policyRecipes[name as PolicyRecipeName];

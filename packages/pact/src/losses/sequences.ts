@@ -15,7 +15,10 @@ export type Sequences = ArrayLike<number>;
  * @param roles role code of each token (`roleCode`)
  * @param rollouts rollout of each token
  * @throws BatchError when there are not as many of both
- * @example sampledSequences([roleCode.prompt, roleCode.call, roleCode.observation], [0, 0, 0]) // [-1, 0, -1]
+ * @example
+ * ```ts
+ * sampledSequences([roleCode.prompt, roleCode.call, roleCode.observation], [0, 0, 0]); // → [-1, 0, -1]
+ * ```
  */
 export function sampledSequences(roles: ArrayLike<number>, rollouts: ArrayLike<number>): number[] {
   if (roles.length !== rollouts.length) {

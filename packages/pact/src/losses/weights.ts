@@ -29,7 +29,11 @@ export type Aggregation =
  * @param prompts number of prompts of the whole optimiser batch, skipped ones included
  * @throws BatchError for a number of tokens that is none, or no prompts
  * @see arXiv 2606.16215 eq. 5, 8 and 14
- * @example rolloutTokenWeights([4, 2], 1) // [0.125, 0.25]
+ * @example
+ * ```ts
+ * rolloutTokenWeights([4, 2], 1); // → [0.125, 0.25]
+ * rolloutTokenWeights([4, 1], 1, "token"); // → [0.2, 0.2]
+ * ```
  */
 export function rolloutTokenWeights(
   tokens: readonly number[],
@@ -63,7 +67,13 @@ export function rolloutTokenWeights(
  * @param callWeight λ_a ≥ 0
  * @throws BatchError when λ_a is negative or not finite
  * @see arXiv 2606.16215 eq. 9–11
- * @example sftTokenWeights([1, 2, 0], 0.5, "weights") // [2/3, 1/3, 0]
+ * @example
+ * ```ts
+ * const labels = [sftLabel.reasoning, sftLabel.call, sftLabel.context];
+ * sftTokenWeights(labels, 0.5, "weights"); // → [0.6666667, 0.3333333, 0]
+ * sftTokenWeights(labels, 0.5, "count"); // → [0.5, 0.25, 0]
+ * sftTokenWeights(labels, 0.5, "perComponent"); // → [1, 0.5, 0]
+ * ```
  */
 export function sftTokenWeights(
   labels: readonly number[],
@@ -94,7 +104,11 @@ export function sftTokenWeights(
  * @param tokens number of tokens of each row
  * @param scale divisor of `seq-mean-token-sum-norm`, verl's default is the padded length
  * @throws BatchError for a number of tokens that is none, or when `seq-mean-token-sum-norm` has no positive scale
- * @example aggregationWeights([3, 1], "token-mean") // [0.25, 0.25]
+ * @example
+ * ```ts
+ * aggregationWeights([3, 1], "token-mean"); // → [0.25, 0.25]
+ * aggregationWeights([3, 1], "seq-mean-token-mean"); // → [0.1666667, 0.5]
+ * ```
  */
 export function aggregationWeights(tokens: readonly number[], mode: Aggregation, scale?: number): number[] {
   requireCounts("aggregationWeights", tokens);
