@@ -66,7 +66,8 @@ export function treesOf(
   step = 2,
 ): { config: TrainConfig; trees: PromptTree[]; plain: PromptTree[] } {
   const takesSft = (given.method ?? "pact") === "pact" && given.anchorProbability !== 1;
-  const config = trainConfig({ steps: 4, ...(takesSft ? { sftWeight: 0.5 } : {}), ...given });
+  const sft = takesSft ? { sftWeight: 0.5 } : {};
+  const config = trainConfig({ steps: 4, innerUpdates: 2, ...sft, ...given });
   const prompts = routedPrompts(rollouts, config);
   const trees = buildTrees(testCodec, prompts, step, config);
   const episodes = prompts.map((prompt) =>

@@ -144,7 +144,7 @@ const needs: { readonly [Option in Name]?: Need } = {
   ),
   chordVariant: chord,
   chordWeight: also(chord, "chordVariant phi", (c) => c.chordVariant === "phi"),
-  policyLoss: rollouts,
+  policyLoss: moving,
   rolloutAverage: rollouts,
   clipLow: clipped("clipLow"),
   clipHigh: clipped("clipHigh"),
