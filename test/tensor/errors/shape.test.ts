@@ -244,7 +244,9 @@ test("rope of a batch", () => {
 });
 
 test("rope frequencies for another head size", () => {
-  expect(messageOf(() => t.rope(make([2, 1, 4]), index, { frequencies: make([4]) }))).toMatchInlineSnapshot();
+  expect(messageOf(() => t.rope(make([2, 1, 4]), index, { frequencies: make([4]) }))).toMatchInlineSnapshot(
+    `"ShapeError (shape): rope: frequencies is [4], x is [2, 1, 4]; expected one frequency per pair, [2]. Take those of the pairs: slice(frequencies, [0], [2])."`,
+  );
 });
 
 test("attention heads that do not divide", () => {
