@@ -1,7 +1,7 @@
 import { foldIn, key } from "@pact/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { countStops } from "../../packages/pact/src/metrics.ts";
+import { countStops } from "../../packages/pact/src/counts.ts";
 import { isSampled, roleCode } from "../../packages/pact/src/roles.ts";
 import {
   collectRollouts,

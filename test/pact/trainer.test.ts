@@ -5,7 +5,7 @@ import { defaultConfig, type TrainConfig, trainConfig } from "../../packages/pac
 import { contextTokens } from "../../packages/pact/src/contexts.ts";
 import { CheckpointError, NonFiniteError } from "../../packages/pact/src/errors.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
-import { metricDescriptions } from "../../packages/pact/src/metrics.ts";
+import { metricDescriptions } from "../../packages/pact/src/metric-table.ts";
 import {
   type Checkpoint,
   nullSink,

@@ -24,6 +24,7 @@ export {
   showsWholeTrace,
   tracedContext,
 } from "./contexts.ts";
+export type { MetricValues } from "./counts.ts";
 export { type FrozenBatch, freezeBatch } from "./denominators.ts";
 export { type DynamicSample, dynamicSample } from "./dynamic-sampling.ts";
 export {
@@ -97,7 +98,9 @@ export {
   sftTokenWeights,
 } from "./losses/weights.ts";
 export { type Method, type MethodDefinition, methods, objectiveAt, type Phase, phaseAt } from "./methods.ts";
-export { type MetricValues, metricDescriptions, rolloutMetrics, tokenMetrics } from "./metrics.ts";
+export { type MetricDefinition, metricDescriptions, metricTable } from "./metric-table.ts";
+export { rolloutMetrics } from "./metrics-rollouts.ts";
+export { tokenMetrics } from "./metrics-tokens.ts";
 export { type MicroBatch, microBatches, packMicroBatches, unpackTrees } from "./pack.ts";
 export { modelPolicy } from "./policy.ts";
 export {

@@ -1,7 +1,7 @@
 /** From a rollout to its rewards and to its line of `rollouts.jsonl`. */
 import type { Task } from "@pact/tools-sim";
+import { countSampled } from "./counts.ts";
 import { RewardError } from "./errors.ts";
-import { countSampled } from "./metrics.ts";
 import { type Call, type TurnRewards, turnRewards } from "./rewards.ts";
 import type { Rollout } from "./rollout.ts";
 import type { RolloutRecord } from "./run-sink.ts";

@@ -13,18 +13,13 @@ import type { Task } from "@pact/tools-sim";
 import { advantageEstimator } from "./advantage-registry.ts";
 import type { TrainConfig } from "./config.ts";
 import { contextTokens } from "./contexts.ts";
+import { countSampled, type MetricValues } from "./counts.ts";
 import { freezeBatch } from "./denominators.ts";
 import { ContextLengthError } from "./errors.ts";
 import { Health } from "./health.ts";
 import { objectiveAt, phaseAt } from "./methods.ts";
-import {
-  countSampled,
-  type MetricValues,
-  noMetrics,
-  rolloutMetrics,
-  scheduleMetrics,
-  updateMetrics,
-} from "./metrics.ts";
+import { noMetrics, scheduleMetrics, updateMetrics } from "./metrics.ts";
+import { rolloutMetrics } from "./metrics-rollouts.ts";
 import { nonFiniteError } from "./nonfinite.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
 import { modelPolicy } from "./policy.ts";
@@ -272,15 +267,12 @@ export class Trainer {
       };
       await sink.rollout(rolloutRecord(codec, rollout, rewards[index], phase, training));
     }
-    const metrics = rolloutMetrics(
-      rollouts,
-      rewards.map((reward) => reward.total),
-      count,
-      codec.controlId("<think>"),
-    );
+    const metrics = rolloutMetrics(rollouts, rewards, count, codec.controlId("<think>"));
     const anchored = routed.filter((prompt) => prompt.anchored).length / tasks.length;
+    const trees = stepTrees(codec, routed, step, config);
+    this.#watch.lap("rewards");
     return {
-      ...stepTrees(codec, routed, step, config),
+      ...trees,
       rollouts,
       metrics: { ...metrics, "trace/anchored": isGated ? anchored : null },
     };

@@ -1,5 +1,5 @@
 /** Which metrics become charts. How to read one is what `metrics.ts` says about it, or a note for several together. */
-import { metricDescriptions } from "../metrics.ts";
+import { metricDescriptions } from "../metric-table.ts";
 import { lineChart } from "./chart.ts";
 import type { Html } from "./html.ts";
 import type { MetricsRow } from "./read-run.ts";
