@@ -19,12 +19,13 @@ import {
 // The executed truth is read with the simulators' own reader, which keeps 10 and 10.0 apart.
 import { withoutMarkers } from "../../packages/tools-sim/src/bfcl/load.ts";
 import { readLines } from "../../packages/tools-sim/src/jsonl.ts";
-import { loads } from "../../packages/tools-sim/src/python/json.ts";
+import { JsonTextError, loads } from "../../packages/tools-sim/src/python/json.ts";
 import { equal, type PyDict, type PyValue, repr } from "../../packages/tools-sim/src/python/values.ts";
 
 const usage = `npm run conformance:bfcl -- --dir <folder> [--json]
 
   --dir <folder>  folder of the published files, with derived/ beside them
+  --skip-invalid  leave out malformed lines and list them
   --json          print one line of JSON, without the differences
   --help          this text
 `;
@@ -43,9 +44,18 @@ export interface Conformance {
 /** Differences shown; the counts are complete. */
 const maxDifferences = 20;
 
-/** Compares every task of `folder`; `report` receives a line per difference. */
-export function compareFolder(folder: string, report: (line: string) => void): Conformance {
-  const { tasks, resources } = loadBfcl(folder);
+/**
+ * Compares every task of `folder`; `report` receives a line per difference.
+ *
+ * @param skipped receives the reason for each line that is left out; without it, the first such line is an error
+ */
+export function compareFolder(
+  folder: string,
+  report: (line: string) => void,
+  skipped?: string[],
+): Conformance {
+  const { tasks, resources, skipped: reasons } = loadBfcl(folder, { skipInvalid: skipped !== undefined });
+  skipped?.push(...reasons);
   const truths = readTruths(folder);
   const totals: Conformance = {
     tasks: tasks.length,
@@ -82,7 +92,7 @@ function readTruths(folder: string): Map<string, PyDict> {
     const path = join(folder, "derived", `gold_exec_${category}.jsonl`);
     if (!existsSync(path)) continue;
     for (const { where, text } of readLines(path)) {
-      const row = withoutMarkers(loads(text));
+      const row = withoutMarkers(parsed(where, text));
       const id = row instanceof Map ? row.get("id") : undefined;
       if (!(row instanceof Map) || typeof id !== "string")
         throw new TaskFileError(`${where}: field "id" must be a string`);
@@ -90,6 +100,15 @@ function readTruths(folder: string): Map<string, PyDict> {
     }
   }
   return truths;
+}
+
+function parsed(where: string, text: string): PyValue {
+  try {
+    return loads(text);
+  } catch (error) {
+    if (error instanceof JsonTextError) throw new TaskFileError(`${where}: not valid JSON: ${error.message}`);
+    throw error;
+  }
 }
 
 function replay(
@@ -154,12 +173,13 @@ function text(value: PyValue | undefined): string {
 
 /** Runs the command line and returns its exit status: 0 all equal, 1 something differs, 2 wrong usage. */
 export function main(args: readonly string[], print: (text: string) => void): number {
-  let values: { dir?: string; json: boolean; help: boolean };
+  let values: { dir?: string; "skip-invalid": boolean; json: boolean; help: boolean };
   try {
     ({ values } = parseArgs({
       args: [...args],
       options: {
         dir: { type: "string" },
+        "skip-invalid": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -175,9 +195,15 @@ export function main(args: readonly string[], print: (text: string) => void): nu
   }
   try {
     const differences: string[] = [];
-    const totals = compareFolder(resolve(values.dir), (line) => differences.push(line));
+    const skipped = values["skip-invalid"] ? [] : undefined;
+    const totals = compareFolder(resolve(values.dir), (line) => differences.push(line), skipped);
+    if (!values.json) for (const reason of skipped ?? []) print(`left out: ${reason}`);
     if (!values.json) for (const line of differences.slice(0, maxDifferences)) print(line.slice(0, 2000));
-    print(JSON.stringify(totals, null, values.json ? 0 : 2));
+    print(
+      values.json
+        ? JSON.stringify({ ...totals, ...(skipped && { skipped }) })
+        : JSON.stringify(totals, null, 2),
+    );
     const { tasks, truthPasses, cutTruthFails } = totals;
     return differences.length === 0 && truthPasses === tasks && cutTruthFails === tasks ? 0 : 1;
   } catch (error) {

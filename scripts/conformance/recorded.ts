@@ -93,7 +93,7 @@ function makeCall(call: RecordedCall, run: ToolRunner): Promise<Observation> {
 export interface Inputs {
   data: string;
   calls: string;
-  /** Leave out malformed lines; the reasons are printed. */
+  /** Leave out malformed lines; the reasons are printed, with --json as a list `skipped`. */
   skipInvalid: boolean;
 }
 
@@ -140,12 +140,15 @@ export async function runCommand(
     return 0;
   }
   try {
-    const { tasks, skipped } = load({ data, calls, skipInvalid: values["skip-invalid"] });
+    const skipInvalid = values["skip-invalid"];
+    const { tasks, skipped } = load({ data, calls, skipInvalid });
     if (!json) for (const reason of skipped) print(`left out: ${reason}`);
     const differences: string[] = [];
     const totals = await compareTasks(tasks, values.probes, (line) => differences.push(line));
     if (!json) for (const line of differences.slice(0, maxDifferences)) print(line.slice(0, 2000));
-    print(JSON.stringify(totals, null, json ? 0 : 2));
+    print(
+      json ? JSON.stringify({ ...totals, ...(skipInvalid && { skipped }) }) : JSON.stringify(totals, null, 2),
+    );
     return differences.length === 0 ? 0 : 1;
   } catch (error) {
     if (!(error instanceof TaskFileError)) throw error;

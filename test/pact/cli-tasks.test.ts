@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   buildTraces,
   categories,
+  ftrl,
   openSuite,
   scriptedTeacher,
   TaskFileError,
@@ -71,12 +73,40 @@ describe("publishedTasks", () => {
       );
       rmSync(join(empty, "derived_calls.jsonl"));
       expect(() => publishedTasks(empty, 4)).toThrow(
-        `the folder ${empty} has no derived_calls.jsonl. Give --data the folder with both FTRL files, test.no_code.jsonl and derived_calls.jsonl.`,
+        `the folder ${empty} has no derived_calls.jsonl. Give --data the folder with both FTRL files, test.no_code.jsonl and derived_calls.jsonl, or a file of rows with "codes".`,
       );
       rmSync(join(empty, "test.no_code.jsonl"));
       expect(() => publishedTasks(empty, 4)).toThrow("has no test.no_code.jsonl and no derived_calls.jsonl.");
     } finally {
       rmSync(empty, { recursive: true });
+    }
+  });
+});
+
+describe("FTRL rows with source", () => {
+  const rows = fileURLToPath(new URL("../tools-sim/fixtures/ftrl-codes.jsonl", import.meta.url));
+  it("are trained on with a trace file, and need one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pact-codes-"));
+    try {
+      expect(() => publishedTasks(rows, 4)).toThrow(
+        `${rows}: 0 FTRL rows have an expert trace, too few to train and to evaluate on.`,
+      );
+      // Two copies, so that a category has a row for training and one held out.
+      const data = join(folder, "train.jsonl");
+      writeFileSync(data, readFileSync(rows, "utf8").repeat(2));
+      const loaded = ftrl.load(data);
+      const path = join(folder, "traces.jsonl");
+      // Whose traces they are does not matter here: those of a generated task, under the rows' ids.
+      const { tasks } = openSuite("ftrl-like", { count: 1 });
+      const built = buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) });
+      const { kept } = (await built.next()).value!;
+      writeFileSync(path, loaded.map(({ id }) => `${traceLine({ ...kept!, id })}\n`).join(""));
+      const { training, heldOut, options } = publishedTasks(data, 4, path);
+      expect([...training, ...heldOut].map(({ id }) => id).sort()).toEqual(loaded.map(({ id }) => id).sort());
+      expect(training.every(({ setup }) => "codes" in setup)).toBe(true);
+      expect(options).toEqual({ data, traces: path });
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 });

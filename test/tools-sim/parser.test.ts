@@ -21,6 +21,16 @@ describe("parseAssistant", () => {
     });
   });
 
+  it("reads arguments that are JSON in a string, and keeps their text", () => {
+    const text = '<tool_call>{"name": "f", "arguments": "{\\"x\\": 1.0}"}</tool_call>';
+    expect(parseAssistant(text)).toMatchObject({
+      calls: [
+        { type: "function", function: { name: "f", arguments: { x: 1 }, argumentsText: '{"x": 1.0}' } },
+      ],
+      errors: [],
+    });
+  });
+
   it("is the inverse of assistantText", () => {
     for (const task of ftrlLike.generate({ seed: 1, split: "train", count: 50 }))
       for (const turn of task.trace?.turns ?? []) {
@@ -48,7 +58,15 @@ describe("parseAssistant", () => {
     ["invalid_shape", "<tool_call>[1]</tool_call>"],
     ["invalid_shape", '<tool_call>{"name": 1, "arguments": {}}</tool_call>'],
     ["invalid_shape", '<tool_call>{"name": "f"}</tool_call>'],
-    ["invalid_shape", '<tool_call>{"name": "f", "arguments": "{}"}</tool_call>'],
+    ["invalid_shape", '<tool_call>{"name": "f", "arguments": "[]"}</tool_call>'],
+    ["invalid_shape", '<tool_call>{"name": "f", "arguments": "\\"{}\\""}</tool_call>'],
+    ["invalid_json", '<tool_call>{"name": "f", "arguments": "x"}</tool_call>'],
+    ["invalid_json", '<tool_call>{"name": "f", "arguments": "{\\"x\\": 1e999}"}</tool_call>'],
+    [
+      "too_deep",
+      `<tool_call>{"name": "f", "arguments": "{\\"x\\": ${"[".repeat(99)}${"]".repeat(99)}}"}</tool_call>`,
+    ],
+    ["forbidden_key", '<tool_call>{"name": "f", "arguments": "{\\"__proto__\\": 1}"}</tool_call>'],
     ["unclosed_call", '<tool_call>{"name": "f", "arguments": {}}'],
     ["unclosed_call", "<tool_call>{"],
     [

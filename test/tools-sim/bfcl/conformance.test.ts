@@ -43,6 +43,9 @@ describe.skipIf(!folder)("the published multi-turn tasks", () => {
     const printed: string[] = [];
     expect(main(["--dir", folder!, "--json"], (line) => printed.push(line))).toBe(0);
     expect(JSON.parse(printed.join(""))).toMatchObject({ tasks: 600, callsEqual: 3465 });
+    printed.length = 0;
+    expect(main(["--dir", folder!, "--json", "--skip-invalid"], (line) => printed.push(line))).toBe(0);
+    expect(JSON.parse(printed.join(""))).toMatchObject({ tasks: 600, skipped: [] });
     expect(main([], () => {})).toBe(2);
     expect(main(["--dir", "/nowhere"], () => {})).toBe(2);
     expect(main(["--dri", folder!], () => {})).toBe(2);

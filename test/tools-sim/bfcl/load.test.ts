@@ -46,6 +46,22 @@ function problem(path: string): string {
   return "none";
 }
 
+describe.skipIf(!published)("the ground truth", () => {
+  const answers = `possible_answer/${name}:1: field "ground_truth[1][0]"`;
+  test.each([
+    ["rm('x')", 'calls the unknown function "rm", which is of no involved class'],
+    ["MathAPI.nothing(1)", 'calls the unknown function "MathAPI.nothing"'],
+    ["add(1, 2", "is no call: "],
+    ["add(1, 2) add", "is no call: "],
+  ])("%s is refused", (call, problemText) => {
+    const path = folder([task], [{ ...truth, ground_truth: [[], [call]] }]);
+    expect(problem(path)).toContain(`…/${answers} ${problemText}`);
+    const { tasks, skipped } = loadBfcl(path, { skipInvalid: true });
+    expect(tasks).toEqual([]);
+    expect(skipped).toHaveLength(1);
+  });
+});
+
 describe.skipIf(!published)("loadBfcl", () => {
   test.each<[string, object | string, string]>([
     ["no JSON", "{", `…/${name}:1: not valid JSON`],

@@ -3,9 +3,10 @@
  *
  * Generated families: worlds of the run's seed for training; held-out worlds, whose names occur in no training world, of a
  * fixed seed, so that runs of different seeds and methods are scored on the same tasks. `ftrl`: the published rows
- * that have an expert trace, every second one of each category for training, the others held out.
+ * that have an expert trace, of recorded calls or of a trace file, every second one of each category for training, the
+ * others held out.
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
   bfclLike,
@@ -96,25 +97,28 @@ export function generatedTasks(
   };
 }
 
-/** What a folder of FTRL rows must contain. */
+/** What a folder of FTRL rows without the source of their tools must contain. */
 const publishedFiles = ["test.no_code.jsonl", "derived_calls.jsonl"];
 
 /**
- * The published FTRL rows of a folder.
+ * The published FTRL rows.
  *
+ * @param data a file of rows with source, or a folder with `test.jsonl`; or a folder of rows without source and the calls
+ * recorded of them
  * @param heldOut most held-out tasks; there may be fewer
- * @param traces trace file; only its rows count, with its traces
+ * @param traces trace file; only its rows count, with its traces. Rows without recorded calls need one.
  * @throws TaskFileError naming the missing files, or file, line and field; or if too few rows have a trace
  */
-export function publishedTasks(folder: string, heldOut: number, traces?: string): RunTasks {
-  const missing = publishedFiles.filter((name) => !existsSync(join(folder, name)));
+export function publishedTasks(data: string, heldOut: number, traces?: string): RunTasks {
+  const isWhole = statSync(data, { throwIfNoEntry: false })?.isFile() || existsSync(join(data, "test.jsonl"));
+  const missing = isWhole ? [] : publishedFiles.filter((name) => !existsSync(join(data, name)));
   if (missing.length > 0)
     throw new TaskFileError(
-      `the folder ${folder} has no ${missing.join(" and no ")}. ` +
-        `Give --data the folder with both FTRL files, ${publishedFiles.join(" and ")}.`,
+      `the folder ${data} has no ${missing.join(" and no ")}. ` +
+        `Give --data the folder with both FTRL files, ${publishedFiles.join(" and ")}, or a file of rows with "codes".`,
     );
-  const hint = `\`pact traces build --env ftrl --data ${folder}\``;
-  const rows = traced(ftrl.load(folder), traces, hint).filter((task) => task.trace !== undefined);
+  const hint = `\`pact traces build --env ftrl --data ${data}\``;
+  const rows = traced(ftrl.load(data), traces, hint).filter((task) => task.trace !== undefined);
   const split = categories.map((category) => rows.filter((task) => task.category === category));
   const training = split.flatMap((tasks) => tasks.filter((_, index) => index % 2 === 0));
   const rest = split.map((tasks) => tasks.filter((_, index) => index % 2 === 1));
@@ -126,12 +130,13 @@ export function publishedTasks(folder: string, heldOut: number, traces?: string)
   const chosen = turns.flat().slice(0, heldOut);
   if (training.length === 0 || chosen.length === 0)
     throw new TaskFileError(
-      `${folder}: ${rows.length} FTRL rows have an expert trace, too few to train and to evaluate on. ` +
-        "Give --data a folder whose files are whole, with two such rows of one category at least.",
+      `${data}: ${rows.length} FTRL rows have an expert trace, too few to train and to evaluate on. ` +
+        "Give --data a folder whose files are whole, with two such rows of one category at least; or --traces a file " +
+        `of their traces, made with ${hint}.`,
     );
   return {
     training,
     heldOut: chosen,
-    options: { data: folder, ...(traces === undefined ? {} : { traces }) },
+    options: { data, ...(traces === undefined ? {} : { traces }) },
   };
 }

@@ -15,7 +15,7 @@ export const trainOptions = {
   data: {
     kind: "path",
     defaultText: "none",
-    help: "folder with the FTRL files; only with --env ftrl",
+    help: "folder with the FTRL files, or a file of rows with codes; only with --env ftrl",
   },
   traces: {
     kind: "path",

@@ -7,11 +7,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { TaskFileError } from "../errors.ts";
 import { type Row, readLines, readText, type SourceLine, toRow } from "../jsonl.ts";
+import { PySyntaxError } from "../python/expression.ts";
 import { JsonTextError, loads } from "../python/json.ts";
 import { type PyDict, PyObject, type PyValue } from "../python/values.ts";
 import type { Json, JsonSchema, ToolDefinition } from "../types.ts";
 import { classFiles, isClassName, type SimulatorClassName } from "./classes/index.ts";
-import type { Signature } from "./simulator.ts";
+import { parseCall, type Signature } from "./simulator.ts";
 
 /** The four categories of the multi-turn set. */
 export const bfclCategories = ["base", "miss_func", "miss_param", "long_context"] as const;
@@ -92,13 +93,13 @@ export function loadBfcl(
     const name = `BFCL_v4_multi_turn_${category}.json`;
     if (!existsSync(join(folder, name))) continue;
     files++;
-    const answers = new Map<string, string[][]>();
+    const answers = new Map<string, Answer>();
     for (const line of readLines(join(folder, "possible_answer", name))) {
       attempt(() => {
         const row = toRow(line);
         const id = row.string("id");
         if (answers.has(id)) throw row.error("id", `${JSON.stringify(id)} occurs twice`);
-        answers.set(id, readTruth(row));
+        answers.set(id, { row, truth: readTruth(row) });
       });
     }
     for (const line of readLines(join(folder, name))) {
@@ -118,10 +119,16 @@ export function loadBfcl(
   return { tasks, resources, skipped };
 }
 
+/** A line of `possible_answer/`. */
+interface Answer {
+  row: Row;
+  truth: string[][];
+}
+
 function readTask(
   line: SourceLine,
   category: BfclCategory,
-  answers: ReadonlyMap<string, string[][]>,
+  answers: ReadonlyMap<string, Answer>,
   { functions }: BfclResources,
 ): BfclTask {
   const row = toRow(line);
@@ -138,12 +145,14 @@ function readTask(
   const question = row.get("question");
   if (!Array.isArray(question)) throw row.error("question", "must be a list of turns");
   const turns = question.map((turn, i) => userText(row, turn, i));
-  const truth = answers.get(id);
-  if (!truth) throw row.error("id", `${JSON.stringify(id)} has no line in possible_answer/`);
+  const answer = answers.get(id);
+  if (!answer) throw row.error("id", `${JSON.stringify(id)} has no line in possible_answer/`);
+  const { truth } = answer;
   if (truth.length !== turns.length) {
     throw row.error("question", `has ${turns.length} turns, its ground truth ${truth.length}`);
   }
   const offered = new Set(classes.flatMap((name) => [...(functions.get(name)?.keys() ?? [])]));
+  checkTruth(answer, offered);
   const granted = new Map<number, readonly string[]>();
   if (row.has("missed_function")) {
     for (const [turn, names] of Object.entries(row.object("missed_function"))) {
@@ -188,6 +197,27 @@ function readTruth(row: Row): string[][] {
     }
     return calls as string[];
   });
+}
+
+/** Every call of the truth is one, of a function that the task has. */
+function checkTruth({ row, truth }: Answer, offered: ReadonlySet<string>): void {
+  for (const [turn, calls] of truth.entries()) {
+    for (const [k, text] of calls.entries()) {
+      const field = `ground_truth[${turn}][${k}]`;
+      let name: string;
+      try {
+        ({ name } = parseCall(text));
+      } catch (error) {
+        if (error instanceof PySyntaxError) throw row.error(field, `is no call: ${error.message}`);
+        throw error;
+      }
+      if (!offered.has(name.slice(name.lastIndexOf(".") + 1)))
+        throw row.error(
+          field,
+          `calls the unknown function ${JSON.stringify(name)}, which is of no involved class`,
+        );
+    }
+  }
 }
 
 function strings(row: Row, field: string): string[] {

@@ -67,7 +67,8 @@ export function executeCall(instances: readonly Instance[], call: string | PyCal
   }
 }
 
-function parseCall(text: string): PyCall {
+/** A call as text. @throws PySyntaxError if it is none */
+export function parseCall(text: string): PyCall {
   const reader = new PyReader(text);
   const call = reader.call();
   if (reader.at < text.length) reader.fail("the end of the call");

@@ -1,5 +1,6 @@
 /**
  * One call in the Hermes syntax, `{"name": "f", "arguments": {"x": 1}}`, as it stands between `<tool_call>` tags.
+ * Some models write `arguments` as JSON in a string, as OpenAI's API has it; Qwen's and FTRL's harnesses read that, too.
  * Source: the Hermes function-calling convention (NousResearch/Hermes-Function-Calling), as in Qwen3's chat template.
  */
 import { isObject } from "../json.ts";
@@ -16,5 +17,8 @@ export function readHermesCall(body: string): ToolCall | CallDefect {
   if (Object.hasOwn(value, "__proto__"))
     return { kind: "forbidden_key", message: "key __proto__ is not allowed" };
   const own = (key: string) => (Object.hasOwn(value, key) ? value[key] : undefined);
-  return checkedCall(own("name"), own("arguments"), memberText(body, "arguments"));
+  const args = own("arguments");
+  if (typeof args !== "string") return checkedCall(own("name"), args, memberText(body, "arguments"));
+  const inner = parseJson(args);
+  return inner.defect ?? checkedCall(own("name"), inner.value, args.trim());
 }
