@@ -61,6 +61,8 @@ export interface TokenLoss {
   readonly advantage: number;
   readonly clip: ClipState;
   readonly terms: readonly Contribution[];
+  /** The ratio after the step's updates and what the clip would do then, where `next` was given. */
+  readonly after?: { readonly ratio: number; readonly clip: ClipState };
 }
 
 /** A step taken apart. */
@@ -82,6 +84,8 @@ export interface StepInputs {
   readonly model: Model;
   /** The model at the start of the run; needed with a KL term. */
   readonly reference?: Model;
+  /** The model after the step, to see what the step did to each ratio. */
+  readonly next?: Model;
   /** Every prompt of the step, in order, with its rollouts. */
   readonly prompts: readonly RoutedPrompt[];
 }
@@ -104,7 +108,7 @@ const nameOfTerm = new Map(termNames);
  * tokens.flatMap(({ terms }) => terms).reduce((sum, { contribution }) => sum + contribution, 0) === total
  */
 export async function explainStep(inputs: StepInputs): Promise<StepExplanation> {
-  const { config, step, codec, model, prompts, reference } = inputs;
+  const { config, step, codec, model, prompts, reference, next } = inputs;
   const objective = objectiveAt(config, step);
   if (objective.klCoefficient && !reference)
     throw new ExplainError("the step has a KL term: the model that the run started from is needed too.");
@@ -115,6 +119,7 @@ export async function explainStep(inputs: StepInputs): Promise<StepExplanation> 
   const { batches } = frozen;
   const logProbs = await valuesOf(model, batches);
   const oldLogProbs = frozen.oldValues ?? logProbs;
+  const later = next && (await valuesOf(next, batches));
   const [losses, penalties, entropies] = await Promise.all([
     tokenLosses(model, batches, logProbs, frozen.oldValues, objective),
     penaltiesOf(logProbs, batches, model, reference, objective),
@@ -124,6 +129,7 @@ export async function explainStep(inputs: StepInputs): Promise<StepExplanation> 
   const tokens: TokenLoss[] = [];
   batches.forEach((batch, index) => {
     const states = ratiosOf(batch, logProbs[index], oldLogProbs[index], objective);
+    const after = later && ratiosOf(batch, later[index], oldLogProbs[index], objective);
     batch.terms.forEach((code, token) => {
       const place = places[tokens.length];
       const id = batch.packed.ids[batch.targets[token]];
@@ -146,7 +152,8 @@ export async function explainStep(inputs: StepInputs): Promise<StepExplanation> 
       }
       const { prompt, rollout, position } = place;
       const own = { prompt, rollout, position, id, logProb, oldLogProb: oldLogProbs[index][token] };
-      tokens.push({ ...own, ...states[token], advantage: batch.advantages[token], terms });
+      const advantage = batch.advantages[token];
+      tokens.push({ ...own, ...states[token], advantage, terms, ...(after && { after: after[token] }) });
     });
   });
   const all = tokens.flatMap(({ terms }) => terms.map(({ contribution }) => contribution));

@@ -35,6 +35,11 @@ export function checkpointName(step: number): string {
   return `step-${String(step).padStart(6, "0")}`;
 }
 
+/** Steps done before the checkpoint of a name. */
+export function stepOf(name: string): number {
+  return Number(name.slice("step-".length));
+}
+
 /**
  * Writes a checkpoint of a run folder, then points `latest` to it. Writing one that is there already does nothing.
  *
@@ -76,6 +81,7 @@ export function saveCheckpoint(
 /**
  * The newest checkpoint that is whole: the one `latest` names, else the one before, and so on.
  *
+ * @param upTo greatest number of steps done
  * @param note receives a line for each checkpoint that had to be passed over
  * @returns undefined if there is none
  * @example const newest = readNewestCheckpoint("runs/1", console.error);
@@ -83,6 +89,7 @@ export function saveCheckpoint(
 export function readNewestCheckpoint(
   folder: string,
   note: (line: string) => void,
+  upTo: number = Number.POSITIVE_INFINITY,
 ): StoredCheckpoint | undefined {
   const all = join(folder, "checkpoints");
   const names = namesIn(all).filter((name) => namePattern.test(name));
@@ -91,7 +98,7 @@ export function readNewestCheckpoint(
   if (pointed !== undefined && names.length > 0 && !names.includes(pointed)) {
     note(`checkpoints/latest names ${JSON.stringify(pointed.slice(0, 40))}, which is not there`);
   }
-  for (const name of names.reverse()) {
+  for (const name of names.filter((own) => stepOf(own) <= upTo).reverse()) {
     try {
       return { name, files: readVerified(join(all, name)) };
     } catch (error) {

@@ -10,8 +10,8 @@ const indent = 4;
 export interface Command {
   /** One sentence for the program's list. */
   readonly summary: string;
-  /** A word that follows the command's name, e.g. the environment of `pact play ftrl-like`. */
-  readonly positional?: Positional;
+  /** A word that follows the command's name, e.g. the environment of `pact play ftrl-like`; or several, in order. */
+  readonly positional?: Positional | readonly Positional[];
   /** Paragraphs for the command's own help. */
   readonly description: readonly string[];
   readonly options: OptionTable;
@@ -48,14 +48,14 @@ export function programHelp(commands: Readonly<Record<string, Pick<Command, "sum
 
 /** The help of one command: description, options with types, ranges, defaults and units, examples. */
 export function commandHelp(name: string, command: Omit<Command, "run">): string {
-  const { positional } = command;
-  const word = positional ? ` <${positional.name}>` : "";
+  const words = positionalsOf(command);
+  const word = words.map((positional) => ` <${positional.name}>`).join("");
   const lines = [`pact ${name}: ${command.summary}`, "", `Usage: pact ${name}${word} [options]`, ""];
   for (const paragraph of command.description) lines.push(...wrap(paragraph, 0), "");
-  if (positional)
+  for (const { name: own, help, choices } of words)
     lines.push(
-      `<${positional.name}>`,
-      ...wrap(`${sentenceOf(positional.help)}: ${positional.choices.join(", ")}.`, indent),
+      `<${own}>`,
+      ...wrap(`${sentenceOf(help)}${choices ? `: ${choices.join(", ")}` : ""}.`, indent),
       "",
     );
   lines.push("Options");
@@ -64,6 +64,11 @@ export function commandHelp(name: string, command: Omit<Command, "run">): string
   if (command.examples.length > 0) lines.push("", "Examples");
   for (const [line, effect] of command.examples) lines.push(`  ${line}`, ...wrap(effect, indent + 2));
   return `${lines.join("\n")}\n`;
+}
+
+/** The words that follow a command's name, in order. */
+export function positionalsOf({ positional = [] }: Pick<Command, "positional">): readonly Positional[] {
+  return [positional].flat();
 }
 
 function signature(name: string, option: Option): string {

@@ -91,7 +91,8 @@ export type OptionValues<T extends OptionTable> = { readonly [N in keyof T]: Val
 /** A word that follows a command's name. */
 export interface Positional extends Described {
   readonly name: string;
-  readonly choices: readonly string[];
+  /** Left out: any word. */
+  readonly choices?: readonly string[];
 }
 
 /**
@@ -108,7 +109,7 @@ export function takePositional(
 ): { word: string | undefined; rest: readonly string[] } {
   const [word, ...rest] = args;
   if (word === undefined || word.startsWith("-")) return { word: undefined, rest: args };
-  if (choices.includes(word)) return { word, rest };
+  if (choices === undefined || choices.includes(word)) return { word, rest };
   const guess = nearest(word, choices);
   throw new UsageError(
     `${command}: <${name}> must be one of ${choices.join(", ")}; received ${quote(word)}.` +

@@ -2,11 +2,11 @@
 import { helpOption, type OptionValues, type Positional } from "./options.ts";
 
 /** The environment to play; the ids of @pact/tools-sim, spelt out so that `--help` loads nothing. */
-export const playPositional: Positional = {
+export const playPositional = {
   name: "env",
   help: "what to play",
   choices: ["ftrl-like", "toolhop-like", "bfcl-like", "ftrl", "toolhop", "bfcl"],
-};
+} as const satisfies Positional;
 
 /** The table behind parsing and `--help` of `pact play`. */
 export const playOptions = {

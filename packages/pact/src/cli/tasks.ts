@@ -29,6 +29,27 @@ export interface RunTasks {
   readonly options: { readonly [key: string]: string | number };
 }
 
+/** The options of a run that choose its tasks. */
+export interface TaskOptions {
+  readonly env: GeneratedId | "ftrl";
+  readonly data?: string;
+  readonly traces?: string;
+  readonly "eval-tasks": number;
+}
+
+/**
+ * The tasks of a run.
+ *
+ * @throws TaskFileError for files that are missing, malformed or too few
+ * @example runTasks({ env: "ftrl-like", "eval-tasks": 200 }, 1).heldOut.length // 200
+ */
+export function runTasks({ env, data, traces, ...options }: TaskOptions, seed: number): RunTasks {
+  const count = options["eval-tasks"];
+  return env === "ftrl"
+    ? publishedTasks(data ?? "", count, traces)
+    : generatedTasks(seed, count, env, traces);
+}
+
 /** Generated training tasks; a run of 40 steps of 16 prompts passes over them 1.25 times. */
 const trainingCount = 512;
 /** Task seeds from here on belong to runs; the base policy was pre-trained and chosen on lower ones. */
