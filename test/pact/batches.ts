@@ -12,10 +12,9 @@ import {
 } from "../../packages/pact/src/rollout.ts";
 import {
   buildEpisode,
-  buildTrees,
   type PromptTree,
-  promptOnlyTrees,
   type RoutedPrompt,
+  stepTrees,
 } from "../../packages/pact/src/trees.ts";
 import { batchGradient, frozenLogProbs, type Model } from "../../packages/pact/src/update.ts";
 import { testCodec } from "./codec.ts";
@@ -49,7 +48,12 @@ export function routedPrompts(rollouts: readonly Rollout[], config: TrainConfig)
   const advantages = config.advantage.startsWith("turn")
     ? perTurn
     : perTurn.map((own) => own.map(() => own[0]));
-  const other = { ...task, id: "t2", trace: { ...trace, turns: [trace.turns[1]] } };
+  const other = {
+    ...task,
+    id: "t2",
+    question: 'Mayor of "Kelm"?',
+    trace: { ...trace, turns: [trace.turns[1]] },
+  };
   const gated = config.anchor === "gate";
   const everywhere = gated && config.anchorProbability === 1;
   return [
@@ -64,20 +68,16 @@ export function treesOf(
   rollouts: readonly Rollout[],
   given: Partial<TrainConfig>,
   step = 2,
-): { config: TrainConfig; trees: PromptTree[]; plain: PromptTree[] } {
+): { config: TrainConfig; trees: readonly PromptTree[]; plain: readonly PromptTree[] } {
   const takesSft = (given.method ?? "pact") === "pact" && given.anchorProbability !== 1;
   const sft = takesSft ? { sftWeight: 0.5 } : {};
   const config = trainConfig({ steps: 4, innerUpdates: 2, ...sft, ...given });
   const prompts = routedPrompts(rollouts, config);
-  const trees = buildTrees(testCodec, prompts, step, config);
+  if (config.method !== "sft") return { config, ...stepTrees(testCodec, prompts, step, config) };
   const episodes = prompts.map((prompt) =>
     buildEpisode(testCodec, prompt.task, prompts.length, config.maxContextTokens),
   );
-  return {
-    config,
-    trees: config.method === "chord" ? [...trees, ...episodes] : config.method === "sft" ? episodes : trees,
-    plain: config.ratioDenominator === "trace" ? [] : promptOnlyTrees(testCodec, prompts),
-  };
+  return { config, trees: episodes, plain: [] };
 }
 
 /** Loss and flat gradient at a model, with ratios to `old` and KL to `old`. */
