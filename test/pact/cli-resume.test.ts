@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeBase } from "./base.ts";
+import { runFiles } from "./run-files.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-resume-"));
 const base = join(root, "base");
@@ -45,27 +46,12 @@ const settings = [
   ]),
 ];
 
-/** Everything of a run that must not depend on interruptions: logs without times, checkpoints byte for byte. */
-function contents(folder: string): Record<string, string> {
-  const files: Record<string, string> = {};
-  for (const name of ["metrics.jsonl", "rollouts.jsonl"]) {
-    const lines = readFileSync(join(folder, name), "utf8").trimEnd().split("\n");
-    files[name] = lines.map((line) => JSON.stringify({ ...JSON.parse(line), time: undefined })).join("\n");
-  }
-  for (const step of readdirSync(join(folder, "checkpoints"))) {
-    if (step === "latest") continue;
-    for (const file of readdirSync(join(folder, "checkpoints", step)))
-      files[`${step}/${file}`] = readFileSync(join(folder, "checkpoints", step, file), "base64");
-  }
-  return files;
-}
-
 const whole = join(root, "whole");
 
 describe("pact train --resume", () => {
   it("after kills at several moments gives the files of a run that was never killed", async () => {
     expect((await pact(["train", ...settings, "--run-dir", whole, "--json"])).code).toBe(0);
-    const expected = contents(whole);
+    const expected = runFiles(whole);
     expect(Object.keys(expected).filter((name) => name.endsWith("state.safetensors"))).toHaveLength(3);
 
     const killed = join(root, "killed");
@@ -78,18 +64,18 @@ describe("pact train --resume", () => {
     const last = await pact(["train", "--resume", "--run-dir", killed, "--json"]);
     expect(last.code).toBe(0);
     expect(last.error).toMatch(/going on at step [24] from checkpoints\/step-00000[24]/);
-    expect(contents(killed)).toEqual(expected);
+    expect(runFiles(killed)).toEqual(expected);
     const summary = (folder: string) => JSON.parse(readFileSync(join(folder, "summary.json"), "utf8"));
     expect(summary(killed).after).toEqual(summary(whole).after);
     expect(summary(killed).outcome).toBe("done");
   }, 300_000);
 
   it("of a finished run trains nothing more", async () => {
-    const before = contents(whole);
+    const before = runFiles(whole);
     const { code, error } = await pact(["train", "--resume", "--run-dir", whole, "--json"]);
     expect(code).toBe(0);
     expect(error).toContain("going on at step 6");
-    expect(contents(whole)).toEqual(before);
+    expect(runFiles(whole)).toEqual(before);
   });
 
   it("passes over a damaged checkpoint, saying so, and still ends with the same files", async () => {
@@ -103,11 +89,11 @@ describe("pact train --resume", () => {
       "checkpoint step-000006 is not usable (model.safetensors does not have its checksum)",
     );
     expect(error).toContain("going on at step 4");
-    expect(contents(damaged)).toEqual(contents(whole));
+    expect(runFiles(damaged)).toEqual(runFiles(whole));
   });
 
   it("refuses other settings, showing the difference, and touches nothing", async () => {
-    const before = contents(whole);
+    const before = runFiles(whole);
     const { code, error } = await pact([
       "train",
       "--resume",
@@ -120,7 +106,7 @@ describe("pact train --resume", () => {
     ]);
     expect(code).toBe(1);
     expect(error).toContain("has other settings: train.seed: 5 → 6; train.steps: 6 → 20");
-    expect(contents(whole)).toEqual(before);
+    expect(runFiles(whole)).toEqual(before);
   });
 
   it("needs a folder, and a run in it", async () => {

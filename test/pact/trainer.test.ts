@@ -10,6 +10,7 @@ import {
   type Checkpoint,
   nullSink,
   type RolloutRecord,
+  type RunSink,
   type StepMetrics,
 } from "../../packages/pact/src/run-sink.ts";
 import { Trainer, type TrainOptions } from "../../packages/pact/src/trainer.ts";
@@ -154,13 +155,62 @@ describe("a training run", () => {
     expect((await train({}, { tasks: others })).trained).not.toEqual((await train()).trained);
   });
 
-  it("stops at a loss that is no number, and saves no checkpoint of it", async () => {
+  it("stops at a loss that is no number, names the operation it began in, and saves no checkpoint of it", async () => {
     const [name, first] = Object.entries(params)[0];
     const broken = { ...params, [name]: full(first.shape, Number.NaN, { dtype: first.dtype }) };
     const saved: Checkpoint[] = [];
     const sink = { ...nullSink, checkpoint: async (checkpoint: Checkpoint) => void saved.push(checkpoint) };
-    await expect(train({}, { params: broken, sink })).rejects.toThrow(NonFiniteError);
+    const failed = await train({}, { params: broken, sink }).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(NonFiniteError);
+    expect(String(failed)).toMatch(
+      /Training step 1: the loss is NaN\. Where it began: reshape was the first to use/,
+    );
     expect(saved).toEqual([]);
+  });
+
+  it("names the operation that makes an infinity of finite parameters", async () => {
+    const [name, first] = Object.entries(params)[0];
+    const single = Object.entries(params).map(([key, value]) => [key, cast(value, "f32")] as const);
+    const large = { ...Object.fromEntries(single), [name]: full(first.shape, 1e30) };
+    const failed = await train({ innerUpdates: 2 }, { params: large }).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(NonFiniteError);
+    expect(String(failed)).toMatch(
+      /is Infinity\. Where it began: square made \d+ infinite .* out of finite inputs/,
+    );
+  });
+
+  it("saves no step whose metrics could not be written", async () => {
+    const saved: number[] = [];
+    const sink = {
+      ...nullSink,
+      metrics: async ({ step }: StepMetrics) => {
+        if (step === 2) throw new Error("disk full");
+      },
+      checkpoint: async ({ step }: Checkpoint) => void saved.push(step),
+    };
+    await expect(train({ steps: 4, checkpointEvery: 2 }, { sink })).rejects.toThrow("disk full");
+    expect(saved).toEqual([2]);
+  });
+
+  it("writes the times of its parts apart from the values, and warnings once, on the line where they begin", async () => {
+    const times: string[][] = [];
+    const lines: StepMetrics[] = [];
+    const sink: RunSink = {
+      ...nullSink,
+      metrics: async (line, parts = {}) => {
+        lines.push(line);
+        times.push(Object.keys(parts));
+        for (const seconds of Object.values(parts)) expect(seconds).toBeGreaterThanOrEqual(0);
+      },
+    };
+    await train({ steps: 3 }, { sink });
+    expect(times).toEqual(lines.map(() => ["rollouts", "rewards", "frozen", "gradients", "update"]));
+    // The scripted sampler's log-probs are invented, so sampler and trainer disagree.
+    const warned = lines.filter(({ health = [] }) =>
+      health.some((text) => text.startsWith("sampler and trainer")),
+    );
+    expect(warned).toHaveLength(1);
+    expect(lines.filter(({ health }) => health?.length === 0)).toEqual([]);
   });
 
   it("with one update per batch has no clipping and sampled tokens differ from the scripted log-probs only in logs", async () => {

@@ -31,14 +31,16 @@ export async function nonFiniteError(
 
 async function origin(again: () => Promise<BatchGradient>): Promise<string> {
   try {
-    await debug.checkFinite(async () => {
-      const { grads } = await again();
+    const grads = await debug.checkFinite(async () => {
+      const result = await again();
       // A sum of squares can overflow where no element does.
-      await gradientNorm(grads);
-      disposeParams(grads);
+      await gradientNorm(result.grads);
+      return result.grads;
     });
+    disposeParams(grads);
   } catch (error) {
-    if (error instanceof OperationError) return `Where it began: ${error.message}`;
+    if (error instanceof OperationError)
+      return `Where it began: ${error.message.replace(/^checkFinite: /, "")}`;
     throw error;
   }
   return "A second computation was finite, so the device does not compute alike twice: run `pact doctor`.";

@@ -316,7 +316,7 @@ export class Trainer {
       this.#watch.lap("gradients");
       if (!Number.isFinite(checked)) {
         disposeParams(last.grads);
-        const name = checked === last.loss ? "loss" : "gradient norm";
+        const name = Number.isFinite(last.loss) ? "gradient norm" : "loss";
         throw await nonFiniteError(step, name, checked, gradient);
       }
       this.#isSettled = false;
