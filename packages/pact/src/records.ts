@@ -1,11 +1,13 @@
-/** From a rollout to its rewards and to its line of `rollouts.jsonl`. */
+/** From a rollout to its rewards, to its line of `rollouts.jsonl`, and from that line back to its tokens. */
 import type { Task } from "@pact/tools-sim";
 import { countSampled } from "./counts.ts";
 import { RewardError } from "./errors.ts";
 import { type Call, type TurnRewards, turnRewards } from "./rewards.ts";
+import { isSampled } from "./roles.ts";
 import type { Rollout } from "./rollout.ts";
-import type { RolloutRecord } from "./run-sink.ts";
+import type { RolloutRecord, TrainedTokens } from "./run-sink.ts";
 import { roleSpans, type TokenCodec } from "./tokens.ts";
+import type { TrainedRollout } from "./trees.ts";
 
 /**
  * The reference calls of a task: every call of its expert trace, retries of failed calls included, because an
@@ -73,4 +75,21 @@ export function rolloutRecord(
       trained: { ids: rollout.ids, roles: rollout.roles.join(""), anchored: training.anchored },
     }),
   };
+}
+
+/**
+ * A rollout's tokens back from its record. Turns are its stretches of sampled tokens, with what the environment says
+ * between them; the sampler's log-probs are not recorded, and 0.
+ *
+ * @example trainedRollout({ ids: [7, 8], roles: "22", anchored: true }).turnOf // [0, 0]
+ */
+export function trainedRollout({ ids, roles }: Pick<TrainedTokens, "ids" | "roles">): TrainedRollout {
+  const codes = [...roles].map(Number);
+  let turn = -1;
+  const turnOf = codes.map((code, index) => {
+    if (!isSampled(code)) return -1;
+    if (index === 0 || !isSampled(codes[index - 1])) turn += 1;
+    return turn;
+  });
+  return { ids, roles: codes, turnOf, samplerLogProbs: ids.map(() => 0) };
 }

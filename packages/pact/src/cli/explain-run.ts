@@ -9,8 +9,9 @@ import { createInterface } from "node:readline";
 import type { Task } from "@pact/tools-sim";
 import { type TrainConfig, trainConfig } from "../config.ts";
 import { ExplainError } from "../errors.ts";
+import { trainedRollout } from "../records.ts";
 import { type Json, numberOf, objectOf, textOf } from "../report/read-run.ts";
-import { isSampled, roles } from "../roles.ts";
+import { roles } from "../roles.ts";
 import type { RunConfig } from "../run-sink.ts";
 import type { RoutedPrompt, TrainedRollout } from "../trees.ts";
 import { type ModelFolder, readModelFolder } from "./base-policy.ts";
@@ -215,26 +216,20 @@ export function promptsOf({ run, config, rollouts }: RecordedStep, { data }: Pla
       );
     return {
       task,
-      rollouts: own.map(trainedRollout),
+      rollouts: own.map(rolloutOf),
       advantages: own.map(({ advantages }) => advantages),
       anchored: own[0].anchored,
     };
   });
 }
 
-/** Turns are the stretches of sampled tokens; what the environment says stands between them. */
-function trainedRollout({ ids, roles: codes, advantages, line }: RecordedRollout): TrainedRollout {
-  let turn = -1;
-  const turnOf = codes.map((code, index) => {
-    if (!isSampled(code)) return -1;
-    if (index === 0 || !isSampled(codes[index - 1])) turn += 1;
-    return turn;
-  });
-  if (turn + 1 !== advantages.length)
-    throw new ExplainError(
-      `rollouts.jsonl, line ${line}: ${turn + 1} turns in trained.roles, ${advantages.length} advantages.`,
-    );
-  return { ids, roles: codes, turnOf, samplerLogProbs: ids.map(() => 0) };
+function rolloutOf({ ids, roles: codes, advantages, line }: RecordedRollout): TrainedRollout {
+  const rollout = trainedRollout({ ids, roles: codes.join("") });
+  const turns = Math.max(-1, ...rollout.turnOf) + 1;
+  if (turns === advantages.length) return rollout;
+  throw new ExplainError(
+    `rollouts.jsonl, line ${line}: ${turns} turns in trained.roles, ${advantages.length} advantages.`,
+  );
 }
 
 /** Weights of a run around a step. */

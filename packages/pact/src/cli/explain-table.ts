@@ -69,13 +69,13 @@ export function explanationLines(
 
 function tokenTable(tokens: readonly ExplainedToken[], paint: Paint, columns: number): string[] {
   const shown = fitting(columnsOf(tokens), columns);
-  const used = 13 + shown.reduce((sum, { width }) => sum + width + 1, 0);
+  const used = 15 + shown.reduce((sum, { width }) => sum + width + 1, 0);
   const room = Math.max(narrowestToken, Math.min(widestToken, columns - used));
-  const head = `${"#".padStart(4)} ${"role".padEnd(7)} ${"token".padEnd(room)}`;
+  const head = `${"#".padStart(4)} ${"role".padEnd(9)} ${"token".padEnd(room)}`;
   const lines = [paint("dim", [head, ...shown.map(({ name, width }) => name.padStart(width))].join(" "))];
   for (let index = 0; index < tokens.length; index++) {
     const token = tokens[index];
-    const role = token.role.slice(0, 7).padEnd(7);
+    const role = token.role.slice(0, 9).padEnd(9);
     if (!isSampled(roleCode[token.role])) {
       // What the environment wrote has no loss: a stretch of it is one line.
       let end = index;
@@ -135,7 +135,7 @@ function columnsOf(tokens: readonly ExplainedToken[]): Column[] {
 /** Drops columns until the rest fits beside a narrow token. */
 function fitting(columns: readonly Column[], available: number): Column[] {
   const shown = [...columns];
-  const width = () => 13 + narrowestToken + shown.reduce((sum, column) => sum + column.width + 1, 0);
+  const width = () => 15 + narrowestToken + shown.reduce((sum, column) => sum + column.width + 1, 0);
   while (width() > available) {
     const worst = Math.max(...shown.map(({ drop }) => drop));
     if (worst === 0) break;

@@ -15,6 +15,7 @@ import {
 } from "../explain.ts";
 import { type Role, roles } from "../roles.ts";
 import type { Model } from "../update.ts";
+import { checkpointName } from "./checkpoints.ts";
 import { type ExplainOptions, explainOptions, explainPositionals } from "./explain-options.ts";
 import { promptsOf, type RecordedStep, type RecordedWeights, readStep, weightsOf } from "./explain-run.ts";
 import { explanationLines } from "./explain-table.ts";
@@ -176,11 +177,11 @@ function notesOf({ run, rollouts }: RecordedStep, weights: RecordedWeights, devi
   const { step } = rollouts[0];
   const { doneBefore } = weights;
   const which =
-    doneBefore === 0 ? "the model the run started from" : `the checkpoint after ${doneBefore} steps`;
+    doneBefore === 0 ? "the model the run started from" : `checkpoints/${checkpointName(doneBefore)}`;
   const notes = [
     doneBefore === step
       ? `parameters: ${which}, those before this step's update`
-      : `NOTE: no checkpoint after ${step} steps; parameters: ${which}. Log-probs, ratios and losses below differ from those of the ` +
+      : `NOTE: there is no checkpoints/${checkpointName(step)}; parameters: ${which}. Log-probs, ratios and losses below differ from those of the ` +
         "run. Train with --checkpoint-every 1 to have every step.",
   ];
   if (device !== run.device.kind)
