@@ -205,6 +205,7 @@ export function main(args: readonly string[], print: (text: string) => void): nu
         : JSON.stringify(totals, null, 2),
     );
     const { tasks, truthPasses, cutTruthFails } = totals;
+    if (tasks === 0) throw new TaskFileError(`${values.dir}: holds no valid task, so nothing was compared`);
     return differences.length === 0 && truthPasses === tasks && cutTruthFails === tasks ? 0 : 1;
   } catch (error) {
     if (!(error instanceof TaskFileError)) throw error;

@@ -143,6 +143,8 @@ export async function runCommand(
     const skipInvalid = values["skip-invalid"];
     const { tasks, skipped } = load({ data, calls, skipInvalid });
     if (!json) for (const reason of skipped) print(`left out: ${reason}`);
+    if (tasks.length === 0)
+      throw new TaskFileError(`${data}: holds no valid task, so there is nothing to compare`);
     const differences: string[] = [];
     const totals = await compareTasks(tasks, values.probes, (line) => differences.push(line));
     if (!json) for (const line of differences.slice(0, maxDifferences)) print(line.slice(0, 2000));

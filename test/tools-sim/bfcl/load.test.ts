@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createBfclEnvironment, loadBfcl, OptionError, TaskFileError } from "@pact/tools-sim";
 import { afterAll, describe, expect, it, test } from "vitest";
+import { main } from "../../../scripts/conformance/bfcl.ts";
 import { requireData } from "../../helpers/require.ts";
 
 const published = requireData("benchmarks/bfcl");
@@ -60,6 +61,12 @@ describe.skipIf(!published)("the ground truth", () => {
     expect(tasks).toEqual([]);
     expect(skipped).toHaveLength(1);
   });
+});
+
+it.skipIf(!published)("a folder without tasks does not conform", () => {
+  const printed: string[] = [];
+  expect(main(["--dir", folder([], []), "--json"], (line) => printed.push(line))).toBe(2);
+  expect(printed.at(-1)).toContain("holds no valid task");
 });
 
 describe.skipIf(!published)("loadBfcl", () => {
