@@ -30,7 +30,7 @@ import {
   zeros,
 } from "@pact/tensor";
 
-/** ℓ = −A log π for A ≥ 0, and −sg[clip(r, 0, 1)] A log π for A < 0, with r = π/π_old. */
+/** ℓ = −A log π for A ≥ 0, and −sg[clip(r, 0, 1)] A log π for A < 0, r = π/π_old of each token (the paper's: of the sequence). */
 function toprLosses(newLogProbs: Tensor, oldLogProbs: Tensor, advantages: Tensor): Tensor {
   const ratio = exp(sub(newLogProbs, oldLogProbs));
   const faded = clamp(ratio, { min: 0, max: 1 });
