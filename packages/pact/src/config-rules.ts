@@ -243,6 +243,7 @@ export function checkEffects(options: Partial<TrainConfig>, own: TrainConfig, co
     throw new ConfigError(
       `Method "${config.method}" fixes ${name} to ${shownAs(fixed[name])}, but it is ${shownAs(config[name])}. ` +
         'Leave it out, or use method "pact".',
+      name,
     );
   }
   for (const name of given) {
@@ -251,6 +252,7 @@ export function checkEffects(options: Partial<TrainConfig>, own: TrainConfig, co
     throw new ConfigError(
       `Option ${name} is ${shownAs(config[name])}, which has no effect: it needs ${need.words}. ` +
         "Leave it out, or set what it needs.",
+      name,
     );
   }
   for (const [holds, message] of contradictions) if (holds(config)) throw new ConfigError(message);

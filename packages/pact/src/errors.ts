@@ -10,8 +10,12 @@ import { PactError } from "@pact/tensor";
  * ```
  */
 export class ConfigError extends PactError {
-  constructor(message: string) {
+  /** The option that would change nothing under the method and the other options, if that is what is wrong. */
+  readonly withoutEffect: string | undefined;
+
+  constructor(message: string, withoutEffect?: string) {
     super("config", message);
+    this.withoutEffect = withoutEffect;
   }
 }
 

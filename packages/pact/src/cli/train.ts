@@ -25,7 +25,7 @@ import { prepareResume, type ResumePoint, readRunConfig, requireSame } from "./r
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
 import { describeSettings, differing, settingsOfFile, settingsOfPairs } from "./settings.ts";
 import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
-import { generatedFamilies, generatedTasks, publishedTasks, type RunTasks } from "./tasks.ts";
+import { generatedFamilies, type RunTasks, runTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
 import { type TrainOptions, trainOptions } from "./train-options.ts";
 
@@ -65,12 +65,6 @@ interface Run {
  */
 export async function train(args: readonly string[]): Promise<number> {
   const { options, config } = await requestOf(args);
-  if (options.env === "ftrl" && options.data === undefined)
-    throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
-  if (options.env !== "ftrl" && options.data !== undefined)
-    throw new UsageError(
-      `pact train: --data belongs to --env ftrl; --env ${options.env} generates its tasks.`,
-    );
   const folder = options.resume
     ? resolve(options["run-dir"] ?? "")
     : claimRunFolder(options["run-dir"] ?? defaultRunFolder(config.method, config.seed));
@@ -78,7 +72,7 @@ export async function train(args: readonly string[]): Promise<number> {
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {
-    const { result, stopped } = await runIn(folder, options, config, progress);
+    const { result, stopped } = await runIn(folder, { options, config }, progress);
     progress.close();
     const shown = relative(process.cwd(), folder).startsWith("..") ? folder : relative(process.cwd(), folder);
     const lines = [...summaryTable(result, painter(stream)), `  report    ${join(shown, "report.html")}`];
@@ -92,13 +86,18 @@ export async function train(args: readonly string[]): Promise<number> {
 }
 
 /** What a command line asks for. */
-interface Request {
+export interface TrainRequest {
   readonly options: TrainOptions;
   readonly config: TrainConfig;
 }
 
-/** Reads the command line; a run that goes on takes what is not given from its own `config.json`. */
-async function requestOf(args: readonly string[]): Promise<Request> {
+/**
+ * Reads the command line; a run that goes on takes what is not given from its own `config.json`.
+ *
+ * @throws UsageError or ConfigError for what can not be run
+ * @example (await requestOf(["--method", "sft"])).config.method // "sft"
+ */
+export async function requestOf(args: readonly string[]): Promise<TrainRequest> {
   const first = parseOptions("pact train", trainOptions, args);
   if (first.resume && first["run-dir"] === undefined)
     throw new UsageError("pact train: --resume needs --run-dir <path>, the folder of the run to go on with.");
@@ -108,6 +107,12 @@ async function requestOf(args: readonly string[]): Promise<Request> {
     given.has(name) || !Object.hasOwn(trainOptions, name) ? [] : [`--${name}=${value}`],
   );
   const options = parseOptions("pact train", trainOptions, [...args, ...saved]);
+  if (options.env === "ftrl" && options.data === undefined)
+    throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
+  if (options.env !== "ftrl" && options.data !== undefined)
+    throw new UsageError(
+      `pact train: --data belongs to --env ftrl; --env ${options.env} generates its tasks.`,
+    );
   const usual = options.env === "ftrl" ? publishedSettings : generatedFamilies[options.env].settings;
   const named = {
     method: options.method,
@@ -148,19 +153,20 @@ function commandOf({
   );
 }
 
-/** The whole run: sets it up, runs its stages, and whatever happens leaves summary and report behind. */
-async function runIn(
+/**
+ * The whole run: sets it up, runs its stages, and whatever happens leaves summary and report behind.
+ *
+ * @param folder claimed for a new run, or that of a run to go on with (`options.resume`)
+ * @example await runIn(claimRunFolder("runs/1"), await requestOf(["--steps", "2"]), createProgress(process.stderr));
+ */
+export async function runIn(
   folder: string,
-  options: TrainOptions,
-  config: TrainConfig,
+  { options, config }: TrainRequest,
   progress: Progress,
 ): Promise<{ result: RunResult; stopped: boolean }> {
   const began = performance.now();
   const count = options["eval-tasks"];
-  const tasks =
-    options.env === "ftrl"
-      ? publishedTasks(options.data ?? "", count, options.traces)
-      : generatedTasks(config.seed, count, options.env, options.traces);
+  const tasks = runTasks(options, config.seed);
   const base = readModelFolder(options.model);
   progress.line(describeSettings(config));
   if (tasks.heldOut.length < count)
