@@ -56,6 +56,34 @@ const traveller = {
 /** Calls in order on one machine, with the text each gives. */
 type Script = readonly (readonly [call: string, text: string])[];
 
+describe.skipIf(!folder)("calls that grow without bound", () => {
+  it("files: a tree that is copied into itself, and one that goes ever deeper", () => {
+    const files = machine("GorillaFileSystem", tree);
+    const copies = Array.from({ length: 40 }, (_, i) =>
+      [files.execute(`cp('docs', 'd${i}')`), files.execute(`mv('d${i}', 'docs')`)].join(),
+    );
+    expect(copies.at(-1)).toContain("cp: cannot cp 'docs': No space left");
+    const deeper = Array.from({ length: 9000 }, () => [
+      files.execute("mkdir('n')"),
+      files.execute("cd('n')"),
+    ]);
+    expect(deeper.at(-1)?.[0]).toContain("nested too deep");
+    expect(files.state().size).toBe(1);
+  });
+
+  it("numbers: powers", () => {
+    const math = machine("MathAPI");
+    const digits = '{"error": "the result has too many digits"}';
+    const failed = (call: string) =>
+      math.execute(call).replace(/^Error during execution: (.*)$/, '{"error": "$1"}');
+    expect(failed("power(9, 99999999999)")).toBe(digits);
+    expect(failed(`power(${"9".repeat(400)}, 4096)`)).toBe(digits);
+    expect(math.execute("power(-1, 99999999999)")).toBe('{"result": -1}');
+    expect(math.execute("power(2, 64)")).toBe('{"result": 18446744073709551616}');
+    expect(failed("power(2.5, 99999999999)")).toBe('{"error": "(34, \'Numerical result out of range\')"}');
+  });
+});
+
 const scripts: Record<string, [className: string, config: object, Script]> = {
   "files: going up and down": [
     "GorillaFileSystem",

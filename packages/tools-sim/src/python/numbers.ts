@@ -16,9 +16,17 @@ export function number(value: PyValue | undefined): PyNumber {
   throw new PyError(`must be real number, not ${typeName(value ?? null)}`);
 }
 
-/** a + b. */
+/** Bits of a result, beyond which Python would not print it either (4,300 digits): calls nest, and sizes multiply. */
+const maxBits = 14_284;
+
+function bounded(x: bigint): bigint {
+  if (BigInt.asIntN(maxBits + 1, x) !== x) throw new PyError("the result has too many digits");
+  return x;
+}
+
+/** a + b. @throws PyError for a result of too many digits, as `multiply` and `power` do */
 export function add(a: PyNumber, b: PyNumber): PyNumber {
-  return typeof a === "bigint" && typeof b === "bigint" ? a + b : toFloat(a) + toFloat(b);
+  return typeof a === "bigint" && typeof b === "bigint" ? bounded(a + b) : toFloat(a) + toFloat(b);
 }
 
 /** a − b. */
@@ -28,7 +36,7 @@ export function subtract(a: PyNumber, b: PyNumber): PyNumber {
 
 /** a·b. */
 export function multiply(a: PyNumber, b: PyNumber): PyNumber {
-  return typeof a === "bigint" && typeof b === "bigint" ? a * b : toFloat(a) * toFloat(b);
+  return typeof a === "bigint" && typeof b === "bigint" ? bounded(a * b) : toFloat(a) * toFloat(b);
 }
 
 /** a/b as a float. @throws PyError for b = 0 */
@@ -43,8 +51,10 @@ export function divide(a: PyNumber, b: PyNumber): number {
 /** aᵇ: an int for ints with b ≥ 0. @throws PyError for 0 to a negative power and for results out of range */
 export function power(a: PyNumber, b: PyNumber): PyNumber {
   if (typeof a === "bigint" && typeof b === "bigint" && b >= 0n) {
-    if (a !== 0n && a !== 1n && a !== -1n && b > 4096n) throw new PyError("the result has too many digits");
-    return a ** b;
+    // The power of an int below 2^k has at most k·b bits; what that bound lets through is quickly worked out.
+    const bits = BigInt((a < 0n ? -a : a).toString(2).length);
+    if (bits > 1n && (bits - 1n) * b > maxBits) throw new PyError("the result has too many digits");
+    return bounded(a ** b);
   }
   if (toFloat(a) === 0 && toFloat(b) < 0) throw new PyError("0.0 cannot be raised to a negative power");
   const result = powerFloat(toFloat(a), toFloat(b));

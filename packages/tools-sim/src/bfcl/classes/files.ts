@@ -15,6 +15,22 @@ const contentsOf = (directory: PyDict) => dictOf(directory.get("contents"));
 const directory = () => dict({ type: "directory", contents: new Map() });
 const file = (content: string) => dict({ type: "file", content });
 
+/** Most files and directories, and most directories in one another: calls that copy a tree into itself double it. */
+const most = { entries: 20_000, depth: 250 };
+
+/** Entries of a tree, itself included, and how deep they lie; counting ends beyond the bounds. */
+function extent(node: PyValue): { entries: number; depth: number } {
+  const total = { entries: 1, depth: 1 };
+  if (!isDirectory(node)) return total;
+  for (const child of contentsOf(node).values()) {
+    const { entries, depth } = extent(child);
+    total.entries += entries;
+    total.depth = Math.max(total.depth, depth + 1);
+    if (total.entries > most.entries) break;
+  }
+  return total;
+}
+
 /** Python's `str.splitlines`, without its rarer line ends (separators of files, groups and records). */
 function lines(text: string): string[] {
   const all = text.split(/\r\n|[\n\r\v\f\u0085\u2028\u2029]/);
@@ -71,6 +87,7 @@ export const files: SimulatorClass = (config, context) => {
     if (plain === "" || plain.includes("/")) {
       return failure(`${command}: cannot create '${plain}': names are local to the current directory`);
     }
+    if (path.length >= most.depth) return failure(`${command}: cannot create '${plain}': nested too deep`);
     here().set(plain, node);
     return null;
   };
@@ -87,6 +104,7 @@ export const files: SimulatorClass = (config, context) => {
     if (isDirectory(place)) {
       if (place === node || contentsOf(place).has(source))
         return refuse(`'${destination}/${source}' can not be replaced`);
+      if (path.length + 1 + extent(node).depth > most.depth) return refuse("nested too deep");
       return { node, contents: contentsOf(place), name: source, shown: `${destination}/${source}` };
     }
     if (place !== undefined) return refuse(`'${destination}' is a file already`);
@@ -219,6 +237,8 @@ export const files: SimulatorClass = (config, context) => {
         const from = textOf(source);
         const to = target("cp", from, textOf(destination));
         if ("error" in to) return to.error;
+        if (extent(root).entries + extent(to.node).entries > most.entries)
+          return failure(`cp: cannot cp '${from}': No space left`);
         to.contents.set(to.name, deepCopy(to.node));
         return dict({ result: `'${from}' copied to '${to.shown}'` });
       },
