@@ -55,7 +55,7 @@ describe("configFromJson", () => {
     const nested = { ...json, rope_parameters: { rope_type: "default", rope_theta: 5000 } };
     expect(configFromJson(nested).ropeTheta).toBe(5000);
     expect(problemsOf({ ...json, rope_parameters: { rope_type: "yarn" } })).toEqual([
-      'rope_parameters.rope_type: expected "default" or absent, received "yarn"',
+      'rope_parameters.rope_type: expected "default", "linear" or "llama3", received "yarn"',
     ]);
   });
 
@@ -65,26 +65,32 @@ describe("configFromJson", () => {
       vocab_size: 0,
       hidden_act: "gelu",
       rope_scaling: { factor: 2 },
+      use_sliding_window: true,
+      quantization_config: { bits: 4 },
+      architectures: ["Qwen3ForSequenceClassification"],
       rms_norm_eps: "small",
       tie_word_embeddings: 1,
     };
     expect(problemsOf(json)).toEqual([
+      'quantization_config: expected null or absent, received {"bits":4}',
+      'architectures: expected ["Qwen3ForCausalLM"], received ["Qwen3ForSequenceClassification"]',
       'hidden_act: expected "silu" or absent, received "gelu"',
-      'rope_scaling: expected null or absent, received {"factor":2}',
+      "use_sliding_window: expected false or null or absent, received true",
       "vocab_size: expected a whole number ≥ 1, received 0",
       'rms_norm_eps: expected a number > 0, received "small"',
+      'rope_scaling.rope_type: expected "default", "linear" or "llama3", received nothing',
       "tie_word_embeddings: expected true or false, received 1",
     ]);
   });
 
   it("refuses other models and other JSON", () => {
-    expect(problemsOf({ model_type: "llama" })).toEqual([
-      'model_type: expected "qwen3" or "gpt", received "llama"',
+    expect(problemsOf({ model_type: "mistral" })).toEqual([
+      'model_type: expected "gpt", "qwen3", "qwen2" or "llama", received "mistral"',
     ]);
     expect(problemsOf([])).toHaveLength(1);
     expect(problemsOf(null)).toHaveLength(1);
     expect(problemsOf(JSON.parse('{"__proto__": {"model_type": "gpt"}}'))).toEqual([
-      'model_type: expected "qwen3" or "gpt", received undefined',
+      'model_type: expected "gpt", "qwen3", "qwen2" or "llama", received nothing',
     ]);
   });
 

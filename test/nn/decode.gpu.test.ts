@@ -3,14 +3,11 @@ import { DecodeSession, forwardHidden, logits, packSequences } from "@pact/nn";
 import { logSoftmax } from "@pact/tensor";
 import { describe, expect, it } from "vitest";
 import { requireGpu } from "../helpers/require.ts";
-import { gpt, qwen3, randomParams } from "./models.ts";
+import { models, randomParams } from "./models.ts";
 
 const device = await requireGpu();
 
-describe.skipIf(!device).each([
-  { name: "gpt", config: gpt },
-  { name: "qwen3", config: qwen3 },
-])("DecodeSession with $name on webgpu", ({ config }) => {
+describe.skipIf(!device).each(models)("DecodeSession with $name on webgpu", ({ config }) => {
   const V = config.vocabSize;
 
   it("gives the log-probs of the full forward and builds pipelines only once", async () => {

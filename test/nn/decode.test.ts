@@ -10,13 +10,10 @@ import {
 import { createDevice } from "@pact/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gpt, qwen3, randomParams } from "./models.ts";
+import { models as configurations, randomParams } from "./models.ts";
 
 const device = await createDevice({ device: "cpu" });
-const models = [
-  { name: "gpt", config: gpt },
-  { name: "qwen3", config: qwen3 },
-].map((model) => ({ ...model, params: randomParams(model.config, device) }));
+const models = configurations.map((model) => ({ ...model, params: randomParams(model.config, device) }));
 
 const ids = (maxLength: number) => fc.array(fc.nat(22), { minLength: 1, maxLength });
 

@@ -13,14 +13,10 @@ import {
 import { createDevice, gradcheck, logSoftmax, mul, sum, type Tensor, tensor } from "@pact/tensor";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gpt, qwen3, randomParams, untied } from "./models.ts";
+import { models as configurations, randomParams } from "./models.ts";
 
 const device = await createDevice({ device: "cpu" });
-const models = [
-  { name: "gpt", config: gpt },
-  { name: "qwen3", config: qwen3 },
-  { name: "qwen3 with a head of its own", config: untied },
-].map((model) => ({ ...model, params: randomParams(model.config, device) }));
+const models = configurations.map((model) => ({ ...model, params: randomParams(model.config, device) }));
 
 const tokens = fc.array(fc.nat(22), { minLength: 1, maxLength: 6 });
 
@@ -90,9 +86,16 @@ describe.each(models)("$name", ({ config, params }) => {
 
 describe("tokenLogProbs", () => {
   const { config, params } = models[1];
-  it("has the gradients that finite differences find", async () => {
+  const attn = "model.layers.0.self_attn";
+  it.each([
+    { of: models[1], names: [`${attn}.k_norm.weight`, "model.layers.1.self_attn.v_proj.weight"] },
+    { of: models[3], names: [`${attn}.q_proj.bias`, `${attn}.k_proj.bias`, `${attn}.v_proj.bias`] },
+    { of: models[4], names: [`${attn}.q_proj.weight`, `${attn}.k_proj.weight`] },
+    { of: models[5], names: [`${attn}.o_proj.bias`, `${attn}.q_proj.bias`] },
+    { of: models[5], names: ["gate", "up", "down"].map((part) => `model.layers.0.mlp.${part}_proj.bias`) },
+  ])("has the gradients that finite differences find: $of.name, $names", async ({ of, names }) => {
+    const { config, params } = of;
     const packed = packTree({ prefix: [2, 7], branches: [[1, 8], [2]] });
-    const names = ["model.layers.0.self_attn.k_norm.weight", "model.layers.1.self_attn.v_proj.weight"];
     const points = await Promise.all(
       names.map(async (name) => ({ shape: params[name].shape, data: await params[name].data() })),
     );

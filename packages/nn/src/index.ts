@@ -1,13 +1,15 @@
 /** Public names of @pact/nn; one line per file, in the order of a forward pass. */
 
 export { paramsFromSafetensors, paramsToSafetensors } from "./checkpoint.ts";
-export { configFromJson, configToJson, type TransformerConfig, validateConfig } from "./config.ts";
+export { type TransformerConfig, validateConfig } from "./config.ts";
+export { configFromJson, configToJson } from "./config-json.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
 export { CapacityError, ConfigError, InputError, ParameterError, SafetensorsError } from "./errors.ts";
 export { type InitOptions, initParams } from "./init.ts";
 export { AdamW, type AdamWOptions, clipScale, globalNorm } from "./optim.ts";
 export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
 export { type ParamSpec, type Params, paramSpecs } from "./params.ts";
+export { type RopeScaling, ropeFrequencies } from "./rope-scaling.ts";
 export {
   readSafetensors,
   readSafetensorsMetadata,

@@ -1,6 +1,6 @@
 /**
  * Normalisation before each branch of the decoder: LayerNorm (Ba et al., arXiv 1607.06450) for `gpt`, RMSNorm (Zhang &
- * Sennrich, arXiv 1910.07467 eq. 4) for `qwen3`, both over the last axis with eps inside the root.
+ * Sennrich, arXiv 1910.07467 eq. 4) for the others, both over the last axis with eps inside the root.
  */
 import { layerNorm, rmsNorm, type Tensor } from "@pact/tensor";
 import type { TransformerConfig } from "./config.ts";

@@ -4,7 +4,7 @@
  * (initialisation, checkpoints, the optimiser's arena) walks this table. Linear weights are [out, in].
  */
 import type { Tensor } from "@pact/tensor";
-import type { TransformerConfig } from "./config.ts";
+import { biasesOf, type TransformerConfig } from "./config.ts";
 import { ParameterError } from "./errors.ts";
 
 /** Model parameters by Hugging Face name, e.g. `model.layers.0.self_attn.q_proj.weight`. */
@@ -20,7 +20,7 @@ export type ParamSpec = {
   readonly init: InitKind;
 };
 
-/** Names (without `.weight` / `.bias`) of the parts of one layer. `gpt` has no queryNorm, keyNorm and gate. */
+/** Names (without `.weight` / `.bias`) of the parts of one layer. `gpt` has no gate; only `qwen3` has queryNorm and keyNorm. */
 export type LayerNames = {
   readonly attentionNorm: string;
   readonly query: string;
@@ -35,7 +35,7 @@ export type LayerNames = {
   readonly down: string;
 };
 
-/** Names of the parts outside the layers. `qwen3` has no position table. */
+/** Names of the parts outside the layers. Only `gpt` has a position table. */
 export function outerNames({ modelType, tieWordEmbeddings }: TransformerConfig) {
   const names =
     modelType === "gpt"
@@ -103,10 +103,11 @@ export function paramSpecs(config: TransformerConfig): ParamSpec[] {
     maxPositions,
   } = config;
   const gpt = config.modelType === "gpt";
+  const biases = biasesOf(config);
   const specs: ParamSpec[] = [];
-  const linear = (name: string, out: number, input: number, init: InitKind = "normal") => {
+  const linear = (name: string, out: number, input: number, bias: boolean, init: InitKind = "normal") => {
     specs.push({ name: `${name}.weight`, shape: [out, input], init });
-    if (gpt) specs.push({ name: `${name}.bias`, shape: [out], init: "zeros" });
+    if (bias) specs.push({ name: `${name}.bias`, shape: [out], init: "zeros" });
   };
   const norm = (name: string, size: number) => {
     specs.push({ name: `${name}.weight`, shape: [size], init: "ones" });
@@ -118,18 +119,18 @@ export function paramSpecs(config: TransformerConfig): ParamSpec[] {
   for (let layer = 0; layer < config.numLayers; layer++) {
     const names = layerNames(config, layer);
     norm(names.attentionNorm, width);
-    linear(names.query, numHeads * headSize, width);
-    linear(names.key, numKvHeads * headSize, width);
-    linear(names.value, numKvHeads * headSize, width);
-    if (!gpt) {
+    linear(names.query, numHeads * headSize, width, biases.inputs);
+    linear(names.key, numKvHeads * headSize, width, biases.inputs);
+    linear(names.value, numKvHeads * headSize, width, biases.inputs);
+    if (config.modelType === "qwen3") {
       norm(names.queryNorm, headSize);
       norm(names.keyNorm, headSize);
     }
-    linear(names.attentionOut, width, numHeads * headSize, "residual");
+    linear(names.attentionOut, width, numHeads * headSize, biases.output, "residual");
     norm(names.mlpNorm, width);
-    if (!gpt) linear(names.gate, intermediateSize, width);
-    linear(names.up, intermediateSize, width);
-    linear(names.down, width, intermediateSize, "residual");
+    if (!gpt) linear(names.gate, intermediateSize, width, biases.mlp);
+    linear(names.up, intermediateSize, width, biases.mlp);
+    linear(names.down, width, intermediateSize, biases.mlp, "residual");
   }
   norm(outer.finalNorm, width);
   if (!config.tieWordEmbeddings)

@@ -1,6 +1,6 @@
 /**
  * The decoder-only transformer as pure functions of (config, params) on packed tokens: embedding, pre-norm blocks, final
- * norm, output head. Pre-norm: Xiong et al., arXiv 2002.04745; the two families are described in config.ts.
+ * norm, output head. Pre-norm: Xiong et al., arXiv 2002.04745; the families are described in config.ts.
  * Left out: dropout, and activations of a batch dimension (sequences are packed, pack.ts).
  */
 
@@ -16,7 +16,7 @@ import {
   take,
   tensor,
 } from "@pact/tensor";
-import { type Attend, selfAttention } from "./attention.ts";
+import { type Attend, selfAttention, turnTo } from "./attention.ts";
 import type { TransformerConfig } from "./config.ts";
 import { InputError } from "./errors.ts";
 import { mlp } from "./mlp.ts";
@@ -160,12 +160,13 @@ export function runDecoder(
   const tokens = tensor(ids, { dtype: "i32", device }); // [N]
   let x = embedding(tokenEmbedding(config, params), tokens); // [N, C]
   if (config.modelType === "gpt") x = add(x, embedding(param(params, `${names.positions}.weight`), at));
+  const turn = turnTo(config, at, x);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const parts = layerNames(config, layer);
     const normed = norm(config, params, parts.attentionNorm, x);
     x = add(
       x,
-      selfAttention(config, params, parts, normed, at, (q, k, v) => attend(q, k, v, layer)),
+      selfAttention(config, params, parts, normed, turn, (q, k, v) => attend(q, k, v, layer)),
     );
     x = add(x, mlp(config, params, parts, norm(config, params, parts.mlpNorm, x)));
   }
