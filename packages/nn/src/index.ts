@@ -5,6 +5,15 @@ export { type TransformerConfig, validateConfig } from "./config.ts";
 export { configFromJson, configToJson } from "./config-json.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
 export { CapacityError, ConfigError, InputError, ParameterError, SafetensorsError } from "./errors.ts";
+export {
+  type FinishReason,
+  type GenerateOptions,
+  type Generation,
+  type GenerationModel,
+  generate,
+  generateTokens,
+  type SampledToken,
+} from "./generate.ts";
 export { type InitOptions, initParams } from "./init.ts";
 export { AdamW, type AdamWOptions, clipScale, globalNorm } from "./optim.ts";
 export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
