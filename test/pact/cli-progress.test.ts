@@ -96,6 +96,10 @@ describe("parts", () => {
     expect(timeLeft({ done: 0, total: 5, seconds: 3, paceSeconds: 0 })).toBeUndefined();
     expect(timeLeft({ done: 1, total: 5, seconds: 30, paceSeconds: 2 })).toBe(0);
   });
+  it("time left counts the stage's own units: what a resumed run had done before says nothing of the pace", () => {
+    expect(timeLeft({ from: 20, done: 20, total: 30, seconds: 3, paceSeconds: 0 })).toBeUndefined();
+    expect(timeLeft({ from: 20, done: 22, total: 30, seconds: 9, paceSeconds: 8 })).toBe(31);
+  });
   it("a bar has its width at every fraction", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true }), fc.integer({ min: 0, max: 60 }), (fraction, width) => {
@@ -141,6 +145,29 @@ describe("createProgress", () => {
     expect(rows.filter((row) => row.includes("step 3/4"))).toHaveLength(1);
     expect(screen.text.lastIndexOf("\u001b[?25h")).toBeGreaterThan(screen.text.lastIndexOf("\u001b[?25l"));
     expect(screen.listeners.size).toBe(0);
+  });
+  it("shows a rate and the time left while a step samples, and keeps the curve across an evaluation", () => {
+    const screen = new Screen();
+    let clock = 0;
+    const progress = createProgress(screen, () => clock);
+    progress.stage("train", "step", 4);
+    clock = 10;
+    progress.advance(1, { reward: 1, tokensPerSecond: 5 });
+    clock = 10.1;
+    progress.sampled(100);
+    clock = 12;
+    progress.sampled(100);
+    progress.advance(1, {});
+    progress.stage("evaluate", "task", 8);
+    progress.stage("train", "step", 4, 1);
+    clock = 14;
+    progress.sampled(300);
+    progress.advance(2, { reward: 2 });
+    progress.close();
+    const rows = screen.rows().map((row) => row.trim());
+    expect(rows.some((row) => /train step 1\/4 .*· 100 tokens\/s · 28 s left/.test(row))).toBe(true);
+    expect(rows.some((row) => row.includes("step 2/4"))).toBe(true);
+    expect(rows.some((row) => row.includes("150 tokens/s") && row.includes("▁█"))).toBe(true);
   });
   it("writes plain lines elsewhere: every step, ten of an evaluation, no escape sequences", () => {
     const written: string[] = [];

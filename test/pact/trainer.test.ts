@@ -356,4 +356,35 @@ describe("evaluation", () => {
     expect(Object.values(result.sampled.stops).reduce((a, b) => a + b, 0)).toBe(4);
     expect(written.length).toBe(8);
   });
+
+  it("samples k rollouts per task, the first the same for any k and batch, and scores them by task", async () => {
+    const run = async (rollouts: number, batchSize: number) => {
+      const records: RolloutRecord[] = [];
+      const dones: number[] = [];
+      const result = await evaluate({
+        ...trainConfig({ ...small, maxTurnTokens: 6, maxRolloutTokens: 12 }),
+        ...{ model, params, codec: testCodec, tasks, step: 3, rollouts, batchSize },
+        sink: { ...nullSink, rollout: async (record) => void records.push(record) },
+        onProgress: (done, total) => dones.push(done / total),
+      });
+      return { result: { ...result, time: undefined }, records, dones };
+    };
+    const one = await run(1, 128);
+    const three = await run(3, 4);
+    expect(three.result.sampled).toMatchObject({ attempts: 3, tasks: 3 });
+    expect(three.result.sampled.passAtK.map(({ k, tasks: of }) => [k, of])).toEqual([
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
+    expect(three.result.greedy).toEqual(one.result.greedy);
+    const sampled = three.records.filter(({ decoding }) => decoding === "sampled");
+    expect(sampled.map(({ taskId, rollout }) => [taskId, rollout])).toEqual(
+      tasks.flatMap(({ id }) => [0, 1, 2].map((rollout) => [id, rollout])),
+    );
+    const first = (records: readonly RolloutRecord[]) => records.filter(({ rollout }) => rollout === 0);
+    expect(first(three.records)).toEqual(one.records);
+    expect(three.dones.at(-1)).toBe(1);
+    expect((await run(3, 128)).result).toEqual(three.result);
+  });
 });

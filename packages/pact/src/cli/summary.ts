@@ -1,4 +1,5 @@
 /** What a run ends with: the record of `--json`, and the table a person reads. */
+import type { Estimate } from "@pact/tools-sim";
 import type { EvaluationResult, SolveScores } from "../run-sink.ts";
 import type { Paint } from "./terminal.ts";
 
@@ -60,5 +61,28 @@ export function summaryTable(result: Pick<RunResult, "before" | "after">, paint:
     paint("dim", `  ${"".padEnd(9)}     P      R     F1        P      R     F1   change`),
     row("sampled", before?.sampled, after?.sampled),
     row("greedy", before?.greedy, after?.greedy),
+  ];
+}
+
+/**
+ * Success (the environment's outcome) at every evaluation, as lines: greedy, and of the k sampled rollouts per task avg@k,
+ * pass@k and pass^k, each with its 95 % interval.
+ */
+export function successTable(evaluations: readonly EvaluationResult[], paint: Paint): string[] {
+  if (evaluations.length === 0) return [];
+  const shown = ({ mean, low, high }: Estimate): string =>
+    `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+  const most = Math.max(...evaluations.map(({ sampled }) => sampled.attempts));
+  const names = most > 1 ? [`avg@${most}`, `pass@${most}`, `pass^${most}`] : ["sampled"];
+  const cells = ({ greedy, sampled }: EvaluationResult): string[] => {
+    const last = [sampled.passAtK, sampled.passHatK].map((list) => list.find(({ k }) => k === most));
+    const estimates = [greedy.success, sampled.success, ...(most > 1 ? last : [])];
+    return estimates.map((estimate) => (estimate === undefined ? "–" : shown(estimate)));
+  };
+  const line = (first: string, rest: readonly string[]): string =>
+    `  ${first.padEnd(9)} ${rest.map((text) => text.padEnd(21)).join("  ")}`.trimEnd();
+  return [
+    paint("dim", line("Success", ["greedy", ...names])),
+    ...evaluations.map((result) => line(`step ${result.step}`, cells(result))),
   ];
 }

@@ -5,7 +5,7 @@
  * A run that was stopped or killed goes on with `--resume` (resume.ts).
  */
 import { createHash } from "node:crypto";
-import { existsSync, rmdirSync } from "node:fs";
+import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
@@ -24,7 +24,7 @@ import { createProgress, type Progress } from "./progress.ts";
 import { prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
 import { describeSettings, differing, settingsOfFile, settingsOfPairs } from "./settings.ts";
-import { type RunResult, scoresOf, summaryTable } from "./summary.ts";
+import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.ts";
 import { generatedFamilies, type RunTasks, runTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
 import { type TrainOptions, trainOptions } from "./train-options.ts";
@@ -72,10 +72,12 @@ export async function train(args: readonly string[]): Promise<number> {
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {
-    const { result, stopped } = await runIn(folder, { options, config }, progress);
+    const { result, stopped, evaluations } = await runIn(folder, { options, config }, progress);
     progress.close();
     const shown = relative(process.cwd(), folder).startsWith("..") ? folder : relative(process.cwd(), folder);
-    const lines = [...summaryTable(result, painter(stream)), `  report    ${join(shown, "report.html")}`];
+    const paint = painter(stream);
+    const tables = [...summaryTable(result, paint), ...successTable(evaluations, paint)];
+    const lines = [...tables, `  report    ${join(shown, "report.html")}`];
     stream.write(`\n${lines.join("\n")}\n`);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
     return stopped ? interruptedExitCode : 0;
@@ -163,7 +165,7 @@ export async function runIn(
   folder: string,
   { options, config }: TrainRequest,
   progress: Progress,
-): Promise<{ result: RunResult; stopped: boolean }> {
+): Promise<{ result: RunResult; stopped: boolean; evaluations: readonly EvaluationResult[] }> {
   const began = performance.now();
   const count = options["eval-tasks"];
   const tasks = runTasks(options, config.seed);
@@ -213,10 +215,16 @@ export async function runIn(
     if (options.resume) {
       requireSame(folder, readRunConfig(folder), described);
       run.resume = prepareResume(folder, (line) => progress.line(line));
+      // Of the invocation before: the run is going on again.
+      rmSync(join(folder, "summary.json"), { force: true });
     } else await sink.config(described);
     await stages(run);
     const stopped = interrupt.signal.aborted;
-    return { result: await finish(stopped ? "stopped" : "done"), stopped };
+    return {
+      result: await finish(stopped ? "stopped" : "done"),
+      stopped,
+      evaluations: run.evaluations,
+    };
   } catch (error) {
     // What went wrong first is what counts, also if the folder can not be written any more.
     const failure = explainFailure(folder, error);
