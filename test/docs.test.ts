@@ -25,28 +25,6 @@ const names = {
 };
 const toolsSim = publicNames(join(root, "packages/tools-sim/src/index.ts"));
 
-/** Exports of @pact/pact whose examples are not run yet. */
-const waiting: readonly string[] = [
-  "pact: batchGradient",
-  "pact: buildTrees",
-  "pact: collectRollouts",
-  "pact: evaluate",
-  "pact: freezeBatch",
-  "pact: frozenLogProbs",
-  "pact: microBatches",
-  "pact: modelPolicy",
-  "pact: packMicroBatches",
-  "pact: promptOnlyTrees",
-  "pact: rolloutMetrics",
-  "pact: rolloutRecord",
-  "pact: rolloutRewards",
-  "pact: termGradientNorm",
-  "pact: tokenMetrics",
-  "pact: Trainer",
-  "pact: trainingRewards",
-  "pact: unpackTrees",
-];
-
 function filesBelow(path: string, ending: string): string[] {
   const at = join(root, path);
   const all = existsSync(at) ? readdirSync(at, { recursive: true, encoding: "utf8" }) : [];
@@ -165,16 +143,12 @@ describe("every public name is documented", () => {
     expect(doc.length).toBeGreaterThan("/** */".length);
   });
   const checked = /@example\s*\n[\s\S]*```ts\n[\s\S]*\/\/ → .+\n[\s\S]*```/;
-  test.each(exported.filter((n) => !n.isType && !waiting.includes(n.title)))(
+  test.each(exported.filter((n) => !n.isType))(
     "$title has JSDoc with a checked example",
     ({ doc, name, file }) => {
       expect(doc, `${name} in ${relative(root, file)}`).toMatch(checked);
     },
   );
-  test("the exports whose examples are not run yet are these", () => {
-    const unchecked = exported.filter((n) => !n.isType && !checked.test(n.doc)).map((n) => n.title);
-    expect(unchecked.sort()).toEqual([...waiting].sort());
-  });
 });
 
 test("no @example of tensor and nn goes unrun", () => {

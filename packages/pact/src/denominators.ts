@@ -31,7 +31,21 @@ export interface FrozenBatch {
  * With one update and `trace` nothing is computed: the update's own forward is the denominator.
  *
  * @param plain the traced prompts' rollouts behind their prompts alone (`promptOnlyTrees`); unused under `trace`
- * @example const frozen = await freezeBatch(model, batches, plain, config);
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "qwen3", vocab_size: 16, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
+ *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 32, tie_word_embeddings: true,
+ * });
+ * const model = { config, params: initParams(config, key(0)) };
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * const batches = packMicroBatches(trees, 100);
+ * const switches = { innerUpdates: 2, ratioDenominator: "trace", truncation: 2 } as const;
+ * (await freezeBatch(model, batches, [], switches)).old?.length; // → 1
+ * (await freezeBatch(model, batches, [], { ...switches, innerUpdates: 1 })).old; // → undefined
+ * ```
  */
 export async function freezeBatch(
   model: Model,

@@ -50,7 +50,21 @@ const EVALUATION_STREAM = 101;
  * The same seed gives the same random numbers before and after training, so the comparison is paired.
  *
  * @throws ContextLengthError when no task fits into the context limit
- * @example const before = await evaluate({ ...config, model, params, codec, tasks: heldOut, step: 0, sink });
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const config = configFromJson({
+ *   model_type: "qwen3", vocab_size: 269, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
+ *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 4096, tie_word_embeddings: true,
+ * });
+ * const limits = { maxTurns: 1, maxTurnTokens: 4, maxRolloutTokens: 8, maxContextTokens: 4096 };
+ * const policy = { model: config, params: initParams(config, key(0)), codec };
+ * const options = { ...limits, ...policy, tasks: [task], step: 0, seed: 1, unmatchedCallPenalty: 0, sink: nullSink };
+ * const { greedy } = await evaluate(options);
+ * greedy.stops.turn_tokens; // → 1
+ * greedy.solveF1; // → 0
+ * ```
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluationResult> {
   const began = performance.now();

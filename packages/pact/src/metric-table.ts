@@ -239,7 +239,10 @@ const rows: readonly Row[] = [
 /**
  * Every metric, by group.
  *
- * @example metricTable.find(({ name }) => name === "gradient/norm")?.unit // "norm"
+ * @example
+ * ```ts
+ * metricTable.find(({ name }) => name === "gradient/norm")?.unit; // → "norm"
+ * ```
  */
 export const metricTable: readonly MetricDefinition[] = rows.map(([name, unit, meaning, reading = ""]) => ({
   name,
@@ -248,7 +251,14 @@ export const metricTable: readonly MetricDefinition[] = rows.map(([name, unit, m
   reading,
 }));
 
-/** Meaning and reading of each metric as one text. */
+/**
+ * Meaning and reading of each metric as one text.
+ *
+ * @example
+ * ```ts
+ * typeof metricDescriptions["loss/total"]; // → "string"
+ * ```
+ */
 export const metricDescriptions: { readonly [name: string]: string } = Object.fromEntries(
   metricTable.map(({ name, meaning, reading }) => [
     name,

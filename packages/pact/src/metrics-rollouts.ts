@@ -12,7 +12,21 @@ const limits: readonly RolloutStop[] = ["max_turns", "turn_tokens", "rollout_tok
  *
  * @param rewards of each rollout
  * @param rolloutsPerPrompt K; rollouts of a prompt are neighbours
- * @example rolloutMetrics(rollouts, rewards, 4, codec.controlId("<think>"))["reward/mean"]
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * // A policy that says one thing: the answer.
+ * const said = [codec.controlId("<answer>"), ...codec.encode(task.answer), ...["</answer>", "<|end|>"].map((n) => codec.controlId(n))];
+ * let next = 0;
+ * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
+ * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
+ * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
+ * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const metrics = rolloutMetrics(rollouts, [{ perTurn: [1], total: 1 }], 1, codec.controlId("<think>"));
+ * [metrics["reward/mean"], metrics["rollout/turns"], metrics["rollout/think"]]; // → [1, 1, 0]
+ * ```
  */
 export function rolloutMetrics(
   rollouts: readonly Rollout[],

@@ -15,6 +15,14 @@ import { lossTerm } from "./trees.ts";
  * @param logProbs of the first forward of the batch, per micro-batch, in the routed contexts
  * @param policyLosses loss of each token before the update; default −A, which a clipped loss is at ratio 1
  * @param expertLoss loss of an expert token, as in the objective
+ * @example
+ * ```ts
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * const metrics = tokenMetrics(packMicroBatches(trees, 100), [Float64Array.of(-1, -3)]);
+ * [metrics["tokens/step_trained"], metrics["loss/h"]]; // → [2, -2]
+ * ```
  */
 export function tokenMetrics(
   batches: readonly MicroBatch[],

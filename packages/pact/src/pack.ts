@@ -28,7 +28,13 @@ export interface MicroBatch {
 /**
  * The sequences of trees one by one: each scored prefix, and each branch behind its prefix.
  *
- * @example packMicroBatches(unpackTrees(trees), 1) // every sequence in a micro-batch of its own
+ * @example
+ * ```ts
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * unpackTrees(trees).map(({ prefix }) => prefix.ids); // → [[5, 6, 7, 8], [5, 6, 9]]
+ * ```
  */
 export function unpackTrees(trees: readonly PromptTree[]): PromptTree[] {
   return trees.flatMap(({ prefix, branches }) => {
@@ -48,7 +54,14 @@ export function unpackTrees(trees: readonly PromptTree[]): PromptTree[] {
  * Trees as a run packs them: into micro-batches of at most `tokenBudget` tokens, or each sequence in its own.
  *
  * @throws BatchError when no token of the batch is trained
- * @example microBatches(trees, config)
+ * @example
+ * ```ts
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * microBatches(trees, { pack: true, tokenBudget: 100 }).length; // → 1
+ * microBatches(trees, { pack: false, tokenBudget: 100 }).length; // → 2
+ * ```
  */
 export function microBatches(
   trees: readonly PromptTree[],
@@ -64,7 +77,16 @@ export function microBatches(
  * scored in the first part only. A single branch with its prefix may exceed the budget and then stands alone.
  *
  * @throws BatchError when no token of the batch is trained
- * @example packMicroBatches(trees, 8192).length
+ * @example
+ * ```ts
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * const [batch] = packMicroBatches(trees, 100);
+ * batch.packed.ids; // → [5, 6, 7, 8, 9]
+ * batch.targets; // → [3, 4]
+ * packMicroBatches(trees, 4).map(({ packed }) => packed.ids.length); // → [4, 3]
+ * ```
  */
 export function packMicroBatches(trees: readonly PromptTree[], tokenBudget: number): MicroBatch[] {
   const parts: PromptTree[][] = [];

@@ -35,6 +35,20 @@ export function referenceCalls(task: Task): Call[] {
  *
  * @param unmatchedPenalty λ_pen, 0 in the paper
  * @throws RewardError when the task has no trace
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * // A policy that says one thing: the answer.
+ * const said = [codec.controlId("<answer>"), ...codec.encode(task.answer), ...["</answer>", "<|end|>"].map((n) => codec.controlId(n))];
+ * let next = 0;
+ * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
+ * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
+ * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
+ * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * rolloutRewards(rollouts[0], task, 0).perTurn; // → [1]
+ * ```
  */
 export function rolloutRewards(rollout: Rollout, task: Task, unmatchedPenalty: number): TurnRewards {
   return turnRewards(rollout.turns, referenceCalls(task), task.answer, { unmatchedPenalty });
@@ -44,6 +58,22 @@ export function rolloutRewards(rollout: Rollout, task: Task, unmatchedPenalty: n
  * The record of a rollout.
  *
  * @param training advantages per turn and the gate; nothing in evaluations
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * // A policy that says one thing: the answer.
+ * const said = [codec.controlId("<answer>"), ...codec.encode(task.answer), ...["</answer>", "<|end|>"].map((n) => codec.controlId(n))];
+ * let next = 0;
+ * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
+ * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
+ * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
+ * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const at = { step: 0, phase: "train", decoding: "sampled" } as const;
+ * const record = rolloutRecord(codec, rollouts[0], { perTurn: [1], total: 1 }, at);
+ * [record.stop, record.turns, record.reward]; // → ["answer", 1, 1]
+ * ```
  */
 export function rolloutRecord(
   codec: TokenCodec,

@@ -157,7 +157,22 @@ export function rolloutPrompt(codec: TokenCodec, task: RolloutTask, stream: numb
  *
  * @returns rollouts in the order of prompts, K neighbours per prompt
  * @throws RolloutError when the policy returns fewer tokens than rows or an environment fails its protocol
- * @example await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 4, temperature: 1, … })
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * // A policy that says one thing: the answer.
+ * const said = [codec.controlId("<answer>"), ...codec.encode(task.answer), ...["</answer>", "<|end|>"].map((n) => codec.controlId(n))];
+ * let next = 0;
+ * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
+ * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
+ * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
+ * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * rollouts[0].stop; // → "answer"
+ * rollouts[0].turns[0].answer === task.answer; // → true
+ * rollouts[0].samplerLogProbs[0]; // → -1
+ * ```
  */
 export async function collectRollouts(
   prompts: readonly RolloutPrompt[],

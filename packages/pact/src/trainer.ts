@@ -85,7 +85,27 @@ export interface TrainResult {
 /** Names of the random streams under the run's seed. */
 const streams = { order: 1, gate: 2, rollouts: 3 } as const;
 
-/** A training run in progress: live parameters and counters, and the steps as an async iterator. */
+/**
+ * A training run in progress: live parameters and counters, and the steps as an async iterator.
+ *
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const config = configFromJson({
+ *   model_type: "qwen3", vocab_size: 269, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
+ *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 4096, tie_word_embeddings: true,
+ * });
+ * const settings = trainConfig({ method: "sft", steps: 1, promptsPerStep: 1, maxContextTokens: 4096 });
+ * const params = initParams(config, key(0));
+ * const trainer = new Trainer({ config: settings, model: config, params, codec, tasks: [task], sink: nullSink });
+ * const kinds: string[] = [];
+ * for await (const event of trainer.steps()) kinds.push(event.kind);
+ * kinds; // → ["rollouts", "step"]
+ * trainer.result.stepsDone; // → 1
+ * trainer.dispose();
+ * ```
+ */
 export class Trainer {
   readonly #options: TrainOptions;
   readonly #tasks: readonly Task[];
@@ -104,9 +124,6 @@ export class Trainer {
 
   /**
    * @throws ContextLengthError when no task fits into the context limit
-   * @example
-   * const trainer = new Trainer({ config: trainConfig({ steps: 20 }), model, params, codec, tasks, sink });
-   * for await (const event of trainer.steps()) if (event.kind === "step") console.log(event.metrics.values);
    */
   constructor(options: TrainOptions) {
     const { config, model, params, codec } = options;

@@ -19,7 +19,20 @@ export type Rewards = Pick<TurnRewards, "perTurn" | "total">;
  * Rewards of a rollout of a task under the configured reward.
  *
  * @throws RewardError when the reward needs reference calls and the task has no trace
- * @example trainingRewards(rollout, task, { reward: "outcome", unmatchedCallPenalty: 0 }).total
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * // A policy that says one thing: the answer.
+ * const said = [codec.controlId("<answer>"), ...codec.encode(task.answer), ...["</answer>", "<|end|>"].map((n) => codec.controlId(n))];
+ * let next = 0;
+ * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
+ * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
+ * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
+ * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * trainingRewards(rollouts[0], task, { reward: "outcome", unmatchedCallPenalty: 0 }).total; // → 1
+ * ```
  */
 export function trainingRewards(
   rollout: Rollout,

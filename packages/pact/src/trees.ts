@@ -94,7 +94,18 @@ export type TreeConfig = ContextConfig &
  *
  * @param prompts all prompts of the optimiser batch
  * @throws ContextLengthError when a prefix and its longest rollout exceed `maxContextTokens`
- * @example buildTrees(codec, [{ task, rollouts, advantages, anchored: false }], step, config)
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const rollout = { ids: [1, 2], roles: [roleCode.answer, roleCode.answer], turnOf: [0, 0], samplerLogProbs: [-1, -1] };
+ * const prompt = { task, rollouts: [rollout], advantages: [[2]], anchored: true };
+ * const [tree] = buildTrees(codec, [prompt], 0, defaultConfig);
+ * tree.prefix.ids.length === renderPrompt(codec, task).ids.length; // → true
+ * tree.branches[0].scored.map(({ advantage, policyWeight }) => [advantage, policyWeight]); // → [[2, 0.5], [2, 0.5]]
+ * const [traced] = buildTrees(codec, [{ ...prompt, anchored: false }], 0, defaultConfig);
+ * traced.prefix.ids.length > tree.prefix.ids.length; // → true
+ * ```
  */
 export function buildTrees(
   codec: TokenCodec,
@@ -136,8 +147,16 @@ export function buildTrees(
 /**
  * The rollouts of the prompts with z = 0 behind their prompts alone, without weights: what their log-probs without the
  * trace are taken from.
- *
- * @example packMicroBatches(promptOnlyTrees(codec, prompts), 4096)
+ * @example
+ * ```ts
+ * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
+ * const rollout = { ids: [1, 2], roles: [roleCode.answer, roleCode.answer], turnOf: [0, 0], samplerLogProbs: [-1, -1] };
+ * const prompt = { task, rollouts: [rollout], advantages: [[2]], anchored: false };
+ * const [tree] = promptOnlyTrees(codec, [prompt]);
+ * tree.branches[0].scored.map(({ policyWeight }) => policyWeight); // → [0, 0]
+ * promptOnlyTrees(codec, [{ ...prompt, anchored: true }]); // → []
+ * ```
  */
 export function promptOnlyTrees(codec: TokenCodec, prompts: readonly RoutedPrompt[]): PromptTree[] {
   const starts = firstRollouts(prompts);

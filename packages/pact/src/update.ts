@@ -61,6 +61,19 @@ export interface Frozen {
 /**
  * log π of every scored token in its routed context, frozen: π_old for several updates on one batch, or the KL
  * reference. The caller disposes the tensors.
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "qwen3", vocab_size: 16, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
+ *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 32, tie_word_embeddings: true,
+ * });
+ * const model = { config, params: initParams(config, key(0)) };
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * const batches = packMicroBatches(trees, 100);
+ * frozenLogProbs(model, batches)[0]; // → f32[2]
+ * ```
  */
 export function frozenLogProbs({ config, params }: Model, batches: readonly MicroBatch[]): FrozenLogProbs {
   return batches.map((batch) => tokenLogProbs(config, params, batch.packed, batch.targets));
@@ -75,6 +88,21 @@ export function frozenLogProbs({ config, params }: Model, batches: readonly Micr
  *
  * @param old π_old of each micro-batch
  * @param reference frozen reference of each micro-batch, for the KL term
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "qwen3", vocab_size: 16, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
+ *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 32, tie_word_embeddings: true,
+ * });
+ * const model = { config, params: initParams(config, key(0)) };
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * const batches = packMicroBatches(trees, 100);
+ * const { loss, grads } = await batchGradient(model, batches, { sftWeight: 0 });
+ * loss; // → -2
+ * grads["model.norm.weight"]; // → f32[8]
+ * ```
  */
 export async function batchGradient(
   { config, params }: Model,
@@ -199,6 +227,20 @@ export async function tokenLosses(
  * Global gradient norm of one term of the objective alone, for logging; costs a forward and backward.
  *
  * @param keep terms (`lossTerm`) whose tokens keep their weights
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "qwen3", vocab_size: 16, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
+ *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 32, tie_word_embeddings: true,
+ * });
+ * const model = { config, params: initParams(config, key(0)) };
+ * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
+ * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
+ * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
+ * const batches = packMicroBatches(trees, 100);
+ * (await termGradientNorm(model, batches, { sftWeight: 0 }, [lossTerm.traced])) > 0; // → true
+ * await termGradientNorm(model, batches, { sftWeight: 0 }, [lossTerm.anchored]); // → 0
+ * ```
  */
 export async function termGradientNorm(
   model: Model,
