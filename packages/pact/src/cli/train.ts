@@ -9,7 +9,7 @@ import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
-import { type TrainConfig, trainConfig } from "../config.ts";
+import type { TrainConfig } from "../config.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
 import { runReport } from "../report/report.ts";
 import type { EvaluationResult, RunConfig } from "../run-sink.ts";
@@ -19,22 +19,15 @@ import { writeWhole } from "./disk.ts";
 import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
-import { givenOptions, parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
-import { describeSettings, differing, settingsOfFile, settingsOfPairs } from "./settings.ts";
+import { describeSettings } from "./settings.ts";
 import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.ts";
-import { generatedFamilies, type RunTasks, runTasks } from "./tasks.ts";
+import { type RunTasks, runTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
-import { type TrainOptions, trainOptions } from "./train-options.ts";
-
-/** Settings that differ for the published FTRL rows: prompts of thousands of tokens, so fewer of them at a time. */
-const publishedSettings = {
-  maxContextTokens: 16_384,
-  promptsPerStep: 4,
-  maxTurns: 10,
-} satisfies Partial<TrainConfig>;
+import type { TrainOptions } from "./train-options.ts";
+import { requestOf, type TrainRequest } from "./train-request.ts";
 
 /** What a run knows while it lasts; evaluations are added as they are measured. */
 interface Run {
@@ -85,54 +78,6 @@ export async function train(args: readonly string[]): Promise<number> {
     progress.close();
     removeIfEmpty(folder);
   }
-}
-
-/** What a command line asks for. */
-export interface TrainRequest {
-  readonly options: TrainOptions;
-  readonly config: TrainConfig;
-}
-
-/**
- * Reads the command line; a run that goes on takes what is not given from its own `config.json`.
- *
- * @throws UsageError or ConfigError for what can not be run
- * @example (await requestOf(["--method", "sft"])).config.method // "sft"
- */
-export async function requestOf(args: readonly string[]): Promise<TrainRequest> {
-  const first = parseOptions("pact train", trainOptions, args);
-  if (first.resume && first["run-dir"] === undefined)
-    throw new UsageError("pact train: --resume needs --run-dir <path>, the folder of the run to go on with.");
-  const earlier = first.resume ? readRunConfig(resolve(first["run-dir"] ?? "")) : undefined;
-  const given = givenOptions(args);
-  const saved = Object.entries(earlier?.command ?? {}).flatMap(([name, value]) =>
-    given.has(name) || !Object.hasOwn(trainOptions, name) ? [] : [`--${name}=${value}`],
-  );
-  const options = parseOptions("pact train", trainOptions, [...args, ...saved]);
-  if (options.env === "ftrl" && options.data === undefined)
-    throw new UsageError("pact train: --env ftrl needs --data <path>, the folder with the FTRL files.");
-  if (options.env !== "ftrl" && options.data !== undefined)
-    throw new UsageError(
-      `pact train: --data belongs to --env ftrl; --env ${options.env} generates its tasks.`,
-    );
-  const usual = options.env === "ftrl" ? publishedSettings : generatedFamilies[options.env].settings;
-  const named = {
-    method: options.method,
-    seed: options.seed,
-    steps: options.steps,
-    checkpointEvery: options["checkpoint-every"],
-  };
-  const optionOf = { method: "method", seed: "seed", steps: "steps", checkpointEvery: "checkpoint-every" };
-  const explicit = Object.fromEntries(
-    Object.entries(named).filter(([name]) => given.has(optionOf[name as keyof typeof optionOf])),
-  );
-  const config = trainConfig({
-    ...(earlier ? differing(earlier.train) : usual),
-    ...(options.config === undefined ? {} : await settingsOfFile(options.config)),
-    ...settingsOfPairs(options.set),
-    ...explicit,
-  });
-  return { options, config };
 }
 
 /** What `config.json` remembers of the command line; settings are under `train`, the rest belongs to one invocation. */
