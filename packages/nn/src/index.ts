@@ -23,10 +23,10 @@ export {
   readSafetensors,
   readSafetensorsMetadata,
   type SafetensorsData,
-  type SafetensorsDType,
   type SafetensorsEntry,
   writeSafetensors,
 } from "./safetensors.ts";
+export type { SafetensorsDType } from "./safetensors-header.ts";
 export {
   constantSchedule,
   cosineSchedule,

@@ -1,45 +1,42 @@
 /**
- * From the bytes of a safetensors header to a JSON object, for headers that may be hostile. What the object must hold is
- * in safetensors.ts.
+ * From bytes to a JSON object, for files that may be hostile: headers of safetensors, and the JSON files beside them. What
+ * the object must hold is said in safetensors-header.ts, folder/shards.ts and config-json.ts.
  */
 import { SafetensorsError } from "./errors.ts";
 
-/** A header is an object of tensors, those are objects, and their shapes arrays. */
-const maxHeaderDepth = 3;
-
 /**
- * Parses a header.
+ * Parses a JSON object.
  *
+ * @param what names the text in messages: "The header"
+ * @param depth levels it may nest
  * @throws SafetensorsError if it is no JSON object in UTF-8, nests too deep, or has a key twice
  */
-export function parseHeader(bytes: Uint8Array): object {
-  let header: unknown;
+export function parseObject(bytes: Uint8Array, what: string, depth: number): object {
+  let value: unknown;
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    checkNesting(text);
-    header = JSON.parse(text);
+    checkNesting(text, what, depth);
+    value = JSON.parse(text);
   } catch (error) {
     if (error instanceof SafetensorsError) throw error;
-    throw new SafetensorsError(`The header is not JSON in UTF-8: ${(error as Error).message}`);
+    throw new SafetensorsError(`${what} is not JSON in UTF-8: ${(error as Error).message}`);
   }
-  if (!isObject(header)) throw new SafetensorsError("The header must be a JSON object of tensors.");
-  return header;
+  if (!isObject(value)) throw new SafetensorsError(`${what} must be a JSON object.`);
+  return value;
 }
 
 /**
  * Refuses what `JSON.parse` would take: a key twice in one object, of which it silently keeps the last, and deep nesting,
  * which costs it many times the header's size. One pass over text that need not be JSON.
  */
-function checkNesting(json: string): void {
+function checkNesting(json: string, what: string, depth: number): void {
   const open: (Set<string> | undefined)[] = []; // one set of keys per open object, undefined for arrays
   for (let i = 0; i < json.length; i++) {
     const c = json[i];
     if (c === "}" || c === "]") open.pop();
     if (c === "{" || c === "[") {
-      if (open.length === maxHeaderDepth)
-        throw new SafetensorsError(
-          `The header nests deeper than ${maxHeaderDepth} levels, at character ${i}.`,
-        );
+      if (open.length === depth)
+        throw new SafetensorsError(`${what} nests deeper than ${depth} levels, at character ${i}.`);
       open.push(c === "{" ? new Set() : undefined);
     }
     if (c !== '"') continue;
@@ -50,8 +47,7 @@ function checkNesting(json: string): void {
     if (json[next] !== ":") continue;
     const key: string = JSON.parse(json.slice(start, i + 1));
     const keys = open.at(-1);
-    if (keys?.has(key))
-      throw new SafetensorsError(`The header has the key ${quote(key)} twice in one object.`);
+    if (keys?.has(key)) throw new SafetensorsError(`${what} has the key ${quote(key)} twice in one object.`);
     keys?.add(key);
   }
 }
