@@ -13,7 +13,8 @@ import {
   type RunSink,
   type StepMetrics,
 } from "../../packages/pact/src/run-sink.ts";
-import { Trainer, type TrainOptions } from "../../packages/pact/src/trainer.ts";
+import type { TrainOptions } from "../../packages/pact/src/train-types.ts";
+import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { decodeState } from "../../packages/pact/src/trainer-state.ts";
 import { testCodec } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";

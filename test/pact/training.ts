@@ -7,7 +7,8 @@ import {
   type RolloutRecord,
   type StepMetrics,
 } from "../../packages/pact/src/run-sink.ts";
-import { Trainer, type TrainOptions } from "../../packages/pact/src/trainer.ts";
+import type { TrainOptions } from "../../packages/pact/src/train-types.ts";
+import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { testCodec } from "./codec.ts";
 import { tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";

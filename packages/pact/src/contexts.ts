@@ -125,6 +125,27 @@ export function contextTokens(
 }
 
 /**
+ * The tasks whose longest sequence fits into the context; the others are left out whole.
+ *
+ * @param maxPositions positions of the model
+ * @throws ContextLengthError when none fits
+ */
+export function fittingTasks(
+  codec: TokenCodec,
+  tasks: readonly Task[],
+  config: Parameters<typeof contextTokens>[2] & Pick<TrainConfig, "maxContextTokens">,
+  maxPositions: number,
+): Task[] {
+  const limit = Math.min(config.maxContextTokens, maxPositions);
+  const fitting = tasks.filter((task) => contextTokens(codec, task, config) <= limit);
+  if (fitting.length > 0) return fitting;
+  throw new ContextLengthError(
+    `None of the ${tasks.length} training tasks fits into a context of ${limit} tokens together with its ` +
+      "trace and a rollout. Raise maxContextTokens (and the model's maxPositions), or lower maxRolloutTokens.",
+  );
+}
+
+/**
  * Refuses a context that is too long: it is never cut.
  *
  * @throws ContextLengthError naming the task and both numbers

@@ -190,7 +190,8 @@ export {
   type TokenCodec,
   type TokenRun,
 } from "./tokens.ts";
-export { type TrainEvent, Trainer, type TrainOptions, type TrainResult } from "./trainer.ts";
+export type { TrainEvent, TrainOptions, TrainResult } from "./train-types.ts";
+export { Trainer } from "./trainer.ts";
 export { type Rewards, trainingRewards } from "./training-rewards.ts";
 export {
   buildEpisode,

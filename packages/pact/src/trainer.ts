@@ -7,15 +7,13 @@
  * phases train on expert episodes instead of rollouts. Departures from the paper: one update per batch by default, KL off
  * by default, settings of small scale; docs/algorithms/pact.md lists them. Left out: asynchronous rollouts.
  */
-import { AdamW, type Params, paramsToSafetensors, type TransformerConfig } from "@pact/nn";
+import { AdamW, type Params, paramsToSafetensors } from "@pact/nn";
 import { foldIn, type Key, key } from "@pact/tensor";
 import type { Task } from "@pact/tools-sim";
 import { advantageEstimator } from "./advantage-registry.ts";
-import type { TrainConfig } from "./config.ts";
-import { contextTokens } from "./contexts.ts";
+import { fittingTasks } from "./contexts.ts";
 import { countSampled, type MetricValues } from "./counts.ts";
 import { freezeBatch } from "./denominators.ts";
-import { ContextLengthError } from "./errors.ts";
 import { Health } from "./health.ts";
 import { objectiveAt, phaseAt } from "./methods.ts";
 import { noMetrics, scheduleMetrics, updateMetrics } from "./metrics.ts";
@@ -24,12 +22,11 @@ import { nonFiniteError } from "./nonfinite.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
 import { modelPolicy } from "./policy.ts";
 import { rolloutRecord } from "./records.ts";
-import { collectRollouts, type Rollout, type RolloutPolicy, rolloutPrompt, withoutTrace } from "./rollout.ts";
-import type { RunSink, StepMetrics } from "./run-sink.ts";
+import { collectRollouts, type Rollout, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import { isAnchored, learningRate } from "./schedules.ts";
 import { endlessly, uniformOf } from "./shuffle.ts";
 import { StepWatch } from "./timings.ts";
-import type { TokenCodec } from "./tokens.ts";
+import type { TrainEvent, TrainOptions, TrainResult } from "./train-types.ts";
 import { captureState, encodeState, restoreOptimizer, type TrainerState } from "./trainer-state.ts";
 import { trainingRewards } from "./training-rewards.ts";
 import { buildEpisode, type PromptTree, type RoutedPrompt, stepTrees } from "./trees.ts";
@@ -42,45 +39,6 @@ import {
   termNorms,
   tokenLosses,
 } from "./update.ts";
-
-/** What a training run needs. */
-export interface TrainOptions {
-  readonly config: TrainConfig;
-  readonly model: TransformerConfig;
-  /** Initial parameters; copied, and kept as the frozen KL reference. The caller disposes them. */
-  readonly params: Params;
-  readonly codec: TokenCodec;
-  readonly tasks: readonly Task[];
-  readonly sink: RunSink;
-  /** What samples the rollouts from the live parameters. Default `modelPolicy`. */
-  readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
-  /** Called after every sampled token column with the number of rows, for live token counts. */
-  readonly onTokens?: (tokens: number) => void;
-  /**
-   * Where to go on: the state, the weights that belong to it (copied; the caller disposes them), and the lines of metrics
-   * so far, for the health checks (default none).
-   */
-  readonly resume?: {
-    readonly state: TrainerState;
-    readonly params: Params;
-    readonly lines?: readonly StepMetrics[];
-  };
-  /** Aborting it rejects at the next model call; to stop after the current step, end the iteration instead. */
-  readonly signal?: AbortSignal;
-}
-
-/** What `train` yields: rollouts are done (before the update), or a step is done and logged. */
-export type TrainEvent =
-  | { readonly kind: "rollouts"; readonly step: number; readonly rollouts: readonly Rollout[] }
-  | { readonly kind: "step"; readonly step: number; readonly metrics: StepMetrics };
-
-/** What is left of a run when it ends. */
-export interface TrainResult {
-  readonly stepsDone: number;
-  readonly sampledTokens: number;
-  readonly trainedTokens: number;
-  readonly forwardTokens: number;
-}
 
 /** Names of the random streams under the run's seed. */
 const streams = { order: 1, gate: 2, rollouts: 3 } as const;
@@ -128,15 +86,8 @@ export class Trainer {
   constructor(options: TrainOptions) {
     const { config, model, params, codec } = options;
     this.#options = options;
-    const limit = Math.min(config.maxContextTokens, model.maxPositions);
-    this.#tasks = options.tasks.filter((task) => contextTokens(codec, task, config) <= limit);
+    this.#tasks = fittingTasks(codec, options.tasks, config, model.maxPositions);
     this.#skipped = options.tasks.length - this.#tasks.length;
-    if (this.#tasks.length === 0) {
-      throw new ContextLengthError(
-        `None of the ${options.tasks.length} training tasks fits into a context of ${limit} tokens together with its ` +
-          "trace and a rollout. Raise maxContextTokens (and the model's maxPositions), or lower maxRolloutTokens.",
-      );
-    }
     this.#optimizer = new AdamW(options.resume?.params ?? params, {
       beta1: config.beta1,
       beta2: config.beta2,

@@ -1,0 +1,47 @@
+/** What a training run takes, what it yields and what it leaves; the run itself is in trainer.ts. */
+import type { Params, TransformerConfig } from "@pact/nn";
+import type { Task } from "@pact/tools-sim";
+import type { TrainConfig } from "./config.ts";
+import type { Rollout, RolloutPolicy } from "./rollout.ts";
+import type { RunSink, StepMetrics } from "./run-sink.ts";
+import type { TokenCodec } from "./tokens.ts";
+import type { TrainerState } from "./trainer-state.ts";
+
+/** What a training run needs. */
+export interface TrainOptions {
+  readonly config: TrainConfig;
+  readonly model: TransformerConfig;
+  /** Initial parameters; copied, and kept as the frozen KL reference. The caller disposes them. */
+  readonly params: Params;
+  readonly codec: TokenCodec;
+  readonly tasks: readonly Task[];
+  readonly sink: RunSink;
+  /** What samples the rollouts from the live parameters. Default `modelPolicy`. */
+  readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
+  /** Called after every sampled token column with the number of rows, for live token counts. */
+  readonly onTokens?: (tokens: number) => void;
+  /**
+   * Where to go on: the state, the weights that belong to it (copied; the caller disposes them), and the lines of metrics
+   * so far, for the health checks (default none).
+   */
+  readonly resume?: {
+    readonly state: TrainerState;
+    readonly params: Params;
+    readonly lines?: readonly StepMetrics[];
+  };
+  /** Aborting it rejects at the next model call; to stop after the current step, end the iteration instead. */
+  readonly signal?: AbortSignal;
+}
+
+/** What `train` yields: rollouts are done (before the update), or a step is done and logged. */
+export type TrainEvent =
+  | { readonly kind: "rollouts"; readonly step: number; readonly rollouts: readonly Rollout[] }
+  | { readonly kind: "step"; readonly step: number; readonly metrics: StepMetrics };
+
+/** What is left of a run when it ends. */
+export interface TrainResult {
+  readonly stepsDone: number;
+  readonly sampledTokens: number;
+  readonly trainedTokens: number;
+  readonly forwardTokens: number;
+}
