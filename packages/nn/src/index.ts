@@ -35,6 +35,26 @@ export {
   type Schedule,
   type ScheduleOptions,
 } from "./schedule.ts";
-export type { AddedToken, TokenizerJson, TokenizerParts, TrainBpeOptions } from "./tokenizer/index.ts";
-export { Tokenizer, TokenizerError, trainBpe } from "./tokenizer/index.ts";
+export type {
+  AddedToken,
+  ChatTemplateProblem,
+  RenderChatOptions,
+  TokenizerFiles,
+  TokenizerJson,
+  TokenizerLike,
+  TokenizerParts,
+  TrainBpeOptions,
+} from "./tokenizer/index.ts";
+export {
+  ChatTemplate,
+  ChatTemplateError,
+  loadTokenizer,
+  PretrainedTokenizer,
+  renderChat,
+  splitControls,
+  Tokenizer,
+  TokenizerError,
+  tokenizerFileNames,
+  trainBpe,
+} from "./tokenizer/index.ts";
 export { forwardHidden, logits, targetLogits, tokenLogProbs } from "./transformer.ts";

@@ -48,3 +48,16 @@ export function spellBytes(bytes: Uint8Array): string {
   for (const byte of bytes) spelled += alphabet[byte];
   return spelled;
 }
+
+const byteOf = new Map(alphabet.map((character, byte) => [character, byte]));
+
+/** Bytes of a token that is spelt in the printable alphabet; undefined if a character is not in it. */
+export function readBytes(spelled: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(spelled.length);
+  for (let index = 0; index < spelled.length; index++) {
+    const byte = byteOf.get(spelled[index]);
+    if (byte === undefined) return undefined;
+    bytes[index] = byte;
+  }
+  return bytes;
+}

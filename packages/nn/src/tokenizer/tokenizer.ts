@@ -1,11 +1,12 @@
 // Byte-level BPE: text ↔ token ids, with control tokens that text can never produce.
 // Ids: 0–255 the bytes, then one id per merge in rank order, then the control tokens.
 // Saved in the layout of Hugging Face's `tokenizer.json` (see json.ts).
-// Leaves out: reading foreign tokenizer.json files, for which the official library exists.
+// Leaves out: reading foreign tokenizer.json files (pretrained.ts).
 
 import { BYTE_COUNT, bytesOf, splitText } from "./bytes.ts";
 import { TokenizerError } from "./errors.ts";
 import { readTokenizerJson, type TokenizerJson, writeTokenizerJson } from "./json.ts";
+import { decodeIds, type TokenizerLike, unknownControl, unknownId } from "./like.ts";
 import { mergePair, type TokenizerParts } from "./merge.ts";
 
 // A run of text may hold any number of distinct words: the cache is for the common short ones.
@@ -23,13 +24,14 @@ const CACHE_PIECE_LENGTH = 64;
  * Tokenizer.fromJson(JSON.stringify(tokenizer.toJson())).vocabSize; // → 258
  * ```
  */
-export class Tokenizer {
+export class Tokenizer implements TokenizerLike {
   /** Ids in all: 256 bytes + merges + control tokens. */
   readonly vocabSize: number;
   readonly #parts: TokenizerParts;
   readonly #ranks = new Map<number, number>();
   readonly #bytes: Uint8Array[];
   readonly #controls: Map<string, number>;
+  readonly #controlBytes: Uint8Array[];
   readonly #cache = new Map<string, readonly number[]>();
 
   /** @throws TokenizerError if a merge names a later id or spells an earlier token, or a control name is empty or repeated. */
@@ -41,6 +43,7 @@ export class Tokenizer {
     merges.forEach(([left, right], rank) => {
       this.#ranks.set(this.#pair(left, right), rank);
     });
+    this.#controlBytes = controlTokens.map(bytesOf);
     this.#controls = new Map(controlTokens.map((name, index) => [name, this.#bytes.length + index]));
     if (this.#controls.size !== controlTokens.length || this.#controls.has("")) {
       throw new TokenizerError(
@@ -73,26 +76,14 @@ export class Tokenizer {
    * @throws TokenizerError on an id outside the vocabulary.
    */
   decode(ids: Iterable<number>): string {
-    let text = "";
-    let bytes: number[] = [];
-    const flush = (): void => {
-      // A leading U+FEFF is text here, not a mark to drop.
-      text += new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
-      bytes = [];
-    };
-    for (const id of ids) {
-      if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
-        throw new TokenizerError(`decode: id ${id} is outside the vocabulary 0 … ${this.vocabSize - 1}`);
-      }
-      if (id < this.#bytes.length) {
-        for (const byte of this.#bytes[id]) bytes.push(byte);
-      } else {
-        flush();
-        text += this.#parts.controlTokens[id - this.#bytes.length];
-      }
-    }
-    flush();
-    return text;
+    return decodeIds(this, ids);
+  }
+
+  /** Bytes of one token; of a control token, those of its name. @throws TokenizerError on an id outside the vocabulary. */
+  tokenBytes(id: number): Uint8Array {
+    const bytes = this.#bytes[id] ?? this.#controlBytes[id - this.#bytes.length];
+    if (bytes === undefined) throw unknownId(id, this.vocabSize);
+    return bytes;
   }
 
   /**
@@ -103,10 +94,7 @@ export class Tokenizer {
   controlId(name: string): number {
     const id = this.#controls.get(name);
     if (id === undefined) {
-      throw new TokenizerError(
-        `controlId: no control token ${JSON.stringify(name)}; this tokenizer has ${JSON.stringify(this.controlTokens)}. ` +
-          "Train it with trainBpe(texts, { controlTokens: […] })",
-      );
+      throw unknownControl(name, this.controlTokens, "Train it with trainBpe(texts, { controlTokens: […] })");
     }
     return id;
   }
