@@ -15,7 +15,7 @@ const params = paramsFromSafetensors(model, base("model.safetensors"));
 const easy = { category: "single_hop", dials: { failureRate: 0 } } as const;
 const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 6, ...easy });
 const heldOut = ftrlLike.generate({ seed: 1, split: "heldout", count: 6, ...easy });
-const budget = { seed: 1, promptsPerStep: 3, maxTurns: 3, maxRolloutTokens: 200 };
+const budget = { seed: 1, promptsPerStep: 3, maxTurns: 3, maxRolloutTokens: 150 };
 
 interface Row {
   loss: number[];
