@@ -4,12 +4,15 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { compareHelp } from "./cli/compare-options.ts";
 import { evalHelp } from "./cli/eval-options.ts";
-import { type Command, commandHelp, programHelp } from "./cli/help.ts";
+import { explainHelp } from "./cli/explain-options.ts";
+import { type Command, commandHelp, positionalsOf, programHelp } from "./cli/help.ts";
 import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
 import { playHelp } from "./cli/play-options.ts";
 import { tracesHelp } from "./cli/traces-options.ts";
 import { trainHelp } from "./cli/train-options.ts";
+import { viewHelp } from "./cli/view-options.ts";
 
 /** A command whose word, like `build` in `pact traces build`, may have options and help of its own. */
 interface ListedCommand extends Command {
@@ -24,6 +27,18 @@ const commands: Readonly<Record<string, ListedCommand>> = {
   eval: {
     ...evalHelp,
     run: async (args) => (await import("./cli/eval.ts")).evaluateModel(args),
+  },
+  compare: {
+    ...compareHelp,
+    run: async (args) => (await import("./cli/compare.ts")).compare(args),
+  },
+  view: {
+    ...viewHelp,
+    run: async (args) => (await import("./cli/view.ts")).view(args),
+  },
+  explain: {
+    ...explainHelp,
+    run: async (args) => (await import("./cli/explain.ts")).explain(args),
   },
   play: {
     ...playHelp,
@@ -76,9 +91,7 @@ export async function main(args: readonly string[], output: Output = standardOut
     }
     if (name === undefined || !Object.hasOwn(commands, name)) throw new UsageError(unknownCommand(name));
     const command = commands[name];
-    const { word, rest: options } = command.positional
-      ? takePositional(`pact ${name}`, command.positional, rest)
-      : { word: undefined, rest };
+    const { word, options } = takeWords(name, command, rest);
     const own = word === undefined ? undefined : command.words?.[word];
     const title = own === undefined ? name : `${name} ${word}`;
     const shown = own ?? command;
@@ -92,6 +105,18 @@ export async function main(args: readonly string[], output: Output = standardOut
     output.error(`${describe(error)}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
+}
+
+/** The first of a command's words, and the arguments after the last of them. */
+function takeWords(name: string, command: Command, args: readonly string[]) {
+  const words: (string | undefined)[] = [];
+  let options = args;
+  for (const positional of positionalsOf(command)) {
+    const { word, rest } = takePositional(`pact ${name}`, positional, options);
+    words.push(word);
+    options = rest;
+  }
+  return { word: words[0], options };
 }
 
 function unknownCommand(name: string | undefined): string {

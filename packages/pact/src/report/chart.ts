@@ -10,6 +10,8 @@ import { type Html, html } from "./html.ts";
 export interface Series {
   readonly label: string;
   readonly values: readonly (number | undefined)[];
+  /** Thin lines behind it in its colour: the runs that `values` is the mean of. */
+  readonly members?: readonly (readonly (number | undefined)[])[];
 }
 
 /** What a chart shows. */
@@ -19,6 +21,8 @@ export interface ChartOptions {
   readonly note: string;
   readonly x: readonly number[];
   readonly series: readonly Series[];
+  /** Keep a colour for a series without values, so that charts side by side agree. Default false. */
+  readonly keepColours?: boolean;
   /** Include zero in the y axis. Default true. */
   readonly zero?: boolean;
 }
@@ -56,6 +60,11 @@ export function trailingMean(
   });
 }
 
+/** Class of the colour of the series at an index. */
+export function colourOf(index: number): string {
+  return `s${(index % 9) + 1}`;
+}
+
 /** Present and drawable: beyond 1e100 the difference of two values may overflow. */
 function isDrawable(value: number | undefined): value is number {
   return value !== undefined && Math.abs(value) < 1e100;
@@ -75,9 +84,17 @@ export function shortNumber(value: number): string {
  *
  * Returns undefined if no series has a value, so that a page shows only what was measured.
  */
-export function lineChart({ title, note, x, series, zero = true }: ChartOptions): Html | undefined {
+export function lineChart({
+  title,
+  note,
+  x,
+  series,
+  keepColours = false,
+  zero = true,
+}: ChartOptions): Html | undefined {
   const shown = series.filter((s) => s.values.some(isDrawable));
-  const all = shown.flatMap((s) => s.values.filter(isDrawable));
+  const colours = shown.map((s, i) => colourOf(keepColours ? series.indexOf(s) : i));
+  const all = shown.flatMap((s) => [s.values, ...(s.members ?? [])].flatMap((v) => v.filter(isDrawable)));
   if (all.length === 0) return undefined;
   const yTicks = ticks(Math.min(...all, ...(zero ? [0] : [])), Math.max(...all, ...(zero ? [0] : [])), 4);
   const xLow = x[0];
@@ -103,21 +120,22 @@ export function lineChart({ title, note, x, series, zero = true }: ChartOptions)
     }
     return d;
   };
-  const single = shown.length === 1 && x.length > meanWindow;
+  const single = shown.length === 1 && x.length > meanWindow && shown[0].members === undefined;
   const curves = shown.map((s, i) => {
-    const colour = `s${(i % 6) + 1}`;
+    const colour = colours[i];
     const dots = s.values.map((value, j) =>
-      isDrawable(value) && x.length <= 60
+      isDrawable(value) && x.length <= 60 && (s.members === undefined || x.length === 1)
         ? html`<circle cx="${toX(x[j]).toFixed(1)}" cy="${toY(value).toFixed(1)}" r="${single ? 1.6 : 1.8}"/>`
         : undefined,
     );
-    return html`<g class="${colour}"><path class="${single ? "thin" : "line"}" d="${path(s.values)}"/><g class="${
+    const members = s.members?.map((values) => html`<path class="thin" d="${path(values)}"/>`);
+    return html`<g class="${colour}">${members}<path class="${single ? "thin" : "line"}" d="${path(s.values)}"/><g class="${
       single ? "dots faint" : "dots"
     }">${dots}</g>${single ? html`<path class="line" d="${path(trailingMean(s.values, meanWindow))}"/>` : undefined}</g>`;
   });
   const legend = shown.map((s, i) => {
     const last = s.values.findLast(isDrawable);
-    return html`<span class="key s${(i % 6) + 1}"><i></i>${s.label} <b>${last === undefined ? "–" : shortNumber(last)}</b></span>`;
+    return html`<span class="key ${colours[i]}"><i></i>${s.label} <b>${last === undefined ? "–" : shortNumber(last)}</b></span>`;
   });
   const readout = shown.map((s) => [s.label, s.values.map((v) => (isDrawable(v) ? shortNumber(v) : "–"))]);
   return html`<figure class="chart"><figcaption><h3>${title}</h3><div class="legend">${legend}</div></figcaption>

@@ -53,21 +53,55 @@ const curves: readonly Curve[] = [
   },
 ];
 
+/** What a comparison draws of each method. */
+export const comparedCurves = [
+  { title: "Reward", metric: "reward/mean" },
+  { title: "Solve-F1 of rollouts", metric: "solve/f1" },
+  { title: "Success of rollouts", metric: "solve/success" },
+  { title: "Loss", metric: "loss/total" },
+  { title: "Calls per rollout", metric: "rollout/calls" },
+  { title: "Tokens per rollout", metric: "rollout/tokens" },
+  { title: "Entropy", metric: "policy/entropy" },
+  { title: "Context gap", metric: "trace/gap" },
+  { title: "Groups without variance", metric: "reward/zero_variance" },
+  { title: "Expert call tokens", metric: "sft/call_nll" },
+  { title: "Gradient norm", metric: "gradient/norm" },
+  { title: "Tokens sampled", metric: "tokens/sampled" },
+] as const;
+
 /** The charts for which the run has values, in reading order. */
 export function curveCharts(rows: readonly MetricsRow[]): Html[] {
-  // The x axis counts finished steps from 1, as the command line does.
-  const x = rows.map((row) => row.step + 1);
+  return curves.flatMap((curve) => drawn(curve, rows));
+}
+
+/** Every metric for which the run has values, by group: the part of a name before "/". */
+export function metricGroups(rows: readonly MetricsRow[]): { group: string; charts: Html[] }[] {
+  const groups = new Map<string, Html[]>();
+  for (const name of Object.keys(metricDescriptions)) {
+    const [group] = name.split("/");
+    const charts = groups.get(group) ?? [];
+    charts.push(...drawn({ title: name, series: [["", name]] }, rows));
+    groups.set(group, charts);
+  }
+  return [...groups].flatMap(([group, charts]) => (charts.length === 0 ? [] : [{ group, charts }]));
+}
+
+function drawn({ title, series, note }: Curve, rows: readonly MetricsRow[]): Html[] {
   const values = (name: string): (number | undefined)[] =>
     rows.map((row) => (name.startsWith("time.") ? row.time.get(name.slice(5)) : row.values.get(name)));
-  return curves.flatMap(({ title, series, note }) => {
-    const chart = lineChart({
-      title,
-      note: note ?? sentence(metricDescriptions[series[0][1]]),
-      x,
-      series: series.map(([label, name]) => ({ label, values: values(name) })),
-    });
-    return chart === undefined ? [] : [chart];
+  const chart = lineChart({
+    title,
+    note: note ?? describeMetric(series[0][1]),
+    // The x axis counts finished steps from 1, as the command line does.
+    x: rows.map((row) => row.step + 1),
+    series: series.map(([label, name]) => ({ label, values: values(name) })),
   });
+  return chart === undefined ? [] : [chart];
+}
+
+/** What a metric is and how to read it, as a sentence. */
+export function describeMetric(name: string): string {
+  return sentence(metricDescriptions[name]);
 }
 
 function sentence(text: string): string {

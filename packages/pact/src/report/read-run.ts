@@ -8,6 +8,7 @@
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Estimate } from "@pact/tools-sim";
 import { type Role, roles } from "../roles.ts";
 import type { RoleSpan, RolloutRecord } from "../run-sink.ts";
 
@@ -36,6 +37,8 @@ export interface DecodingRow extends ScoresRow {
   readonly stops: ReadonlyMap<string, number>;
   readonly meanCalls: number | undefined;
   readonly meanTokens: number | undefined;
+  /** Share of episodes solved, with its 95 % interval over tasks. */
+  readonly success: Estimate | undefined;
 }
 
 /** One line of evaluations.jsonl. */
@@ -43,6 +46,7 @@ export interface EvaluationRow {
   readonly step: number;
   readonly sampled: DecodingRow;
   readonly greedy: DecodingRow;
+  readonly seconds: number | undefined;
 }
 
 /** The part of a rollout record that the report shows. */
@@ -74,6 +78,8 @@ export interface RunData {
   readonly rolloutsLeftOut: number;
   /** Lines that were not understood. */
   readonly badLines: number;
+  /** When a log was last written, in milliseconds since 1970; undefined if there is none yet. */
+  readonly written: number | undefined;
 }
 
 /** Training steps whose rollouts are kept. */
@@ -113,7 +119,7 @@ export async function readRun(folder: string): Promise<RunData> {
     const sampled = decodingOf(line?.sampled);
     const greedy = decodingOf(line?.greedy);
     if (step === undefined || sampled === undefined || greedy === undefined) badLines++;
-    else evaluations.push({ step, sampled, greedy });
+    else evaluations.push({ step, sampled, greedy, seconds: numberOf(objectOf(line?.time)?.seconds) });
   }
   const before: RolloutRow[] = [];
   let after: RolloutRow[] = [];
@@ -150,7 +156,14 @@ export async function readRun(folder: string): Promise<RunData> {
     rollouts: [...before, ...after, ...recent],
     rolloutsLeftOut,
     badLines,
+    written: lastWritten(folder),
   };
+}
+
+function lastWritten(folder: string): number | undefined {
+  const paths = ["config.json", "metrics.jsonl", "rollouts.jsonl"].map((name) => join(folder, name));
+  const times = paths.filter((path) => existsSync(path)).map((path) => statSync(path).mtimeMs);
+  return times.length === 0 ? undefined : Math.max(...times);
 }
 
 function jsonFile(path: string): Json | undefined {
@@ -224,7 +237,14 @@ function decodingOf(value: unknown): DecodingRow | undefined {
     stops: numbersOf(object.stops),
     meanCalls: numberOf(object.meanCalls),
     meanTokens: numberOf(object.meanTokens),
+    success: estimateOf(object.success),
   };
+}
+
+function estimateOf(value: unknown): Estimate | undefined {
+  const object = objectOf(value);
+  const [mean, low, high] = [object?.mean, object?.low, object?.high].map(numberOf);
+  return mean === undefined || low === undefined || high === undefined ? undefined : { mean, low, high };
 }
 
 function rolloutOf(line: Json): RolloutRow | undefined {

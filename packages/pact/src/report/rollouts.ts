@@ -14,7 +14,12 @@ export interface Exhibit {
   /** Heading of its group in the picker. */
   readonly group: string;
   readonly label: string;
-  readonly rollouts: readonly { readonly title: string; readonly row: RolloutRow }[];
+  readonly rollouts: readonly {
+    readonly title: string;
+    readonly row: RolloutRow;
+    /** The command that takes its loss apart. */
+    readonly hint?: string;
+  }[];
 }
 
 /** Prompts up to this many characters are shown unfolded. */
@@ -74,7 +79,13 @@ export function chooseExhibits(rows: readonly RolloutRow[], count = 3): Exhibit[
       exhibits.push({
         group,
         label: `${row.category} · step ${row.step + 1} · reward ${row.reward.toFixed(2)} · Solve-F1 ${score(row.solveF1)} · ${row.taskId}`,
-        rollouts: [{ title: `Training step ${row.step + 1}`, row }],
+        rollouts: [
+          {
+            title: `Training step ${row.step + 1}`,
+            row,
+            hint: `pact explain <run> ${row.taskId}/${row.rollout}@${row.step}`,
+          },
+        ],
       });
   return exhibits;
 }
@@ -96,17 +107,17 @@ export function rolloutSection(exhibits: readonly Exhibit[]): Html | undefined {
         exhibit.group === group ? html`<option value="${i}">${exhibit.label}</option>` : undefined,
       )}</optgroup>`,
   )}</select></div>
-${exhibits.map((exhibit, i) => html`<div class="pair" data-rollout="${i}">${exhibit.rollouts.map(({ title, row }) => rolloutCard(title, row))}</div>`)}</section>`;
+${exhibits.map((exhibit, i) => html`<div class="pair" data-rollout="${i}">${exhibit.rollouts.map(({ title, row, hint }) => rolloutCard(title, row, hint))}</div>`)}</section>`;
 }
 
-function rolloutCard(title: string, row: RolloutRow): Html {
+function rolloutCard(title: string, row: RolloutRow, hint: string | undefined): Html {
   const first = row.spans.findIndex((span) => isSampled(roleCode[span.role]));
   const split = first < 0 ? row.spans.length : first;
   const prompt = row.spans.slice(0, split);
   const promptLength = prompt.reduce((sum, span) => sum + span.text.length, 0);
   return html`<article class="card rollout"><header><h3>${title}</h3><span class="facts">reward ${row.reward.toFixed(2)} · Solve-F1 ${score(row.solveF1)} · ${plural(row.turns, "turn")} · ${plural(row.sampledTokens, "token")} · ended: ${row.stop.replaceAll("_", " ")}</span></header>
 <details${raw(promptLength <= longestOpenPrompt ? " open" : "")}><summary>Prompt, ${promptLength.toLocaleString("en-US")} characters</summary><div class="tokens">${prompt.map(spanHtml)}</div></details>
-<div class="tokens">${turns(row.spans.slice(split)).map((turn) => html`<div class="turn">${turn.map(spanHtml)}</div>`)}</div></article>`;
+<div class="tokens">${turns(row.spans.slice(split)).map((turn) => html`<div class="turn">${turn.map(spanHtml)}</div>`)}</div>${hint === undefined ? undefined : html`<p class="note">Token by token: <code>${hint}</code></p>`}</article>`;
 }
 
 function plural(count: number, noun: string): string {

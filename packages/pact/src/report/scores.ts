@@ -1,4 +1,5 @@
 /** The report's tables: headline tiles, before/after scores by category, and why rollouts ended. */
+import { lineChart } from "./chart.ts";
 import { type Html, html } from "./html.ts";
 import type { DecodingRow, EvaluationRow, ScoresRow } from "./read-run.ts";
 
@@ -94,4 +95,25 @@ export function stopReasons(
         html`<div class="reason"><span>${i === 0 ? reason.replaceAll("_", " ") : ""}</span><div class="track"><div class="fill ${when}" style="width:${(100 * share(stops, reason)).toFixed(1)}%"></div></div><span class="n">${when} ${(100 * share(stops, reason)).toFixed(0)} %</span></div>`,
     ),
   )}</div></section>`;
+}
+
+/** Every evaluation of the run: Solve-F1 with its standard error, success with its interval over tasks. */
+export function evaluationSection(rows: readonly EvaluationRow[]): Html | undefined {
+  if (rows.length === 0) return undefined;
+  const cells = ({ solveF1, solveF1Error, success }: DecodingRow): Html =>
+    html`<td class="first">${percent(solveF1)}${solveF1Error === undefined ? undefined : html` <small>SE ${percent(solveF1Error)}</small>`}</td><td>${success === undefined ? "–" : html`${percent(success.mean)} <small>${percent(success.low)} to ${percent(success.high)}</small>`}</td>`;
+  const x = rows.map(({ step }) => step);
+  const series = [
+    { label: "F1 sampled", values: rows.map(({ sampled }) => sampled.solveF1) },
+    { label: "F1 greedy", values: rows.map(({ greedy }) => greedy.solveF1) },
+    { label: "success sampled", values: rows.map(({ sampled }) => sampled.success?.mean) },
+    { label: "success greedy", values: rows.map(({ greedy }) => greedy.success?.mean) },
+  ];
+  const chart =
+    rows.length > 2
+      ? lineChart({ title: "Evaluations", note: "On held-out tasks, after so many steps.", x, series })
+      : undefined;
+  return html`<section><h2>Evaluations</h2><p class="lead">On held-out tasks. Success is the environment's own verdict, with a 95 % interval over tasks.</p>
+<div class="stack"><div class="card scroll"><table class="scores"><thead><tr><th></th><th class="first" colspan="2">sampled</th><th class="first" colspan="2">greedy</th></tr><tr><th>steps done</th><th class="first">Solve-F1</th><th>success</th><th class="first">Solve-F1</th><th>success</th></tr></thead>
+<tbody>${rows.map(({ step, sampled, greedy }) => html`<tr><th scope="row">${step}</th>${cells(sampled)}${cells(greedy)}</tr>`)}</tbody></table></div>${chart}</div></section>`;
 }

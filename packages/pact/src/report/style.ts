@@ -7,11 +7,11 @@
 export const styleSheet = `
 :root{color-scheme:light dark;
 --bg:#f7f7f5;--card:#fff;--ink:#1c1e21;--soft:#5c6370;--line:#e2e3e0;--grid:#ecedea;--accent:#2f5fd0;--up:#14794a;--down:#b3372b;
---s1:#2f5fd0;--s2:#d9822b;--s3:#14915c;--s4:#a346b8;--s5:#c43d4b;--s6:#63717f;
+--s1:#2f5fd0;--s2:#d9822b;--s3:#14915c;--s4:#a346b8;--s5:#c43d4b;--s6:#63717f;--s7:#0f8f96;--s8:#8a6a1f;--s9:#d0569b;
 --reasoning:#e9e2fb;--call:#d5e6fd;--answer:#cdf0d9;--observation:#fcebc2;--template:#e7e8e6;--prompt:#f1f1ee}
 @media (prefers-color-scheme:dark){:root{
 --bg:#131518;--card:#1b1e22;--ink:#e6e7e9;--soft:#98a0ab;--line:#2d3137;--grid:#262a2f;--accent:#7ea6ff;--up:#5ccf94;--down:#ff8d80;
---s1:#7ea6ff;--s2:#f0a45b;--s3:#55c794;--s4:#d28be4;--s5:#f57f8b;--s6:#9aa7b4;
+--s1:#7ea6ff;--s2:#f0a45b;--s3:#55c794;--s4:#d28be4;--s5:#f57f8b;--s6:#9aa7b4;--s7:#4fc4cb;--s8:#cdaa55;--s9:#f08fc4;
 --reasoning:#3a2f5c;--call:#1f3c66;--answer:#1d4a31;--observation:#503f16;--template:#2f3338;--prompt:#24272b}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif}
@@ -41,6 +41,9 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .scores thead tr:first-child th{padding-bottom:0;color:var(--ink);font-weight:600}
 .scores tbody tr.total th,.scores tbody tr.total td{font-weight:650}
 .scores .first{border-left:1px solid var(--line)}
+.scores .swatch{display:inline-block;width:10px;height:10px;border-radius:3px;background:var(--c);margin-right:7px}
+.scores small{color:var(--soft);font-size:12.5px}
+.spread{padding:12px 16px}.spread text{fill:var(--ink);font-size:12px}.spread .tick{fill:var(--soft);font-size:11px}.spread circle{fill:var(--c);opacity:.55}.spread .mean{stroke:var(--c);stroke-width:3}.spread .reach{stroke:var(--c);stroke-width:1.5}
 .stack{display:grid;gap:14px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));gap:14px}
 .chart{margin:0;padding:12px 14px 10px}
@@ -49,7 +52,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .legend b{color:var(--ink);font-weight:600}
 .key i{display:inline-block;width:10px;height:10px;border-radius:3px;background:var(--c);margin-right:5px}
 svg{display:block;width:100%;height:auto;margin-top:6px;touch-action:pan-y}
-.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}.s4{--c:var(--s4)}.s5{--c:var(--s5)}.s6{--c:var(--s6)}
+.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}.s4{--c:var(--s4)}.s5{--c:var(--s5)}.s6{--c:var(--s6)}.s7{--c:var(--s7)}.s8{--c:var(--s8)}.s9{--c:var(--s9)}
 path{fill:none;stroke:var(--c);stroke-linejoin:round;stroke-linecap:round}
 .line{stroke-width:2}.thin{stroke-width:1;opacity:.4}
 .dots{fill:var(--c)}.faint{opacity:.55}
@@ -77,6 +80,9 @@ select{font:inherit;font-size:14px;max-width:100%;padding:5px 8px;border:1px sol
 .tokens span{border-radius:3px;padding:2px 0;box-shadow:inset -1px 0 0 color-mix(in srgb,var(--ink) 9%,transparent)}
 .turn{display:block;margin:0 0 6px}
 details{margin:0 0 10px}
+.group>summary{padding:6px 0;border-bottom:1px solid var(--line);color:var(--ink);margin-bottom:10px}.group small{color:var(--soft)}
+a{color:var(--accent)}
+.settings.single{columns:1}
 summary{cursor:pointer;color:var(--soft);font-size:14px}
 .settings{columns:2;column-gap:32px;padding:14px 16px;font-size:13.5px}
 .settings div{display:flex;justify-content:space-between;gap:14px;break-inside:avoid;border-bottom:1px solid var(--grid);padding:3px 0}
