@@ -10,15 +10,8 @@
 import { activeChunks, type ExpertTrace, type PrefixLevel, type Task } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import { ContextLengthError } from "./errors.ts";
-import {
-  renderDelimiter,
-  renderDocument,
-  renderPrompt,
-  renderReference,
-  renderShown,
-  renderTrace,
-  type ShownTurns,
-} from "./render.ts";
+import { renderDelimiter, renderDocument, renderPrompt, renderTrace } from "./render.ts";
+import { renderReference, renderShown, type ShownTurns } from "./render-context.ts";
 import { prefixLevel } from "./schedules.ts";
 import type { TokenCodec } from "./tokens.ts";
 

@@ -119,15 +119,13 @@ export {
   renderEpisode,
   renderObservations,
   renderPrompt,
-  renderReference,
-  renderShown,
   renderTrace,
-  type ShownTurns,
   type Span,
   sftLabel,
   type TraceOptions,
   toolList,
 } from "./render.ts";
+export { renderReference, renderShown, type ShownTurns } from "./render-context.ts";
 export {
   answerF1,
   type Call,

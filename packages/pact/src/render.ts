@@ -16,7 +16,6 @@ import {
   type Task,
   type ToolCall,
   type ToolDefinition,
-  type TraceTurn,
   toolCallJson,
 } from "@pact/tools-sim";
 import { RenderError } from "./errors.ts";
@@ -58,9 +57,6 @@ export interface TraceOptions {
   /** The same of A's tokens of each turn. */
   readonly callShare?: number;
 }
-
-/** Turns of a trace as a context shows them: any part of a turn may be missing. */
-export type ShownTurns = readonly Pick<TraceTurn, "chunks" | "calls" | "observations">[];
 
 type ToolSchema = Pick<ToolDefinition["function"], "name" | "parameters">;
 
@@ -123,7 +119,7 @@ export function renderPrompt(codec: TokenCodec, task: Pick<Task, "tools" | "ques
 }
 
 /** The prompt up to the end of the question; the user turn is still open. */
-function writeQuestion(writer: TokenWriter, task: Pick<Task, "tools" | "question">): void {
+export function writeQuestion(writer: TokenWriter, task: Pick<Task, "tools" | "question">): void {
   writer.control("<|system|>", "template");
   writer.text(toolList(task.tools), "prompt");
   writer.control("<|end|>", "template");
@@ -202,60 +198,6 @@ function cutLabels(labels: number[], { start, end }: Span, share = 1): void {
   // A product such as 5 · 0.6 may come out a little above the whole number that it is.
   const kept = Math.ceil(labelled.length * share - 1e-9);
   for (const token of labelled.slice(kept)) labels[token] = sftLabel.context;
-}
-
-/**
- * A trace for a context that nobody trains on, in the form of `renderTrace`, where parts of turns may be missing. Each
- * turn keeps its stop token.
- * @example
- * ```ts
- * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
- * const [shown] = [renderShown(codec, [{ chunks: [], calls: [], observations: ["7"] }])];
- * codec.decode(shown.ids); // → "<|end|><|tool|>7<|end|>"
- * ```
- */
-export function renderShown(codec: TokenCodec, turns: ShownTurns): TokenRun {
-  const writer = new TokenWriter(codec);
-  turns.forEach((turn, index) => {
-    if (index > 0) writer.control("<|assistant|>", "template");
-    writeReasoning(writer, turn.chunks, [], false);
-    for (const call of turn.calls) writeCall(writer, call, sftLabel.context);
-    writer.control("<|end|>", "call");
-    writeObservations(writer, turn.observations);
-  });
-  return writer;
-}
-
-/**
- * The prompt of a task with a trace as reference material at the end of the user turn: a line `Reference:`, then for
- * each turn its reasoning and calls, and a line for each observation. The role tokens of turns do not occur in it.
- * @example
- * ```ts
- * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
- * const { ids } = renderReference(codec, { tools: [], question: "Who?" }, []);
- * codec.decode(ids); // → "<|system|><|end|><|user|>Who?\nReference:<|end|><|assistant|>"
- * ```
- */
-export function renderReference(
-  codec: TokenCodec,
-  task: Pick<Task, "tools" | "question">,
-  turns: ShownTurns,
-): TokenRun {
-  const writer = new TokenWriter(codec);
-  writeQuestion(writer, task);
-  writer.text("\nReference:", "template");
-  for (const turn of turns) {
-    writer.text("\n", "template");
-    writeReasoning(writer, turn.chunks, [], false);
-    for (const call of turn.calls) writeCall(writer, call, sftLabel.context);
-    for (const observation of turn.observations) {
-      writer.text("\n", "template");
-      writer.text(observation, "observation");
-    }
-  }
-  writer.control("<|end|>", "template");
-  writer.control("<|assistant|>", "template");
-  return writer;
 }
 
 /**
@@ -348,7 +290,8 @@ export function renderDocument(
   };
 }
 
-function writeReasoning(
+/** A turn's reasoning between its tags, chunk by chunk, labelled as target where active; nothing without chunks. */
+export function writeReasoning(
   writer: TokenWriter,
   chunks: readonly { readonly text: string }[],
   active: readonly boolean[],
@@ -363,13 +306,15 @@ function writeReasoning(
   writer.control("</think>", "reasoning", tagLabel);
 }
 
-function writeCall(writer: TokenWriter, call: ToolCall, label: number): void {
+/** A call between its tags. */
+export function writeCall(writer: TokenWriter, call: ToolCall, label: number): void {
   writer.control("<tool_call>", "call", label);
   writer.text(toolCallJson(call), "call", label);
   writer.control("</tool_call>", "call", label);
 }
 
-function writeObservations(writer: TokenWriter, observations: readonly string[]): void {
+/** One `<|tool|>…<|end|>` for each observation. */
+export function writeObservations(writer: TokenWriter, observations: readonly string[]): void {
   for (const observation of observations) {
     writer.control("<|tool|>", "template");
     writer.text(observation, "observation");
