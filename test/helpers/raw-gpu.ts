@@ -11,7 +11,11 @@ import { Device as DeviceOf } from "../../packages/tensor/src/device.ts";
 export async function rawGpu(): Promise<{ gpu: GPUDevice; device: Device }> {
   const { adapter, report } = await acquireAdapter();
   if (!adapter) throw new Error(report.why);
-  const gpu = holdDevice(await adapter.requestDevice());
+  // Attention's backward needs more than the 8 buffers that a device has unasked.
+  const { maxStorageBuffersPerShaderStage } = adapter.limits;
+  const gpu = holdDevice(
+    await adapter.requestDevice({ requiredLimits: { maxStorageBuffersPerShaderStage } }),
+  );
   return { gpu, device: new DeviceOf(new WebGpuBackend(gpu), { ...report, kind: "webgpu" }) };
 }
 
