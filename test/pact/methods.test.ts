@@ -139,6 +139,24 @@ describe("methods by definition", () => {
   });
 });
 
+describe("the default switches", () => {
+  it("train as they did before there were others", async () => {
+    const { lines } = await runTraining({ steps: 3, warmupSteps: 3, learningRate: 1e-3, clipNorm: 1 });
+    // Recorded when x → h* → delimiter → {τ_k} was the only tree; five digits, because devices' sines differ in the last.
+    const expected = [
+      [29.98974, 2.865065, 382],
+      [60.03338, 5.19944, 904],
+      [59.95075, 6.502917, 1427],
+    ];
+    lines.forEach(({ values }, step) => {
+      const [loss, norm, forward] = expected[step];
+      expect(values["loss/total"]! / loss).toBeCloseTo(1, 5);
+      expect(values["gradient/norm"]! / norm).toBeCloseTo(1, 5);
+      expect(values["tokens/forward"]).toBe(forward);
+    });
+  });
+});
+
 describe("terms add up to the logged loss", () => {
   const cases: Partial<TrainConfig>[] = [
     { anchor: "mix", anchorWeight: 0.7 },
