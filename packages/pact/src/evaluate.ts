@@ -4,7 +4,7 @@
  */
 import type { Params, TransformerConfig } from "@pact/nn";
 import { foldIn, key } from "@pact/tensor";
-import type { Task } from "@pact/tools-sim";
+import type { Task, ToolRunner } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import { countCalls, countSampled, countStops, mean } from "./counts.ts";
 import { ContextLengthError } from "./errors.ts";
@@ -38,6 +38,8 @@ export interface EvaluateOptions
     scores: SolveScores & { readonly success: number },
   ) => void;
   readonly onTokens?: (tokens: number) => void;
+  /** What executes the calls, as in training. */
+  readonly createRunner?: (task: Task) => ToolRunner;
   readonly signal?: AbortSignal;
 }
 
@@ -102,6 +104,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
           maxTurnTokens: options.maxTurnTokens,
           maxRolloutTokens: options.maxRolloutTokens,
           key: foldIn(key(options.seed), EVALUATION_STREAM),
+          createRunner: options.createRunner,
           onTokens: options.onTokens,
           signal: options.signal,
         },

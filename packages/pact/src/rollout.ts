@@ -14,6 +14,7 @@ import {
   type SolveScore,
   type StopReason,
   type Task,
+  type ToolRunner,
 } from "@pact/tools-sim";
 import { RolloutError } from "./errors.ts";
 import { renderObservations, renderPrompt } from "./render.ts";
@@ -77,6 +78,8 @@ export interface RolloutOptions extends RolloutLimits {
   readonly temperature: number;
   /** Root of all random streams of these rollouts. */
   readonly key: Key;
+  /** What executes the calls; default: the simulator, the sandbox or the recorded calls of the task's own setup. */
+  readonly createRunner?: (task: Task) => ToolRunner;
   /** Called after each model call with the number of live rows, each of which got one token. */
   readonly onTokens?: (live: number) => void;
   /** Aborting it makes the returned promise reject with its reason before the next model call. */
@@ -277,7 +280,8 @@ class Episode {
     this.#prompt = prompt;
     this.#index = index;
     this.#options = options;
-    this.#environment = createEnvironment(prompt.task, { maxTurns: options.maxTurns });
+    const { maxTurns, createRunner } = options;
+    this.#environment = createEnvironment(prompt.task, { maxTurns, createRunner });
     this.#environment.reset();
     this.#key = foldIn(foldIn(options.key, prompt.stream), index);
     this.#end = options.codec.controlId("<|end|>");

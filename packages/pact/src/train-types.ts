@@ -1,6 +1,6 @@
 /** What a training run takes, what it yields and what it leaves; the run itself is in trainer.ts. */
 import type { Params, TransformerConfig } from "@pact/nn";
-import type { Task } from "@pact/tools-sim";
+import type { Task, ToolRunner } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import type { Rollout, RolloutPolicy } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
@@ -20,6 +20,8 @@ export interface TrainOptions {
   readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
   /** Called after every sampled token column with the number of rows, for live token counts. */
   readonly onTokens?: (tokens: number) => void;
+  /** What executes the calls of rollouts; default: the simulator, the sandbox or the recorded calls of the task's setup. */
+  readonly createRunner?: (task: Task) => ToolRunner;
   /**
    * Where to go on: the state, the weights that belong to it (copied; the caller disposes them), and the lines of metrics
    * so far, for the health checks (default none).

@@ -204,6 +204,7 @@ export class Trainer {
       maxTurnTokens: config.maxTurnTokens,
       maxRolloutTokens: config.maxRolloutTokens,
       key: foldIn(foldIn(this.#root, streams.rollouts), step),
+      createRunner: this.#options.createRunner,
       onTokens: this.#options.onTokens,
       signal: this.#options.signal,
     });
