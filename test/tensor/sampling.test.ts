@@ -48,7 +48,9 @@ describe("sampleTokens", () => {
     for (const topP of [0, 1.1, Number.NaN]) expect(sample({ topP })).toThrow(/topP is .* at most 1/);
     for (const minP of [-0.1, 1.1, Number.NaN]) expect(sample({ minP })).toThrow(/minP is .* from 0 to 1/);
     expect(sample({ top_k: 3 })).toThrow(/no setting "top_k"/);
-    expect(sample({ bias: tensor([1, 2, 3], { device }) })).toThrowErrorMatchingInlineSnapshot(`[ShapeError: sampleTokens: bias is f32[3], logits is f32[1, 2]; expected one bias per id, [V] or [N, V]. Make one: zeros([2]).]`);
+    expect(sample({ bias: tensor([1, 2, 3], { device }) })).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: sampleTokens: bias is f32[3], logits is f32[1, 2]; expected one bias per id, [V] or [N, V]. Make one: zeros([2]).]`,
+    );
     expect(
       sample({
         bias: tensor(

@@ -15,6 +15,16 @@ export {
   type SampledToken,
 } from "./generate.ts";
 export { type InitOptions, initParams } from "./init.ts";
+export {
+  type Lora,
+  type LoraOptions,
+  type LoraSettings,
+  lora,
+  mergeLora,
+  unmergeLora,
+  withLora,
+} from "./lora.ts";
+export { loraFromPeft, loraToPeft, type PeftFiles } from "./lora-peft.ts";
 export { AdamW, type AdamWOptions, clipScale, globalNorm } from "./optim.ts";
 export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
 export { type ParamSpec, type Params, paramSpecs } from "./params.ts";
@@ -57,4 +67,4 @@ export {
   tokenizerFileNames,
   trainBpe,
 } from "./tokenizer/index.ts";
-export { forwardHidden, logits, targetLogits, tokenLogProbs } from "./transformer.ts";
+export { type ForwardOptions, forwardHidden, logits, targetLogits, tokenLogProbs } from "./transformer.ts";

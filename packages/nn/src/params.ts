@@ -44,10 +44,15 @@ export function outerNames({ modelType, tieWordEmbeddings }: TransformerConfig) 
   return { ...names, head: tieWordEmbeddings ? names.embedding : "lm_head" };
 }
 
+/** What the names of everything in layer `layer` (0-based) begin with. */
+export function layerPrefix({ modelType }: TransformerConfig, layer: number): string {
+  return modelType === "gpt" ? `h.${layer}` : `model.layers.${layer}`;
+}
+
 /** Names of the parts of layer `layer` (0-based). */
-export function layerNames({ modelType }: TransformerConfig, layer: number): LayerNames {
-  if (modelType === "gpt") {
-    const at = `h.${layer}`;
+export function layerNames(config: TransformerConfig, layer: number): LayerNames {
+  const at = layerPrefix(config, layer);
+  if (config.modelType === "gpt") {
     return {
       attentionNorm: `${at}.ln_1`,
       query: `${at}.attn.q_proj`,
@@ -62,7 +67,6 @@ export function layerNames({ modelType }: TransformerConfig, layer: number): Lay
       down: `${at}.mlp.fc_out`,
     };
   }
-  const at = `model.layers.${layer}`;
   return {
     attentionNorm: `${at}.input_layernorm`,
     query: `${at}.self_attn.q_proj`,

@@ -4,11 +4,13 @@
  * Left out: dropout, and activations of a batch dimension (sequences are packed, pack.ts).
  */
 
-import type { Tensor } from "@pact/tensor";
+import type { DType, Tensor } from "@pact/tensor";
 import {
   add,
   attention,
   attentionSpans,
+  cast,
+  checkpoint,
   embedding,
   linear,
   logProbGather,
@@ -22,7 +24,21 @@ import { InputError } from "./errors.ts";
 import { mlp } from "./mlp.ts";
 import { norm } from "./norm.ts";
 import { type Packed, predecessors } from "./pack.ts";
-import { layerNames, outerNames, type Params, param } from "./params.ts";
+import { layerNames, layerPrefix, outerNames, type Params, param } from "./params.ts";
+
+/** How a forward pass trades work and precision for memory; every option has a default. */
+export type ForwardOptions = {
+  /**
+   * Keeps only each block's input until the backward pass, which computes the block again (Chen et al., arXiv 1604.06174);
+   * default false. Values and gradients have the same bits.
+   */
+  readonly checkpointBlocks?: boolean;
+  /**
+   * Type that parameters are converted to for this pass, "f16" where the device has it; default their own. Gradients have
+   * the parameters' type, so f32 masters are trained by f16 passes.
+   */
+  readonly computeDtype?: DType;
+};
 
 /**
  * Final hidden states of packed tokens, after the last norm. With x the embeddings (plus positions in `gpt`), each layer
@@ -41,11 +57,17 @@ import { layerNames, outerNames, type Params, param } from "./params.ts";
  * forwardHidden(config, initParams(config, key(0)), packSequences([[1, 2, 3]])); // → f32[3, 4]
  * ```
  */
-export function forwardHidden(config: TransformerConfig, params: Params, packed: Packed): Tensor {
+export function forwardHidden(
+  config: TransformerConfig,
+  params: Params,
+  packed: Packed,
+  options: ForwardOptions = {},
+): Tensor {
   return scope(() => {
     const device = tokenEmbedding(config, params).device;
     const spans = attentionSpans(packed.ranges, packed.ids.length, { device });
-    return runDecoder(config, params, packed.ids, packed.positions, (q, k, v) => attention(q, k, v, spans));
+    const attend: Attend = (q, k, v) => attention(q, k, v, spans);
+    return runDecoder(config, params, packed.ids, packed.positions, attend, options);
   });
 }
 
@@ -90,6 +112,7 @@ export function targetLogits(
   params: Params,
   packed: Packed,
   targets: Int32Array,
+  options: ForwardOptions = {},
 ): Tensor {
   const before = predecessors(packed);
   const rows = targets.map((target) => {
@@ -99,8 +122,10 @@ export function targetLogits(
     );
   });
   return scope(() => {
-    const hidden = forwardHidden(config, params, packed);
-    return logits(config, params, take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0));
+    const hidden = forwardHidden(config, params, packed, options);
+    const wanted = take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0); // [M, C]
+    // Log-probs need more than f16's three digits: the head's products are rounded to the parameters' type.
+    return logits(config, params, cast(wanted, tokenEmbedding(config, params).dtype));
   });
 }
 
@@ -129,10 +154,10 @@ export function tokenLogProbs(
   params: Params,
   packed: Packed,
   targets: Int32Array,
-  { temperature = 1 }: { temperature?: number } = {},
+  { temperature = 1, ...options }: { temperature?: number } & ForwardOptions = {},
 ): Tensor {
   return scope(() => {
-    const scores = targetLogits(config, params, packed, targets); // [M, V]
+    const scores = targetLogits(config, params, packed, targets, options); // [M, V]
     const ids = targets.map((target) => packed.ids[target]);
     return logProbGather(scores, tensor(ids, { dtype: "i32", device: scores.device }), { temperature });
   });
@@ -152,25 +177,52 @@ export function runDecoder(
   ids: Int32Array,
   positions: Int32Array,
   attend: Attend,
+  { checkpointBlocks = false, computeDtype }: ForwardOptions = {},
 ): Tensor {
   checkTokens(config, ids, positions);
+  const own = (name: string) => converted(param(params, name), computeDtype);
   const device = tokenEmbedding(config, params).device;
   const names = outerNames(config);
   const at = tensor(positions, { dtype: "i32", device }); // [N]
   const tokens = tensor(ids, { dtype: "i32", device }); // [N]
-  let x = embedding(tokenEmbedding(config, params), tokens); // [N, C]
-  if (config.modelType === "gpt") x = add(x, embedding(param(params, `${names.positions}.weight`), at));
+  // Few rows are taken of the embedding, so they are converted, not the table.
+  let x = converted(embedding(tokenEmbedding(config, params), tokens), computeDtype); // [N, C]
+  if (config.modelType === "gpt") x = add(x, embedding(own(`${names.positions}.weight`), at));
   const turn = turnTo(config, at, x);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const parts = layerNames(config, layer);
-    const normed = norm(config, params, parts.attentionNorm, x);
-    x = add(
-      x,
-      selfAttention(config, params, parts, normed, turn, (q, k, v) => attend(q, k, v, layer)),
-    );
-    x = add(x, mlp(config, params, parts, norm(config, params, parts.mlpNorm, x)));
+    const block = (given: Params, input: Tensor): Tensor => {
+      const theta = convertedParams(given, computeDtype);
+      const attended = selfAttention(
+        config,
+        theta,
+        parts,
+        norm(config, theta, parts.attentionNorm, input),
+        turn,
+        (q, k, v) => attend(q, k, v, layer),
+      );
+      const middle = add(input, attended);
+      return add(middle, mlp(config, theta, parts, norm(config, theta, parts.mlpNorm, middle)));
+    };
+    const theta = withPrefix(params, layerPrefix(config, layer));
+    x = checkpointBlocks ? checkpoint(block)(theta, x) : block(theta, x);
   }
-  return norm(config, params, names.finalNorm, x);
+  const final = withPrefix(params, names.finalNorm);
+  return norm(config, convertedParams(final, computeDtype), names.finalNorm, x);
+}
+
+function converted(x: Tensor, dtype: DType | undefined): Tensor {
+  return dtype === undefined ? x : cast(x, dtype);
+}
+
+function convertedParams(params: Params, dtype: DType | undefined): Params {
+  if (dtype === undefined) return params;
+  return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, cast(value, dtype)]));
+}
+
+/** The parameters whose names continue `prefix`. */
+function withPrefix(params: Params, prefix: string): Params {
+  return Object.fromEntries(Object.entries(params).filter(([name]) => name.startsWith(`${prefix}.`)));
 }
 
 /** The token embedding [V, C]; its device and dtype are the model's. */

@@ -6,6 +6,7 @@
 import { asOnePiece } from "./custom-vjp.ts";
 import { AutodiffError } from "./errors.ts";
 import { pullback } from "./tape.ts";
+import type { Tensor } from "./tensor.ts";
 import { leavesOf, refill } from "./tree.ts";
 
 /**
@@ -31,11 +32,24 @@ import { leavesOf, refill } from "./tree.ts";
  */
 export function checkpoint<A extends readonly unknown[], R>(f: (...args: A) => R): (...args: A) => R {
   const name = f.name ? `checkpoint(${f.name})` : "checkpoint";
-  return asOnePiece(name, f, (args, outputs, inputs, dys) => {
-    return pullback(
+  return asOnePiece(name, f, (args, outputs, inputs, dys, needs) => {
+    // Frozen arguments stay what they are: a gradient for each would cost the memory that this is to save.
+    const merge = <T>(chosen: readonly T[], rest: (i: number) => T): T[] => {
+      let next = 0;
+      return needs.map((need, i) => (need ? chosen[next++] : rest(i)));
+    };
+    const { grads } = pullback(
       name,
-      (roots) => leavesOf(f(...refill(args, roots))),
-      inputs,
+      (roots) =>
+        leavesOf(
+          f(
+            ...refill(
+              args,
+              merge(roots, (i) => inputs[i]),
+            ),
+          ),
+        ),
+      inputs.filter((_, i) => needs[i]),
       (remade) => {
         if (remade.length !== leavesOf(outputs).length) {
           throw new AutodiffError(
@@ -45,6 +59,7 @@ export function checkpoint<A extends readonly unknown[], R>(f: (...args: A) => R
         }
         return dys;
       },
-    ).grads;
+    );
+    return merge<Tensor | null>(grads, () => null);
   });
 }

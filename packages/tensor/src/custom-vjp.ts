@@ -41,12 +41,13 @@ class CaptureGuard implements Recorder {
   }
 }
 
-/** One flat list of gradients per flat list of inputs. */
+/** One flat list of gradients per flat list of inputs; `needs` says which of them will be used. */
 type FlatBackward<A, R> = (
   args: A,
   outputs: R,
   inputs: readonly Tensor[],
   dys: readonly (Tensor | null)[],
+  needs: readonly boolean[],
 ) => readonly (Tensor | null)[];
 
 /** `forward` as one recorded piece whose derivative is `backward`; temporaries of `forward` are disposed at once. */
@@ -87,7 +88,7 @@ export function asOnePiece<A extends readonly unknown[], R>(
       resume();
     }
     const vjp: Recordable<null>["vjp"] = ({ needs }, dys) =>
-      backward(args, result, inputs, dys).map((g, i) => (needs[i] ? g : null));
+      backward(args, result, inputs, dys, needs).map((g, i) => (needs[i] ? g : null));
     recordAll({ name, vjp }, inputs, leavesOf(result), null);
     return result;
   };
