@@ -36,11 +36,14 @@ describe("help", () => {
       Usage: pact <command> [options]
 
       Commands
-        train   train the base policy with PACT and report before and after
-        eval    run and score a served model on an environment
-        play    play one episode of an environment by hand
-        traces  make, check and look at expert traces
-        doctor  print the adapter and driver that compute here, and what is missing
+        train    train the base policy with PACT and report before and after
+        eval     run and score a served model on an environment
+        compare  train several methods with several seeds and compare them
+        view     serve the report of a run or a comparison, fresh while it is going on
+        explain  print one training rollout token by token: where its loss comes from
+        play     play one episode of an environment by hand
+        traces   make, check and look at expert traces
+        doctor   print the adapter and driver that compute here, and what is missing
 
       Options
         --help     show this help; after a command, that command's options
@@ -77,7 +80,8 @@ describe("help", () => {
             Tasks: one of the generated families, or the published FTRL rows with
             their recorded tool outputs (needs --data). Default: ftrl-like.
         --data <path>
-            Folder with the FTRL files; only with --env ftrl. Default: none.
+            Folder with the FTRL files, or a file of rows with codes; only with --env
+            ftrl. Default: none.
         --traces <path>
             Trace file of pact traces build; only its tasks are trained on, with its
             traces. Default: the traces that come with the tasks.
@@ -158,7 +162,10 @@ describe("help", () => {
 
 describe("wrong command lines end with code 2 and one line", () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
-    [[], "pact: no command given. Commands: train, eval, play, traces, doctor. See `pact --help`."],
+    [
+      [],
+      "pact: no command given. Commands: train, eval, compare, view, explain, play, traces, doctor. See `pact --help`.",
+    ],
     [["trian"], 'pact: unknown command "trian". Did you mean train? See `pact --help`.'],
     [["zzzzzzzz"], 'pact: unknown command "zzzzzzzz". See `pact --help`.'],
     [["__proto__"], 'pact: unknown command "__proto__". See `pact --help`.'],

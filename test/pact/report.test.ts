@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { metricDescriptions } from "../../packages/pact/src/metric-table.ts";
 import { lineChart, shortNumber, ticks, trailingMean } from "../../packages/pact/src/report/chart.ts";
 import { escapeHtml, html } from "../../packages/pact/src/report/html.ts";
 import { readRun } from "../../packages/pact/src/report/read-run.ts";
@@ -48,10 +49,20 @@ describe("the report of a finished run", () => {
   it("is well-formed and has every part", async () => {
     const page = await runReport(done);
     const names = elements(page);
-    for (const heading of ["Before and after", "Training", "Why rollouts ended", "Rollouts", "Settings"])
-      expect(page).toContain(`<h2>${heading}`);
-    expect(names.filter((name) => name === "svg")).toHaveLength(12);
-    expect(names.filter((name) => name === "table")).toHaveLength(2);
+    const headings = ["Before and after", "Evaluations", "Training", "Every metric", "Why rollouts ended"];
+    for (const heading of [...headings, "Rollouts", "Settings"]) expect(page).toContain(`<h2>${heading}`);
+    // Twelve curves to begin with, then each metric that the run has, beside its meaning.
+    const { metrics } = await readRun(done);
+    const measured = new Set(metrics.flatMap(({ values }) => [...values.keys()]));
+    const known = Object.keys(metricDescriptions).filter((name) => measured.has(name));
+    expect(known.length).toBeGreaterThan(10);
+    expect(names.filter((name) => name === "svg")).toHaveLength(12 + known.length);
+    for (const name of known) {
+      expect(page).toContain(`<h3>${name}</h3>`);
+      expect(page).toContain(escapeHtml(metricDescriptions[name].slice(1)));
+    }
+    expect(names.filter((name) => name === "table")).toHaveLength(3);
+    expect(page).toContain("pact explain &lt;run&gt; ");
     for (const role of ["prompt", "reasoning", "call", "answer", "observation", "template"])
       expect(page).toContain(`<span class="t-${role}" title="${role}">`);
     expect(page).toContain("0.270");

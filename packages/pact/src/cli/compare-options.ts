@@ -57,7 +57,7 @@ export type CompareOptions = OptionValues<typeof compareOptions>;
 
 /** `pact compare` for the dispatcher, without its `run`. */
 export const compareHelp = {
-  summary: "train several methods with several seeds under one budget, and compare them",
+  summary: "train several methods with several seeds and compare them",
   description: [
     "Trains every method with every seed, one after the other, with the same steps, prompts per step and held-out tasks. " +
       "Each run is a run folder of pact train, <out>/<method>-seed<k>/. Writes <out>/comparison.json and comparison.html, and " +

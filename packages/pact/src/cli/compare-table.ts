@@ -5,7 +5,8 @@ import { type Paint, printable } from "./terminal.ts";
 
 /** The lines of a comparison for a terminal. */
 export function comparisonTable({ methods, baseline, runs }: Comparison, paint: Paint): string[] {
-  const width = Math.max(6, ...methods.map(({ method }) => method.length));
+  const labels = [...methods.map(({ method }) => method), ...Object.values(comparedScores)];
+  const width = Math.max(...labels.map((label) => label.length));
   const lines: string[] = [];
   for (const score of Object.keys(comparedScores) as ComparedScore[]) {
     const head = `${comparedScores[score].padEnd(width + 2)}${"n".padStart(3)}  ${"mean [95 % over seeds]".padEnd(24)}to ${baseline}, paired`;
