@@ -15,11 +15,12 @@ import type { RoleSpan, RolloutRecord } from "../run-sink.ts";
 /** A JSON object whose fields are not known yet. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** One line of metrics.jsonl: the step and its numbers. */
+/** One line of metrics.jsonl: the step, its numbers, and the warnings that began at it. */
 export interface MetricsRow {
   readonly step: number;
   readonly values: ReadonlyMap<string, number>;
   readonly time: ReadonlyMap<string, number>;
+  readonly health: readonly string[];
 }
 
 /** Scores as an evaluation gives them, in [0, 1]. */
@@ -91,6 +92,8 @@ const limits = {
   /** Of one evaluation. They come in the same order before and after training, so that pairs stay whole. */
   evaluationRollouts: 2500,
   spans: 2000,
+  /** Of one step. */
+  warnings: 50,
   text: 20_000,
 };
 
@@ -111,7 +114,15 @@ export async function readRun(folder: string): Promise<RunData> {
   for await (const line of jsonLines(join(folder, "metrics.jsonl"))) {
     const step = numberOf(line?.step);
     if (line === undefined || step === undefined) badLines++;
-    else metrics.push({ step, values: numbersOf(line.values), time: numbersOf(line.time) });
+    else {
+      const health = (Array.isArray(line.health) ? line.health : []).slice(0, limits.warnings);
+      metrics.push({
+        step,
+        values: numbersOf(line.values),
+        time: numbersOf(line.time),
+        health: health.flatMap((text) => textOf(text) ?? []),
+      });
+    }
   }
   const evaluations: EvaluationRow[] = [];
   for await (const line of jsonLines(join(folder, "evaluations.jsonl"))) {

@@ -42,6 +42,7 @@ function reportHtml(run: RunData, reloadSeconds: number | undefined): string {
   const groups = metricGroups(run.metrics);
   const body = html`<header><h1>${title}</h1><p class="lead">${subtitle(run, train)}</p></header>
 ${warning(run, train)}
+${healthWarnings(run)}
 <div class="tiles">${before === undefined ? undefined : [headline("Solve-F1, sampled", before.sampled, after?.sampled), headline("Solve-F1, greedy", before.greedy, after?.greedy)]}${progressTiles(run, train)}</div>
 ${
   before === undefined && after === undefined
@@ -93,6 +94,13 @@ function warning(run: RunData, train: Json): Html | undefined {
         ? "This run was stopped before its end"
         : `This run failed (${error})`;
   return html`<p class="card warning">${how}: ${run.metrics.length} of ${planned} steps are done. What follows is what was recorded.</p>`;
+}
+
+/** What the health checks said, with the step at which each began. */
+function healthWarnings(run: RunData): Html[] {
+  return run.metrics.flatMap(({ step, health }) =>
+    health.map((text) => html`<p class="card warning">From step ${step + 1}: ${text}</p>`),
+  );
 }
 
 function progressTiles(run: RunData, train: Json): Html[] {
