@@ -1,29 +1,33 @@
-// An environment of your own to train in: tasks are plain records with a question, tools, what the tools answer, and an expert
-// trace. A small transformer with random weights learns to use this one. About 5 s on the cpu device.
+// An environment of your own to train in: tools that are functions, and tasks with a question, goldens and an expert trace. A small
+// transformer with random weights learns to use this one. About 5 s on the cpu device.
 //   node --import tsx --conditions=source examples/010-own-environment.ts
 import { initParams, trainBpe } from "@pact/nn";
 import { controlTokens, evaluate, nullSink, Trainer, trainConfig } from "@pact/pact";
 import { init, key } from "@pact/tensor";
 import {
   createEnvironment,
+  executeTool,
   type Task,
   type ToolCall,
-  type ToolDefinition,
+  tool,
   toolCallJson,
+  toolDefinitions,
 } from "@pact/tools-sim";
 
-const lamp: ToolDefinition = {
-  type: "function",
-  function: {
-    name: "lamp",
-    description: "Switches the lamp of a room.",
-    parameters: { type: "object", properties: { room: { type: "string" } }, required: ["room"] },
-  },
-};
 const rooms = ["attic", "cellar", "hall", "study"];
+const lamp = tool({
+  description: "Switches the lamp of a room.",
+  inputSchema: { type: "object", properties: { room: { type: "string" } }, required: ["room"] },
+  execute({ room }) {
+    if (!rooms.includes(String(room))) throw new Error("no such room"); // an observation, not an exception
+    return `${room} on`;
+  },
+});
+/** What executes the calls of an episode; tools with a state would be made here. */
+const createRunner = () => (call: ToolCall) => executeTool({ lamp }, call);
 const wordings = ["Lamp in the ", "Light for the ", "It is dark in the "];
 
-/** The task of one room in one wording: what is asked, what the tool says, and how an expert does it. */
+/** The task of one room in one wording: what is asked, what a solution has seen, and how an expert does it. */
 function lampTask(room: string, wording: string): Task {
   const call: ToolCall = { type: "function", function: { name: "lamp", arguments: { room } } };
   const output = `${room} on`;
@@ -33,10 +37,10 @@ function lampTask(room: string, wording: string): Task {
     category: "lamps",
     question,
     messages: [{ role: "user", content: question }],
-    tools: [lamp],
-    unsolved: { lamp: [output] }, // scoring: the outputs that a solved task has seen
+    tools: toolDefinitions({ lamp }),
+    unsolved: { lamp: [output] },
     answer: output,
-    setup: { kind: "ftrl", calls: [{ name: "lamp", arguments: { room }, output }] }, // any other call is an error
+    setup: { kind: "ftrl", calls: [] }, // nothing recorded: createRunner answers
     trace: {
       turns: [
         { chunks: [{ type: "tool_selection", text: `The ${room}.` }], calls: [call], observations: [output] },
@@ -53,7 +57,7 @@ const heldOut = all.filter(({ held }) => held).map(({ task }) => task);
 
 // The expert must solve its own tasks in the very environment that rollouts run in.
 for (const task of [...tasks, ...heldOut]) {
-  const environment = createEnvironment(task);
+  const environment = createEnvironment(task, { createRunner });
   environment.reset();
   for (const { calls } of task.trace!.turns) {
     await environment.step(calls.map((call) => `<tool_call>${toolCallJson(call)}</tool_call>`).join(""));
@@ -90,7 +94,7 @@ const config = trainConfig({
   learningRate: 1e-2,
   maxRolloutTokens: 100,
 });
-const trainer = new Trainer({ config, model, params, codec, tasks, sink: nullSink });
+const trainer = new Trainer({ config, model, params, codec, tasks, sink: nullSink, createRunner });
 /** Solve-F1 on the held-out tasks, greedy. */
 const score = async (step: number) => {
   const result = await evaluate({
@@ -101,6 +105,7 @@ const score = async (step: number) => {
     tasks: heldOut,
     step,
     sink: nullSink,
+    createRunner,
   });
   return result.greedy.solveF1;
 };
