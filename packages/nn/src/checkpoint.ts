@@ -1,12 +1,14 @@
 /**
  * Parameters to and from safetensors under Hugging Face names. What is loaded is checked against the configuration:
- * every parameter present, none unknown, every shape right. Left out: sharded checkpoints.
+ * every parameter present, none unknown, every shape right. Left out: files on disk (model-folder.ts).
  */
 import { type Device, type DType, defaultDevice, tensor } from "@pact/tensor";
 import type { TransformerConfig } from "./config.ts";
-import { ParameterError } from "./errors.ts";
+import { lines, ParameterError } from "./errors.ts";
 import { type Params, paramSpecs } from "./params.ts";
 import { readSafetensors, type SafetensorsEntry, writeSafetensors } from "./safetensors.ts";
+import { list } from "./safetensors-header.ts";
+import { quote } from "./safetensors-json.ts";
 
 /**
  * Loads the parameters of a configuration from a `model.safetensors` (f32, f64, f16 or bf16).
@@ -31,27 +33,9 @@ export function paramsFromSafetensors(
   { dtype = "f32", device = defaultDevice() }: { dtype?: DType; device?: Device } = {},
 ): Params {
   const entries = readSafetensors(bytes);
-  const specs = paramSpecs(config);
-  const known = new Set(specs.map((spec) => spec.name));
-  // Some exporters store a tied head beside the embedding it equals; it carries nothing of its own.
-  if (config.tieWordEmbeddings) known.add("lm_head.weight");
-  const problems = [...entries.keys()]
-    .filter((name) => !known.has(name))
-    .map((name) => `unexpected "${name}"`);
-  for (const { name, shape } of specs) {
-    const entry = entries.get(name);
-    if (!entry) problems.push(`missing "${name}" [${shape}]`);
-    else if (entry.shape.join() !== shape.join())
-      problems.push(`"${name}" has shape [${entry.shape}], expected [${shape}]`);
-    else if (!isFloat(entry))
-      problems.push(`"${name}" has dtype ${entry.dtype}, expected F32, F64, F16 or BF16`);
-  }
-  if (problems.length > 0)
-    throw new ParameterError(
-      `The checkpoint does not fit the configuration (is the config.json beside it?):\n${problems.map((p) => `  - ${p}`).join("\n")}`,
-    );
+  requireFit(fitProblems(config, entries));
   return Object.fromEntries(
-    specs.map(({ name, shape }) => {
+    paramSpecs(config).map(({ name, shape }) => {
       const data = entries.get(name)!.data as Float32Array | Float64Array;
       return [name, tensor(data, { shape, dtype, device })];
     }),
@@ -86,6 +70,37 @@ export async function paramsToSafetensors(
   return writeSafetensors(entries, { format: "pt", ...metadata });
 }
 
-function isFloat({ data }: SafetensorsEntry): boolean {
-  return data instanceof Float32Array || data instanceof Float64Array;
+/** What does not fit between a configuration and tensors by name: one line each. */
+export function fitProblems(
+  config: TransformerConfig,
+  tensors: ReadonlyMap<string, Pick<SafetensorsEntry, "dtype" | "shape">>,
+): string[] {
+  // A config.json may claim any number of layers; the list of what they need must not be longer than memory.
+  if (config.numLayers > Math.max(1000, tensors.size))
+    return [`the configuration has ${config.numLayers} layers, the checkpoint ${tensors.size} tensors`];
+  const specs = paramSpecs(config);
+  const known = new Set(specs.map((spec) => spec.name));
+  // Some exporters store a tied head beside the embedding it equals; it carries nothing of its own.
+  if (config.tieWordEmbeddings) known.add("lm_head.weight");
+  const problems = [...tensors.keys()]
+    // Files of the first Llamas hold the rotary frequencies, which follow from the configuration.
+    .filter((name) => !known.has(name) && !/^model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/.test(name))
+    .map((name) => `unexpected ${quote(name)}`);
+  for (const { name, shape } of specs) {
+    const entry = tensors.get(name);
+    if (!entry) problems.push(`missing "${name}" [${shape}]`);
+    else if (entry.shape.join() !== shape.join())
+      problems.push(`"${name}" has shape ${list(entry.shape)}, expected [${shape}]`);
+    else if (!/^(F32|F64|F16|BF16)$/.test(entry.dtype))
+      problems.push(`"${name}" has dtype ${entry.dtype}, expected F32, F64, F16 or BF16`);
+  }
+  return problems;
+}
+
+/** @throws ParameterError listing the problems, if there are any */
+export function requireFit(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw new ParameterError(
+    `The checkpoint does not fit the configuration (is the config.json beside it?):\n${lines(problems)}`,
+  );
 }

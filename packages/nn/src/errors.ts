@@ -31,10 +31,7 @@ export class ConfigError extends PactError {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super(
-      "config",
-      `The model configuration can not be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,
-    );
+    super("config", `The model configuration can not be used:\n${lines(problems)}`);
     this.problems = problems;
   }
 }
@@ -51,6 +48,36 @@ export class ParameterError extends PactError {
   constructor(message: string) {
     super("parameters", message);
   }
+}
+
+/**
+ * A model folder that can not be read or written; `problems` lists every fault found, not only the first (code
+ * `checkpoint`).
+ *
+ * @example
+ * ```ts
+ * new CheckpointError("no/such/folder", ["config.json is missing"]).problems.length; // → 1
+ * await loadModel("no/such/folder"); // → throws CheckpointError
+ * ```
+ */
+export class CheckpointError extends PactError {
+  readonly problems: readonly string[];
+
+  constructor(folder: string, problems: readonly string[], options?: ErrorOptions) {
+    super(
+      "checkpoint",
+      `The model folder ${JSON.stringify(folder)} can not be used:\n${lines(problems)}`,
+      options,
+    );
+    this.problems = problems;
+  }
+}
+
+/** Problems as a list, cut where a hostile file would fill the screen. */
+export function lines(problems: readonly string[]): string {
+  const shown = problems.slice(0, 1000).map((p) => `  - ${p}`);
+  if (problems.length > shown.length) shown.push(`  … and ${problems.length - shown.length} more`);
+  return shown.join("\n");
 }
 
 /**

@@ -4,7 +4,14 @@ export { paramsFromSafetensors, paramsToSafetensors } from "./checkpoint.ts";
 export { type TransformerConfig, validateConfig } from "./config.ts";
 export { configFromJson, configToJson } from "./config-json.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
-export { CapacityError, ConfigError, InputError, ParameterError, SafetensorsError } from "./errors.ts";
+export {
+  CapacityError,
+  CheckpointError,
+  ConfigError,
+  InputError,
+  ParameterError,
+  SafetensorsError,
+} from "./errors.ts";
 export {
   type FinishReason,
   type GenerateOptions,
@@ -25,6 +32,15 @@ export {
   withLora,
 } from "./lora.ts";
 export { loraFromPeft, loraToPeft, type PeftFiles } from "./lora-peft.ts";
+export { type MemoryPlan, type PlanOptions, planMemory } from "./memory-plan.ts";
+export {
+  type LoadModelOptions,
+  loadModel,
+  type Model,
+  type ModelProgress,
+  type SaveModelOptions,
+  saveModel,
+} from "./model-folder.ts";
 export { AdamW, type AdamWOptions, clipScale, globalNorm } from "./optim.ts";
 export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
 export { type ParamSpec, type Params, paramSpecs } from "./params.ts";
