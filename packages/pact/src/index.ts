@@ -180,6 +180,8 @@ export {
   supervisionAt,
   tokenShare,
 } from "./schedules.ts";
+export type { PassEstimate, SuccessScores } from "./success.ts";
+export type { StepPart, StepTimes } from "./timings.ts";
 export {
   type ControlToken,
   controlTokens,

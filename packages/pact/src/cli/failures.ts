@@ -23,6 +23,8 @@ interface Failure {
   readonly remedy: string;
   /** Going on would fail again at the same step. */
   readonly repeats?: boolean;
+  /** What to do if the remedy does not help. */
+  readonly otherwise?: string;
 }
 
 /**
@@ -38,8 +40,9 @@ export function explainFailure(folder: string, error: unknown): unknown {
   const saved = savedIn(folder);
   if (failure === undefined && (saved === undefined || error instanceof RunFolderError)) return error;
   const text = error instanceof Error ? error.message : String(error);
-  const { what, remedy, repeats } = failure ?? { what: text, remedy: "" };
-  return new RunFailedError(`${ended(what)} ${advice(folder, saved, remedy, repeats)}`, { cause: error });
+  const { what, remedy, repeats, otherwise }: Failure = failure ?? { what: text, remedy: "" };
+  const parts = [ended(what), advice(folder, saved, remedy, repeats), otherwise];
+  return new RunFailedError(parts.filter((part) => part !== undefined).join(" "), { cause: error });
 }
 
 function advice(folder: string, saved: string | undefined, remedy: string, repeats = false): string {
@@ -68,9 +71,10 @@ function failureOf(folder: string, error: unknown): Failure | undefined {
   if (error instanceof OutOfMemoryError || isAllocation(error))
     return {
       what: `Out of memory: ${error.message}`,
-      remedy:
-        "free memory (other programs on this device), or start a new run from the checkpoint with a smaller tokenBudget, " +
-        "promptsPerStep or rolloutsPerPrompt",
+      remedy: "free memory of this device",
+      otherwise:
+        "If the run alone is too large for it, start a new one with a smaller tokenBudget, promptsPerStep or rolloutsPerPrompt " +
+        "(--set) and the checkpoint as --model.",
     };
   if (error instanceof NonFiniteError)
     return { what: error.message, remedy: "lower learningRate or clipNorm", repeats: true };
