@@ -8,6 +8,7 @@
  */
 import {
   add,
+  cast,
   dropout,
   foldIn,
   type Key,
@@ -65,7 +66,7 @@ export function linearNames(config: TransformerConfig): string[] {
 /**
  * Adapters for linear layers of a model: A ~ U(−1/√in, 1/√in) (Kaiming uniform with a = √5, as PEFT draws it), B = 0.
  *
- * @param params the base, whose shapes, dtype and device they take; it is not changed
+ * @param params the base, whose shapes and device they take; it is not changed. Adapters of a base in f16 are f32
  * @throws ParameterError if a target names no linear layer of the blocks, or rank, alpha or dropout make no sense
  * @example
  * ```ts
@@ -96,8 +97,9 @@ export function lora(config: TransformerConfig, params: Params, options: LoraOpt
   const targets = chosen(linearNames(config), options.targets);
   const weights: Params = {};
   targets.forEach((name, index) => {
-    const { shape, dtype, device } = param(params, `${name}.weight`);
+    const { shape, dtype: own, device } = param(params, `${name}.weight`);
     const [out, input] = shape;
+    const dtype = own === "f64" ? own : "f32"; // f16 would round small steps away
     const { a, b } = adapterNames(name);
     weights[a] = scope(() => {
       const unit = randomUniform(foldIn(options.key, index), [rank, input], { dtype, device }); // [0, 1)
@@ -211,7 +213,7 @@ function corrected(
         `lora: "${name}" is [${weight.shape}], its adapter makes [${high.shape[0]},${low.shape[1]}]. Use the model that it was trained on.`,
       );
     result[`${name}.weight`] = scope(() =>
-      combine(weight, mul(matmul(high, low), settings.alpha / settings.rank)),
+      combine(weight, cast(mul(matmul(high, low), settings.alpha / settings.rank), weight.dtype)),
     );
   }
   return result;

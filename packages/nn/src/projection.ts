@@ -2,7 +2,7 @@
  * The linear layers of the decoder: y = x Wᵀ + b with W [out, in]; which have biases says `biasesOf` in config.ts. Where the
  * parameters hold an adapter for a layer (lora.ts), its low-rank product is added.
  */
-import { add, linear, mul, type Tensor } from "@pact/tensor";
+import { add, cast, linear, mul, type Tensor } from "@pact/tensor";
 import { type Params, param } from "./params.ts";
 
 /** Names of a linear layer's adapter: A [rank, in], B [out, rank], and the mask [N, in] of dropout where there is one. */
@@ -16,6 +16,8 @@ export function project(params: Params, name: string, x: Tensor, bias: boolean):
   const y = bias ? linear(x, weight, param(params, `${name}.bias`)) : linear(x, weight);
   const { a, b, mask } = adapterNames(name);
   if (!Object.hasOwn(params, a)) return y;
-  const kept = Object.hasOwn(params, mask) ? mul(x, params[mask]) : x; // [N, in]
-  return add(y, linear(linear(kept, params[a]), param(params, b)));
+  // Adapters are trained in f32, also beside a base in f16.
+  const own = (part: string) => cast(param(params, part), x.dtype);
+  const kept = Object.hasOwn(params, mask) ? mul(x, own(mask)) : x; // [N, in]
+  return add(y, linear(linear(kept, own(a)), own(b)));
 }

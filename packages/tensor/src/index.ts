@@ -119,6 +119,7 @@ export { cumsum, type ScanOptions } from "./ops/scan.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 export { type TopkOptions, topk } from "./ops/topk.ts";
 export { cos, sin } from "./ops/trigonometry.ts";
+export { planningDevice } from "./planning.ts";
 export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";
