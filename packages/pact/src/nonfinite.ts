@@ -2,7 +2,7 @@
  * A loss or gradient that left the floats: which operation made the first NaN or infinity of it.
  *
  * The forward and backward are run once more under tensor's `debug.checkFinite`, which costs a few times a step and
- * happens once in a run, at its end. The parameters must still be those of before the update.
+ * happens once in a run, at its end. The parameters must still be those that the gradient was taken at.
  */
 import { debug, NonFiniteError as OperationError } from "@pact/tensor";
 import { NonFiniteError } from "./errors.ts";
@@ -24,8 +24,7 @@ export async function nonFiniteError(
 ): Promise<NonFiniteError> {
   return new NonFiniteError(
     `Training step ${step + 1}: the ${name} is ${value}. ${await origin(again)} ` +
-      "The parameters are those of before this step. Start a new run from the last checkpoint with a lower learningRate or clipNorm " +
-      "(weights that are not finite: from an earlier one).",
+      "Nothing of this step is saved. Start a new run from the last checkpoint with a lower learningRate or clipNorm.",
   );
 }
 
