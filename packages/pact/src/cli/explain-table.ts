@@ -75,11 +75,12 @@ function tokenTable(tokens: readonly ExplainedToken[], paint: Paint, columns: nu
   const lines = [paint("dim", [head, ...shown.map(({ name, width }) => name.padStart(width))].join(" "))];
   for (let index = 0; index < tokens.length; index++) {
     const token = tokens[index];
-    const role = token.role.slice(0, 9).padEnd(9);
+    const role = (token.role === "observation" ? "observed" : token.role).padEnd(9);
     if (!isSampled(roleCode[token.role])) {
       // What the environment wrote has no loss: a stretch of it is one line.
       let end = index;
       while (end + 1 < tokens.length && tokens[end + 1].role === token.role) end += 1;
+      const count = end - index + 1;
       const text = visible(
         tokens
           .slice(index, end + 1)
@@ -87,7 +88,10 @@ function tokenTable(tokens: readonly ExplainedToken[], paint: Paint, columns: nu
           .join(""),
       );
       lines.push(
-        paint("dim", `${String(token.position).padStart(4)} ${role} ${end - index + 1} tokens: ${text}`),
+        paint(
+          "dim",
+          `${String(token.position).padStart(4)} ${role} ${count === 1 ? "1 token" : `${count} tokens`}: ${text}`,
+        ),
       );
       index = end;
       continue;
@@ -159,19 +163,19 @@ function termTable({ terms, total, size, logged, agreement, rounding }: Explanat
   ];
   const name = "logged loss/total".padEnd(42);
   if (agreement === "not logged")
-    return [...lines, `${name}${"–".padStart(13)}  the run ended before the step did`];
+    return [...lines, `${name}${"–".padStart(13)}`, "the run ended before the step did"];
   const difference = Math.abs(total - logged!).toExponential(1);
   const allowed = (rounding * Math.max(1, size)).toExponential(1);
   const verdict =
     agreement === "agrees"
       ? paint("good", `agrees: difference ${difference}, rounding allowed ${allowed}`)
       : agreement === "other parameters"
-        ? `differs by ${difference}: computed with other parameters than the logged one`
+        ? `differs by ${difference}: computed with other parameters than the logged loss`
         : paint(
             "bad",
-            `DIFFERS by ${difference}, more than rounding (${allowed}): the run's files or this program changed`,
+            `DIFFERS by ${difference}, rounding allowed ${allowed}: the files or this program changed`,
           );
-  return [...lines, `${name}${signed(logged!).padStart(13)}  ${verdict}`];
+  return [...lines, `${name}${signed(logged!).padStart(13)}`, verdict];
 }
 
 /** A token's text with white space and control characters made visible. */

@@ -82,13 +82,16 @@ function digits(value: number, signed = false): string {
   return `${value < 0 ? "−" : signed ? "+" : ""}${Math.abs(value).toFixed(3)}`;
 }
 
-/** Every finished run as a dot, the mean as a bar, its interval as a line; one row per method. */
+/**
+ * Every finished run as a dot, the mean as a bar, its interval as a line; one row per method. Scores are shares: the part of
+ * an interval outside 0 to 1, which a t interval of few runs may have, is not drawn.
+ */
 function spread({ methods, runs }: Comparison, score: ComparedScore): Html | undefined {
   const of = (method: string) =>
     runs.flatMap((run) => (run.method === method && run.scores ? [run.scores[score]] : []));
   const ends = methods.flatMap(({ method, scores }) => {
     const interval = scores[score]?.interval;
-    return [...of(method), ...(interval ? [interval.low, interval.high] : [])];
+    return [...of(method), ...(interval ? [share(interval.low), share(interval.high)] : [])];
   });
   if (ends.length === 0) return undefined;
   const marks = ticks(Math.min(...ends), Math.max(...ends), 6);
@@ -105,10 +108,14 @@ ${methods.map(({ method, scores }, index) => {
   const interval = own?.interval;
   return html`<g class="${colourOf(index)}"><text x="${box.left - 10}" y="${y + 4}" text-anchor="end">${method}</text>${
     interval
-      ? html`<line class="reach" x1="${x(interval.low)}" x2="${x(interval.high)}" y1="${y}" y2="${y}"/>`
+      ? html`<line class="reach" x1="${x(share(interval.low))}" x2="${x(share(interval.high))}" y1="${y}" y2="${y}"/>`
       : undefined
   }${own ? html`<line class="mean" x1="${x(own.mean)}" x2="${x(own.mean)}" y1="${y - 7}" y2="${y + 7}"/>` : undefined}${of(method).map((value) => html`<circle cx="${x(value)}" cy="${y}" r="3.5"/>`)}</g>`;
 })}</svg>`;
+}
+
+function share(value: number): number {
+  return Math.max(0, Math.min(1, value));
 }
 
 function costTable({ methods }: Comparison): Html {
