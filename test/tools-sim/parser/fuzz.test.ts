@@ -11,6 +11,12 @@ import {
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+/** Processor time of this process since `start`: unlike the clock, it does not count what other processes take. */
+function cpuMilliseconds(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 const parameters = {
   type: "object",
   properties: {
@@ -181,14 +187,14 @@ describe("any input", () => {
       const timed = (length: number): number => {
         const text = (head + piece.repeat(Math.ceil(length / piece.length))).slice(0, length);
         const closed = head.startsWith("<") ? `${text}</parameter></function></tool_call>` : text;
-        const start = performance.now();
+        const start = process.cpuUsage();
         for (const format of formats) parseReply(closed, { format, tools });
-        return performance.now() - start;
+        return cpuMilliseconds(start);
       };
       timed(20_000);
       // Quadratic time would be 16 times as long, and a call of a million characters minutes.
       const least = Math.min(...[0, 1, 2].map(() => timed(200_000)));
-      expect(timed(800_000)).toBeLessThan(12 * least + 50);
+      expect(Math.min(...[0, 1].map(() => timed(800_000)))).toBeLessThan(12 * least + 50);
     }
   });
 
@@ -204,9 +210,9 @@ describe("any input", () => {
     ] as const) {
       const timed = (count: number) => {
         const source = text(count);
-        const start = performance.now();
+        const start = process.cpuUsage();
         expect(parseReply(source).calls).toHaveLength(1);
-        return performance.now() - start;
+        return cpuMilliseconds(start);
       };
       timed(count);
       const least = Math.min(timed(count), timed(count), timed(count));
