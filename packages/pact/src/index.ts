@@ -16,6 +16,21 @@ export {
   turnAdvantages,
 } from "./advantages.ts";
 export { type Assignment, greedyAssignment, optimalAssignment } from "./assignment.ts";
+export {
+  type ChatConversation,
+  type ChatMessage,
+  type ConversationOptions,
+  type ConversationSample,
+  type ConversationSplit,
+  type FieldKind,
+  type FieldSpan,
+  hermesTags,
+  type RenderedConversation,
+  renderConversation,
+  type TurnSpan,
+  type TurnTags,
+  turnRoles,
+} from "./chat/index.ts";
 export { defaultConfig, type TraceComponent, type TrainConfig, trainConfig } from "./config.ts";
 export {
   type ContextConfig,

@@ -15,9 +15,11 @@ export interface RenderChatOptions {
   readonly now?: Date;
   /** Most characters of the text. Default 4,000,000. */
   readonly maxLength?: number;
+  /** Most steps of the template, about one per expression evaluated and element looped over. Default 1,000,000. */
+  readonly maxSteps?: number;
 }
 
-const STEPS = 5_000_000;
+const STEPS = 1_000_000;
 const LENGTH = 4_000_000;
 
 /**
@@ -78,7 +80,7 @@ export function renderChat(
     tools: tools.length === 0 ? null : tools,
     add_generation_prompt: options.addGenerationPrompt ?? false,
   });
-  const limits = { steps: STEPS, length: options.maxLength ?? LENGTH };
+  const limits = { steps: options.maxSteps ?? STEPS, length: options.maxLength ?? LENGTH };
   try {
     return runJinja(program, values, options.now ?? new Date(), limits);
   } catch (cause) {

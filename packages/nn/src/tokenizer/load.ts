@@ -1,8 +1,6 @@
 // Reads the tokenizer files of a checkpoint folder.
 // Leaves out: additional_chat_templates/, tokenizer.model (SentencePiece), vocab.json with merges.txt.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { TokenizerError } from "./errors.ts";
 import { PretrainedTokenizer } from "./pretrained.ts";
 
@@ -55,6 +53,8 @@ export async function loadTokenizer(folder: string): Promise<PretrainedTokenizer
 }
 
 async function readText(folder: string, name: string): Promise<string | undefined> {
+  // Here and not above, so that the package can be imported where there is no Node.
+  const [{ readFile }, { join }] = await Promise.all([import("node:fs/promises"), import("node:path")]);
   try {
     return await readFile(join(folder, name), "utf8");
   } catch (cause) {

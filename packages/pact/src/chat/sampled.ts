@@ -12,7 +12,14 @@ export interface TurnTags {
   readonly callStart: string;
 }
 
-/** The tags of Qwen and of the Hermes format. */
+/**
+ * The tags of Qwen and of the Hermes format.
+ *
+ * @example
+ * ```ts
+ * hermesTags.callStart; // → "<tool_call>"
+ * ```
+ */
 export const hermesTags: TurnTags = {
   reasoningStart: "<think>",
   reasoningEnd: "</think>",
