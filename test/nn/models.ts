@@ -36,6 +36,7 @@ export const qwen2: TransformerConfig = { ...qwen3, modelType: "qwen2", tieWordE
 export const llama: TransformerConfig = {
   ...qwen3,
   modelType: "llama",
+  hiddenSize: 12, // transformers wants a multiple of numHeads, and yet takes another headSize
   headSize: 6,
   ropeScaling: {
     type: "llama3",
