@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { defaultConfig } from "../../packages/pact/src/config.ts";
 import { metricDescriptions } from "../../packages/pact/src/metric-table.ts";
 import { lineChart, shortNumber, ticks, trailingMean } from "../../packages/pact/src/report/chart.ts";
 import { escapeHtml, html } from "../../packages/pact/src/report/html.ts";
@@ -63,6 +64,19 @@ describe("the report of a finished run", () => {
     }
     expect(names.filter((name) => name === "table")).toHaveLength(3);
     expect(page).toContain("pact explain &lt;run&gt; ");
+    // Only a served page of a run that is going on reloads itself.
+    expect(page).not.toContain('http-equiv="refresh"');
+    expect(await runReport(done, 5)).toContain('http-equiv="refresh" content="5"');
+    // Settings apart from the defaults stand in the open, with what the default is.
+    const { config } = await readRun(done);
+    const train = config.train as Record<string, unknown>;
+    const different = Object.entries(defaultConfig).filter(([name, value]) => train[name] !== value);
+    const open = different.filter(([, value]) => typeof value !== "object").slice(0, 3);
+    expect(open.length).toBeGreaterThan(0);
+    for (const [name, value] of open)
+      expect(page).toContain(
+        `<dt>${name}</dt><dd class="mono">${train[name]}  (default ${escapeHtml(JSON.stringify(value))})`,
+      );
     for (const role of ["prompt", "reasoning", "call", "answer", "observation", "template"])
       expect(page).toContain(`<span class="t-${role}" title="${role}">`);
     expect(page).toContain("0.270");
