@@ -189,6 +189,10 @@ describe("saving", () => {
     expect(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "hex")])).toEqual(
       before,
     );
+    const unknown = { dtype: "bfloat16" as "BF16" };
+    await expect(saveModel(folder, { config: qwen3, params }, unknown)).rejects.toThrow(
+      'dtype is "bfloat16", expected "F32", "F64", "F16" or "BF16"',
+    );
     const file = join(root, "a-file");
     writeFileSync(file, "");
     await expect(saveModel(file, { config: qwen3, params })).rejects.toThrow(CheckpointError);
@@ -202,6 +206,25 @@ describe("saving", () => {
     await saveModel(folder, { config: qwen3, params: randomParams(qwen3, device) });
     expect(readFileSync(outside, "utf8")).toBe("precious");
     await loadModel(folder, options);
+  });
+});
+
+describe("numbers that are none", () => {
+  it("keep their bits in 16-bit formats: infinities, NaN, zeros of both signs, subnormals", async () => {
+    const [first, second] = [newFolder(), newFolder()];
+    const params = randomParams(qwen3, device);
+    await saveModel(first, { config: qwen3, params });
+    const path = join(first, "model.safetensors");
+    for (const dtype of ["BF16", "F16"] as const) {
+      const entries = readSafetensors(readFileSync(path));
+      for (const [name, { shape, data }] of entries) entries.set(name, { dtype, shape, data });
+      const edges = Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, 0);
+      const odd = Float32Array.of(...edges, 2 ** -24, -(2 ** -14), 65504, 2 ** -20, 1);
+      entries.set("model.norm.weight", { dtype, shape: [10], data: odd });
+      writeFileSync(path, writeSafetensors(entries, { format: "pt" }));
+      await saveModel(second, await loadModel(first, { device }), { dtype });
+      expect(readFileSync(join(second, "model.safetensors")).equals(readFileSync(path))).toBe(true);
+    }
   });
 });
 

@@ -6,9 +6,9 @@
  */
 import { type Device, type DType, defaultDevice } from "@pact/tensor";
 import { fitProblems, requireFit } from "./checkpoint.ts";
-import type { TransformerConfig } from "./config.ts";
+import { oneOf, type TransformerConfig, validateConfig } from "./config.ts";
 import { configFromJson, configToJson } from "./config-json.ts";
-import { CheckpointError } from "./errors.ts";
+import { CheckpointError, ParameterError } from "./errors.ts";
 import { indexName, indexText, splitShards, weightsPattern } from "./folder/shards.ts";
 import { loadTensor, type StoredDType, storedBytes, tensorBytes } from "./folder/transfer.ts";
 import { type Params, paramSpecs } from "./params.ts";
@@ -120,8 +120,8 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
  * Files are written aside and renamed at the end, so an error leaves the folder as it was; weights of an earlier model in
  * the folder are then removed. Other files (tokenizer, chat template) stay. Works in Node.
  *
- * @throws ParameterError if parameters do not fit the configuration, or a number does not fit `dtype`; CheckpointError if
- * the folder can not be written
+ * @throws ConfigError if the configuration can not be used; ParameterError if parameters do not fit it, or a number does
+ * not fit `dtype`; CheckpointError if the folder can not be written
  * @example
  * ```ts
  * const json = { model_type: "llama", vocab_size: 8, hidden_size: 4, intermediate_size: 8, num_hidden_layers: 1 };
@@ -134,7 +134,12 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
  */
 export async function saveModel(folder: string, model: Model, options: SaveModelOptions = {}): Promise<void> {
   const { dtype = "F32", maxShardBytes = 5e9, metadata = {}, onProgress = () => {} } = options;
-  const { config, params, generationConfig } = model;
+  const { params, generationConfig } = model;
+  const config = validateConfig(model.config);
+  if (!Object.hasOwn(torchDtypes, dtype))
+    throw new ParameterError(
+      `saveModel: dtype is ${JSON.stringify(dtype)}, expected ${oneOf(Object.keys(torchDtypes))}. Leave it out for F32.`,
+    );
   const tensors = new Map(
     Object.entries(params).map(([name, { shape, size }]) => {
       return [name, { name, dtype, shape, bytes: storedBytes(size, dtype) }];
