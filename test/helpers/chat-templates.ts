@@ -1,7 +1,7 @@
 /** Chat templates in the manner of three families, written for the tests. */
 
 const toolCalls = `
-{%- for call in message.tool_calls or [] %}
+{%- for call in message.tool_calls %}
 {{- '\\n' if not loop.first or message.content else '' }}
 {{- '<tool_call>\\n{"name": "' ~ call.function.name ~ '", "arguments": ' }}
 {{- call.function.arguments if call.function.arguments is string else call.function.arguments | tojson }}

@@ -121,6 +121,15 @@ describe("renderChat", () => {
     expect(kindOf(() => renderChat("", [circular]))).toBe("runtime");
   });
 
+  it("strips the characters named, and loops over nothing where a list is undefined, as Jinja2", () => {
+    const text = [{ role: "user", content: "\n  a\n \n" }];
+    expect(renderChat("[{{ messages[0].content.strip('\\n') }}]", text)).toBe("[  a\n ]");
+    expect(renderChat("[{{ messages[0].content.lstrip('\\n') }}]", text)).toBe("[  a\n \n]");
+    expect(renderChat("[{{ messages[0].content.rstrip('\\n ') }}]", text)).toBe("[\n  a]");
+    expect(renderChat("[{{ messages[0].content.strip() }}]", text)).toBe("[a]");
+    expect(renderChat("{% for c in messages[0].calls %}x{% else %}none{% endfor %}", text)).toBe("none");
+  });
+
   it("takes a parsed template again and again", () => {
     const template = new ChatTemplate("{{ messages | length }}");
     expect([renderChat(template, []), renderChat(template, messages)]).toEqual(["0", "4"]);

@@ -306,14 +306,14 @@ describe("renderConversation", () => {
   it("gives a token across a border to whoever wrote its first byte", () => {
     const of = (content: string): [Role, string][] => {
       const messages: Message[] = [{ role: "user", content }];
-      return runs(renderConversation(tokenizer, "th{{ messages[0].content }}", { messages }).samples[0]);
+      return runs(renderConversation(tokenizer, "may{{ messages[0].content }}", { messages }).samples[0]);
     };
-    expect(tokenizer.encode("the")).toHaveLength(1);
-    expect(of("e mayor")).toEqual([
-      ["template", "the"],
-      ["prompt", " mayor"],
+    expect(tokenizer.encode("mayor")).toHaveLength(1);
+    expect(of("or name")).toEqual([
+      ["template", "mayor"],
+      ["prompt", " name"],
     ]);
-    expect(of("e")).toEqual([["template", "the"]]);
+    expect(of("or")).toEqual([["template", "mayor"]]);
   });
 
   it("reads fields that a template escapes to ASCII", () => {

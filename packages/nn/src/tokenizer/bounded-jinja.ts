@@ -1,6 +1,6 @@
 // Runs a parsed Jinja template with limits: steps, length of texts, no functions but four harmless ones.
 // The interpreter is that of @huggingface/jinja, which reaches nothing but the values it is given; every step passes
-// through `evaluate`, where the limits are. Leaves out: time limits; one step may cost time in its input's size.
+// through `evaluate`, where the limits are, and what Jinja2 does otherwise that templates rely on. Leaves out: time limits; one step may cost time in its input's size.
 
 import * as jinja from "@huggingface/jinja";
 
@@ -80,9 +80,13 @@ class Bounded extends Interpreter {
 
   override evaluate(node: unknown, environment: unknown): Value {
     this.#count(1);
-    const result = super.evaluate(node, environment);
-    // The rounds of a loop with an empty body pass through here only as the values that it runs over.
-    if (Array.isArray(result.value) && this.#marked.loopedOver.has(node)) this.#count(result.value.length);
+    const result = this.#strip(node, environment) ?? super.evaluate(node, environment);
+    if (this.#marked.loopedOver.has(node)) {
+      // As in Jinja2, an undefined list is an empty one.
+      if (result.type === "UndefinedValue") return valueOf([]);
+      // The rounds of a loop with an empty body pass through here only as the values that it runs over.
+      if (Array.isArray(result.value)) this.#count(result.value.length);
+    }
     if (typeof result.value === "string" && result.value.length > this.#limits.length) {
       throw new JinjaStop("limit", `it makes a text of more than ${this.#limits.length} characters`);
     }
@@ -90,6 +94,23 @@ class Bounded extends Interpreter {
       throw new JinjaStop("missing", `it writes ${(node as { value?: string }).value}, which is not defined`);
     }
     return result;
+  }
+
+  /** `text.strip("\\n")` and its kin; the library would strip all white space. Undefined for every other node. */
+  #strip(node: unknown, environment: unknown): Value | undefined {
+    const call = this.#marked.strips.get(node);
+    if (call === undefined) return undefined;
+    const [text, set] = [
+      this.evaluate(call.object, environment),
+      this.evaluate(call.characters, environment),
+    ];
+    if (typeof text.value !== "string" || typeof set.value !== "string") return undefined;
+    const characters = new Set(set.value);
+    const units = [...text.value];
+    let [start, end] = [0, units.length];
+    if (call.method !== "rstrip") while (start < end && characters.has(units[start])) start++;
+    if (call.method !== "lstrip") while (end > start && characters.has(units[end - 1])) end--;
+    return valueOf(units.slice(start, end).join(""));
   }
 
   #count(steps: number): void {
@@ -105,12 +126,32 @@ interface MarkedNodes {
   readonly printed: Set<unknown>;
   /** What a `for` runs over. */
   readonly loopedOver: Set<unknown>;
+  /** `object.strip(characters)`, lstrip and rstrip. */
+  readonly strips: Map<unknown, { method: string; object: unknown; characters: unknown }>;
+}
+
+/** The interpreter's value of a JavaScript one. */
+function valueOf(value: unknown): Value {
+  return new Environment().set("value", value);
+}
+
+const STRIPS = new Set(["strip", "lstrip", "rstrip"]);
+
+/** A member expression, as far as it is looked at. */
+interface Member {
+  readonly object?: unknown;
+  readonly property?: { readonly value?: string };
 }
 
 function markNodes(program: JinjaProgram): MarkedNodes {
-  const marked: MarkedNodes = { printed: new Set(), loopedOver: new Set() };
+  const marked: MarkedNodes = { printed: new Set(), loopedOver: new Set(), strips: new Map() };
   const visit = (node: unknown): void => {
     if (typeof node !== "object" || node === null) return;
+    const { type, callee, args } = node as { type?: string; callee?: Member; args?: unknown[] };
+    const method = callee?.property?.value;
+    if (type === "CallExpression" && args?.length === 1 && method !== undefined && STRIPS.has(method)) {
+      marked.strips.set(node, { method, object: callee?.object, characters: args[0] });
+    }
     for (const [field, child] of Object.entries(node)) {
       const isBlock = field === "body" || field === "alternate" || field === "defaultBlock";
       if (isBlock && Array.isArray(child)) {
