@@ -3,6 +3,7 @@
 export { paramsFromSafetensors, paramsToSafetensors } from "./checkpoint.ts";
 export { type TransformerConfig, validateConfig } from "./config.ts";
 export { configFromJson, configToJson } from "./config-json.ts";
+export { clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
 export {
   CapacityError,
@@ -41,7 +42,7 @@ export {
   type SaveModelOptions,
   saveModel,
 } from "./model-folder.ts";
-export { AdamW, type AdamWOptions, clipScale, globalNorm } from "./optim.ts";
+export { AdamW, type AdamWOptions } from "./optim.ts";
 export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
 export { type ParamSpec, type Params, paramSpecs } from "./params.ts";
 export { type RopeScaling, ropeFrequencies } from "./rope-scaling.ts";
@@ -60,7 +61,10 @@ export {
   linearSchedule,
   type Schedule,
   type ScheduleOptions,
+  type WsdOptions,
+  wsdSchedule,
 } from "./schedule.ts";
+export { Sgd, type SgdOptions } from "./sgd.ts";
 export type {
   AddedToken,
   ChatTemplateProblem,

@@ -7,28 +7,11 @@
  *   m ← β₁m + (1−β₁)ĝ,  v ← β₂v + (1−β₂)ĝ²
  *   θ ← θ − lr · ( m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + eps) + decay·θ )     decay only where tensors have ≥ 2 dimensions
  *
- * Left out: parameter groups beyond that rule.
+ * Groups of parameters may have rates and decays of their own, or be frozen (arena.ts).
  */
 
-import type { Tensor } from "@pact/tensor";
-import {
-  adamWStep,
-  add,
-  assignRows,
-  concat,
-  div,
-  minimum,
-  ones,
-  reshape,
-  scope,
-  slice,
-  sqrt,
-  square,
-  sum,
-  tensor,
-  zeros,
-} from "@pact/tensor";
-import { ParameterError } from "./errors.ts";
+import { adamWStep, assignRows, reshape, scope, type Tensor } from "@pact/tensor";
+import { Arena, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 import type { Params } from "./params.ts";
 
 /** Options of `AdamW`; every one has a default. */
@@ -43,16 +26,8 @@ export type AdamWOptions = {
   readonly weightDecay?: number;
   /** Largest global gradient norm; default 1, `Infinity` for no clipping. */
   readonly clipNorm?: number;
-};
-
-/** Each parameter starts at a multiple of this many elements: 256 bytes in f32, WebGPU's offset alignment. */
-const alignment = 64;
-
-type Place = {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly start: number;
-  readonly size: number;
+  /** Parameters with other rates or decays, and frozen ones; default none. */
+  readonly groups?: readonly ParameterGroup[];
 };
 
 /**
@@ -60,51 +35,49 @@ type Place = {
  * `torch.optim.AdamW` after `clip_grad_norm_`).
  *
  * The given parameters are copied into the arena in the order of the record (`paramSpecs` order for a model) and may be
- * disposed; `params` are views of it that change in place with every step.
+ * disposed; `params` are views of it that change in place with every step. Frozen parameters are not copied: they are in
+ * `frozen`, as given, and no gradient is asked for them.
  *
- * @throws ParameterError if there is no parameter
+ * @throws ParameterError if there is no parameter to train, or a group names one that does not exist
  * @example
  * ```ts
  * const optimizer = new AdamW({ w: tensor([3, 4]) }, { clipNorm: 1 });
  * const { grads } = valueAndGrad((p: Params) => sum(square(p.w)))(optimizer.params); // [6, 8]
  * await optimizer.step(grads, 0.1).item(); // → 10
  * await optimizer.params.w.data(); // → [2.9, 3.9]
+ * const groups = [{ match: ["embedding"], frozen: true }];
+ * const part = new AdamW({ embedding: tensor([[1, 2]]), w: tensor([3, 4]) }, { groups });
+ * const loss = (p: Params) => sum(mul({ ...part.frozen, ...p }.embedding, p.w));
+ * await valueAndGrad(loss)(part.params).grads.w.data(); // → [1, 2]
  * ```
  */
 export class AdamW {
   /** The live parameters: views of `arena`. */
   readonly params: Params;
+  /** The parameters of frozen groups, which stay the caller's. */
+  readonly frozen: Params;
   /** All parameters [P], each at a multiple of 64 elements, gaps 0. */
   readonly arena: Tensor;
   /** First moment [P]. */
   readonly m: Tensor;
   /** Second moment [P]. */
   readonly v: Tensor;
-  private readonly decayMask: Tensor; // [P], 1 where weight decay applies
-  private readonly gap: Tensor; // zeros to fill the arena between parameters
-  private readonly places: Place[] = [];
+  private readonly layout: Arena;
+  private readonly decayMask: Tensor; // [P], times weightDecay the decay
   private readonly options: Required<AdamWOptions>;
   private stepsTaken = 0;
 
   constructor(params: Params, options: AdamWOptions = {}) {
-    this.options = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clipNorm: 1, ...options };
-    const tensors = Object.entries(params);
-    if (tensors.length === 0) throw new ParameterError("AdamW needs at least one parameter.");
-    const { dtype, device } = tensors[0][1];
-    let end = 0;
-    for (const [name, { shape, size }] of tensors) {
-      this.places.push({ name, shape, start: end, size });
-      end = Math.ceil((end + size) / alignment) * alignment;
-    }
-    const mask = new Float32Array(end);
-    for (const { shape, start, size } of this.places)
-      if (shape.length >= 2) mask.fill(1, start, start + size);
-    this.decayMask = tensor(mask, { shape: [end], dtype, device });
-    this.gap = zeros([alignment], { dtype, device });
-    this.arena = this.flatten(params);
-    this.m = zeros([end], { dtype, device });
-    this.v = zeros([end], { dtype, device });
-    this.params = this.views(this.arena);
+    const defaults = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clipNorm: 1, groups: [] };
+    this.options = { ...defaults, ...options };
+    const { weightDecay, groups } = this.options;
+    this.layout = new Arena("AdamW", params, weightDecay, groups);
+    this.frozen = this.layout.frozen;
+    this.decayMask = this.layout.decays(weightDecay || 1);
+    this.arena = this.layout.flatten(params);
+    this.m = this.layout.zeros();
+    this.v = this.layout.zeros();
+    this.params = this.layout.views(this.arena);
   }
 
   /** Steps taken so far. */
@@ -115,23 +88,28 @@ export class AdamW {
   /**
    * One update of `params` in place. The gradients stay the caller's.
    *
-   * @param grads one gradient per parameter, same names and shapes
+   * @param grads one gradient per parameter that is trained, same names and shapes
    * @param learningRate of this step
    * @returns ‖g‖ before clipping, a scalar on the device
    * @throws ParameterError if a gradient is missing or has another shape
    */
   step(grads: Params, learningRate: number): Tensor {
     return scope(() => {
-      const flat = this.flatten(grads); // [P]
+      const { layout } = this;
+      const flat = layout.flatten(grads); // [P]
       this.stepsTaken++;
       const norm = globalNorm(flat);
       const { beta1, beta2, eps, weightDecay, clipNorm } = this.options;
       const scale = clipScale(norm, clipNorm);
-      const { arena, m, v, decayMask } = this;
-      adamWStep(
-        { params: arena, grads: flat, m, v, decayMask, clipScale: scale },
-        { lr: learningRate, beta1, beta2, eps, weightDecay, step: this.stepsTaken },
-      );
+      for (const section of layout.sections) {
+        const part = (vector: Tensor) => layout.part(vector, section);
+        const [params, m, v] = [this.arena, this.m, this.v].map(part);
+        const lr = learningRate * section.rateScale;
+        adamWStep(
+          { params, grads: part(flat), m, v, decayMask: part(this.decayMask), clipScale: scale },
+          { lr, beta1, beta2, eps, weightDecay: weightDecay || 1, step: this.stepsTaken },
+        );
+      }
       return norm;
     });
   }
@@ -164,61 +142,6 @@ export class AdamW {
   /** Frees arena, moments and the views. */
   dispose(): void {
     for (const view of Object.values(this.params)) view.dispose();
-    for (const owned of [this.arena, this.m, this.v, this.decayMask, this.gap]) owned.dispose();
+    for (const owned of [this.arena, this.m, this.v, this.decayMask, this.layout]) owned.dispose();
   }
-
-  /** Copies tensors into one vector with the arena's layout [P]. */
-  private flatten(tensors: Params): Tensor {
-    return scope(() => {
-      const pieces: Tensor[] = [];
-      for (const { name, shape, size } of this.places) {
-        const part = Object.hasOwn(tensors, name) ? tensors[name] : undefined;
-        if (part?.shape.join() !== shape.join())
-          throw new ParameterError(
-            `AdamW: "${name}" needs a gradient of shape [${shape}], received ${part ? `[${part.shape}]` : "none"}.`,
-          );
-        pieces.push(reshape(part, [size]));
-        const rest = size % alignment;
-        if (rest > 0) pieces.push(slice(this.gap, [0], [alignment - rest]));
-      }
-      return concat(pieces, 0);
-    });
-  }
-
-  private views(arena: Tensor): Params {
-    return Object.fromEntries(
-      this.places.map(({ name, shape, start, size }) => [
-        name,
-        scope(() => reshape(slice(arena, [start], [start + size]), shape)),
-      ]),
-    );
-  }
-}
-
-/**
- * Global norm ‖g‖ = √Σg² of a flat gradient [P], a scalar on the device.
- *
- * @example
- * ```ts
- * await globalNorm(tensor([3, 4])).item(); // → 5
- * ```
- */
-export function globalNorm(flat: Tensor): Tensor {
-  return scope(() => sqrt(sum(square(flat))));
-}
-
-/**
- * Factor that brings a gradient of norm `norm` down to `clip`: min(1, clip/(norm + 1e-6)), a scalar on the device.
- *
- * As in PyTorch's `clip_grad_norm_`. `clip` = Infinity gives 1.
- *
- * @example
- * ```ts
- * await clipScale(tensor(4), 1).item(); // → 0.25
- * await clipScale(tensor(0.5), 1).item(); // → 1
- * ```
- */
-export function clipScale(norm: Tensor, clip: number): Tensor {
-  if (clip === Number.POSITIVE_INFINITY) return ones([], { dtype: norm.dtype, device: norm.device }); // WGSL has no reliable infinities
-  return scope(() => minimum(div(clip, add(norm, 1e-6)), 1));
 }

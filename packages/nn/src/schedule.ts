@@ -1,6 +1,7 @@
 /**
- * Learning-rate schedules as pure functions of the step: constant, linear and cosine decay, each after an optional
- * linear warm-up. Cosine: Loshchilov & Hutter, arXiv 1608.03983 eq. 5, one period. Left out: restarts.
+ * Learning-rate schedules as pure functions of the step: constant, linear and cosine decay, and warm-up–stable–decay,
+ * each after an optional linear warm-up. Cosine: Loshchilov & Hutter, arXiv 1608.03983 eq. 5, one period; WSD: Hu et al.,
+ * arXiv 2404.06395 §4. Left out: restarts.
  *
  * Step s runs from 0. During warm-up of w steps the rate is peak · (s + 1)/w, so the first step already moves; then
  * with progress p = min(1, (s − w)/(steps − w)) it goes from peak to floor = peak · finalFraction.
@@ -70,7 +71,40 @@ export function cosineSchedule(options: DecayOptions): Schedule {
   return decaySchedule(options, (progress) => (1 + Math.cos(Math.PI * progress)) / 2);
 }
 
-function decaySchedule(options: DecayOptions, shape: (progress: number) => number): Schedule {
+/** What a schedule takes that stays at its peak and decays at the end. */
+export type WsdOptions = DecayOptions & {
+  /** Steps of decay, the last before `steps`. */
+  readonly decay: number;
+  /** How it decays with progress p: `linear` 1 − p (default), or `sqrt` 1 − √p (Hägele et al., arXiv 2405.18392 §3). */
+  readonly shape?: "linear" | "sqrt";
+};
+
+/**
+ * Warm-up, stable, decay: the peak until step steps − decay, then down to the floor: with q the progress of the decay,
+ * peak · (finalFraction + (1 − finalFraction) · (1 − q)).
+ *
+ * @throws ValueError if a number is negative or not finite, or warm-up and decay exceed `steps`
+ * @example
+ * ```ts
+ * const rate = wsdSchedule({ peak: 0.1, steps: 100, warmup: 10, decay: 20 });
+ * [rate(0), rate(50), rate(80), rate(90), rate(100)]; // → [0.01, 0.1, 0.1, 0.05, 0]
+ * wsdSchedule({ peak: 0.1, steps: 10, decay: 11 }); // → throws ValueError
+ * ```
+ */
+export function wsdSchedule({ decay, shape = "linear", ...options }: WsdOptions): Schedule {
+  const { steps, warmup = 0 } = options;
+  check({ decay });
+  if (!(decay > 0 && decay + warmup <= steps))
+    throw new ValueError(
+      `schedule: decay (${decay}) and warmup (${warmup}) must fit into steps (${steps}), and decay be above 0; shorten one.`,
+    );
+  return decaySchedule(options, (_progress, step) => {
+    const done = Math.min(1, Math.max(0, (step - (steps - decay)) / decay));
+    return 1 - (shape === "sqrt" ? Math.sqrt(done) : done);
+  });
+}
+
+function decaySchedule(options: DecayOptions, shape: (progress: number, step: number) => number): Schedule {
   const { peak, steps, warmup = 0, finalFraction = 0 } = options;
   check({ peak, warmup, steps, finalFraction });
   if (steps <= warmup)
@@ -78,7 +112,7 @@ function decaySchedule(options: DecayOptions, shape: (progress: number) => numbe
   return (step) => {
     if (step < warmup) return peak * warmupFactor(step, warmup);
     const progress = Math.min(1, (step - warmup) / (steps - warmup));
-    return peak * (finalFraction + (1 - finalFraction) * shape(progress));
+    return peak * (finalFraction + (1 - finalFraction) * shape(progress, step));
   };
 }
 

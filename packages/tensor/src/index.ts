@@ -116,6 +116,7 @@ export { rope } from "./ops/rope.ts";
 export { ceil, floor, floorDiv, remainder, round } from "./ops/rounding.ts";
 export { randomCategorical, type SampleOptions, sampleTokens } from "./ops/sampling.ts";
 export { cumsum, type ScanOptions } from "./ops/scan.ts";
+export { type SgdSettings, type SgdState, sgdStep } from "./ops/sgd.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 export { type TopkOptions, topk } from "./ops/topk.ts";
 export { cos, sin } from "./ops/trigonometry.ts";

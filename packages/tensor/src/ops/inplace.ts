@@ -1,6 +1,6 @@
 /**
  * The few operations that change a tensor instead of making one: the AdamW update of a parameter arena and writing
- * rows into a cache. No gradient flows through them, and no gradient may be recording that needs the old values.
+ * rows into a cache (SGD's update is in sgd.ts). No gradient flows through them, and no gradient may be recording that needs the old values.
  */
 import { describe, requireTensors } from "../arguments.ts";
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
@@ -12,7 +12,13 @@ import { formatShape, formatSpec, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { watched, watchers } from "../watch.ts";
 
-function run<A>(op: Op<A>, inputs: readonly Tensor[], targets: readonly Tensor[], attrs: A): void {
+/** Runs a record that changes `targets`, its outputs; `op.arguments` names targets, then inputs. */
+export function runInPlace<A>(
+  op: Op<A>,
+  inputs: readonly Tensor[],
+  targets: readonly Tensor[],
+  attrs: A,
+): void {
   if (isRecording()) {
     throw new AutodiffError(
       `${op.name}: a gradient is being recorded, expected none: it changes tensors in place, and the backward pass needs the ` +
@@ -139,7 +145,7 @@ export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): vo
   }
   if (rows.length === 0) return;
   using index = tensor(rows, { device: target.device });
-  run(assignRowsOp, [values, index], [target], { width: sizeOf(target.shape.slice(1)) });
+  runInPlace(assignRowsOp, [values, index], [target], { width: sizeOf(target.shape.slice(1)) });
 }
 
 /**
@@ -297,5 +303,5 @@ export function adamWStep(state: AdamWState, settings: AdamWSettings): void {
       `adamWStep: step is ${settings.step}, expected a whole number of at least 1. Count the step being taken: { step: taken + 1 }.`,
     );
   }
-  run(adamWOp, [grads, decayMask, clipScale], [params, m, v], settings);
+  runInPlace(adamWOp, [grads, decayMask, clipScale], [params, m, v], settings);
 }
