@@ -4,7 +4,7 @@
  * one, in pieces. This file names no module of Node, so the package can be imported in a browser; folder/read.ts and
  * folder/write.ts, which do, are imported when they are called for. Left out: tokenizer files (tokenizer/), downloading.
  */
-import { type Device, type DType, defaultDevice } from "@pact/tensor";
+import { type Device, defaultDevice } from "@pact/tensor";
 import { fitProblems, requireFit } from "./checkpoint.ts";
 import { oneOf, type TransformerConfig, validateConfig } from "./config.ts";
 import { configFromJson, configToJson } from "./config-json.ts";
@@ -96,7 +96,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   let bytes = 0;
   try {
     for (const source of sources) {
-      loaded[source.name] = await loadTensor(reader, source, { dtype: dtype as DType, device }, (more) => {
+      loaded[source.name] = await loadTensor(reader, source, { dtype, device }, (more) => {
         bytes += more;
         onProgress({ name: source.name, bytes, totalBytes });
       });
