@@ -140,8 +140,8 @@ export const structureMutants: readonly Mutant[] = [
   ...inFile("custom-vjp.ts", [
     [
       "customVjp: gradients of arguments in reverse",
-      "backward(args, result, inputs, dys).map((g, i) => (needs[i] ? g : null));",
-      "backward(args, result, inputs, dys).map((g, i) => (needs[i] ? null : g));",
+      "backward(args, result, inputs, dys, needs).map((g, i) => (needs[i] ? g : null));",
+      "backward(args, result, inputs, dys, needs).map((g, i) => (needs[i] ? null : g));",
       named("test/tensor/autodiff-custom.test.ts", /./),
     ],
   ]),
