@@ -122,6 +122,9 @@ describe("help", () => {
         --resume
             Go on with the run in --run-dir from its newest checkpoint, with its own
             settings.
+        --no-pack
+            Compute every rollout and the expert sequence one by one, instead of as
+            one prefix tree per prompt; slower, the same numbers up to rounding.
         --checkpoint-every <steps>
             Save a checkpoint after every so many steps, and at the end; 0: only at
             the end. Whole number from 0 to 1000000. Default: 10.
@@ -267,12 +270,13 @@ describe("parseOptions", () => {
       "eval-every": 0,
       "eval-rollouts": 1,
       resume: false,
+      "no-pack": false,
       "checkpoint-every": 10,
       json: false,
       help: false,
     });
     const given =
-      "--env ftrl --data d --method sft --config c.json --set a=1 --set b=2 --model m --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --eval-every 2 --eval-rollouts 4 --resume --checkpoint-every 0 --json";
+      "--env ftrl --data d --method sft --config c.json --set a=1 --set b=2 --model m --device cpu --seed 7 --steps 3 --run-dir r --eval-tasks 8 --eval-every 2 --eval-rollouts 4 --resume --no-pack --checkpoint-every 0 --json";
     expect(parseOptions("pact train", trainOptions, given.split(" "))).toEqual({
       env: "ftrl",
       data: "d",
@@ -288,6 +292,7 @@ describe("parseOptions", () => {
       "eval-every": 2,
       "eval-rollouts": 4,
       resume: true,
+      "no-pack": true,
       "checkpoint-every": 0,
       json: true,
       help: false,

@@ -98,6 +98,10 @@ export const trainOptions = {
     kind: "flag",
     help: "go on with the run in --run-dir from its newest checkpoint, with its own settings",
   },
+  "no-pack": {
+    kind: "flag",
+    help: "compute every rollout and the expert sequence one by one, instead of as one prefix tree per prompt; slower, the same numbers up to rounding",
+  },
   "checkpoint-every": {
     kind: "integer",
     unit: "steps",

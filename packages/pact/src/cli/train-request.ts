@@ -48,8 +48,15 @@ export async function requestOf(args: readonly string[]): Promise<TrainRequest> 
     seed: options.seed,
     steps: options.steps,
     checkpointEvery: options["checkpoint-every"],
+    pack: !options["no-pack"],
   };
-  const optionOf = { method: "method", seed: "seed", steps: "steps", checkpointEvery: "checkpoint-every" };
+  const optionOf = {
+    method: "method",
+    seed: "seed",
+    steps: "steps",
+    checkpointEvery: "checkpoint-every",
+    pack: "no-pack",
+  };
   const explicit = Object.fromEntries(
     Object.entries(named).filter(([name]) => given.has(optionOf[name as keyof typeof optionOf])),
   );
