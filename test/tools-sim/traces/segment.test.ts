@@ -370,4 +370,9 @@ describe("levels", () => {
       prefixLevels.map((level) => activeChunkCount(["a", "b", "c", "explicit_call_preview", "d"], level)),
     ).toEqual([0, 1, 2, 3, 3]);
   });
+
+  it("go by position, also where one chunk object stands twice", () => {
+    const chunk = { type: "other" } as const;
+    expect(activeChunks([chunk, chunk, chunk, chunk], 2)).toEqual([true, true, false, false]);
+  });
 });

@@ -35,15 +35,12 @@ export function activeChunkCount(chunkTypes: readonly string[], level: PrefixLev
  * @example activeChunks(turn.chunks, 4) // [true, true, false]: the third previews the call
  */
 export function activeChunks(chunks: readonly Pick<Chunk, "type" | "keep">[], level: PrefixLevel): boolean[] {
-  const counted = chunks.filter((chunk) => chunk.keep !== false || chunk.type === preview);
-  const active = new Set(
-    counted.slice(
-      0,
-      activeChunkCount(
-        counted.map(({ type }) => type),
-        level,
-      ),
-    ),
-  );
-  return chunks.map((chunk) => active.has(chunk));
+  const counts = (chunk: Pick<Chunk, "type" | "keep">) => chunk.keep !== false || chunk.type === preview;
+  const types = chunks.filter(counts).map(({ type }) => type);
+  let left = activeChunkCount(types, level);
+  return chunks.map((chunk) => {
+    if (left === 0 || !counts(chunk)) return false;
+    left -= 1;
+    return true;
+  });
 }
