@@ -1,26 +1,18 @@
 /**
- * Batched multi-turn rollouts: many episodes advance together, one sampled token per live row and model call.
+ * Batched multi-turn rollouts: many episodes (episode.ts) advance together, one sampled token per live row and model call.
  *
- * A turn ends at its sampled `<|end|>`; only then is it parsed and acted upon, so nothing sampled can forge an
- * observation. Sampled ids and log-probs are recorded as they come and never encoded again. Observations enter the
- * row together with the stop token before them, in one ragged append. Each token's random bits depend on (key,
- * prompt stream, rollout, position) alone, so a rollout does not depend on its neighbours in the batch.
+ * Observations enter the row together with the stop token before them, in one ragged append. Each token's random bits
+ * depend on (key, prompt stream, rollout, position) alone, so a rollout does not depend on its neighbours in the batch.
  * Left out: asynchronous rollouts and partial rollouts carried over to the next step.
  */
-import { foldIn, type Key } from "@pact/tensor";
-import {
-  createEnvironment,
-  type Environment,
-  type SolveScore,
-  type StopReason,
-  type Task,
-  type ToolRunner,
-} from "@pact/tools-sim";
+import type { Key } from "@pact/tensor";
+import type { SolveScore, Task, ToolRunner } from "@pact/tools-sim";
+import { Episode } from "./episode.ts";
 import { RolloutError } from "./errors.ts";
-import { renderObservations, renderPrompt } from "./render.ts";
+import { renderPrompt } from "./render.ts";
 import type { RewardTurn } from "./rewards.ts";
 import type { RolloutStop } from "./run-sink.ts";
-import { sampledRoles, type TokenCodec, type TokenRun } from "./tokens.ts";
+import type { TokenCodec, TokenRun } from "./tokens.ts";
 
 /** A task as rollouts see it: the type has no trace, so that h* can not reach the sampler by mistake. */
 export type RolloutTask = Omit<Task, "trace"> & { readonly trace?: undefined };
@@ -249,150 +241,4 @@ function keysOf(live: readonly { readonly episode: Episode }[]): Uint32Array {
     words.set(episode.tokenKey(), 2 * index);
   });
   return words;
-}
-
-const stopOf: { readonly [Reason in StopReason]: RolloutStop } = {
-  answer: "answer",
-  no_call: "no_action",
-  turn_limit: "max_turns",
-  malformed: "environment",
-};
-
-/** State of one rollout while it runs. */
-class Episode {
-  stop: RolloutStop | null = null;
-  readonly #prompt: RolloutPrompt;
-  readonly #index: number;
-  readonly #options: RolloutOptions;
-  readonly #environment: Environment;
-  readonly #key: Key;
-  readonly #end: number;
-  readonly #ids: number[] = [];
-  readonly #roles: number[] = [];
-  readonly #turnOf: number[] = [];
-  readonly #logProbs: number[] = [];
-  readonly #turns: RolloutTurn[] = [];
-  #turnStart = 0;
-  /** Tokens up to here are in the policy's cache. */
-  #appended = 0;
-
-  constructor(prompt: RolloutPrompt, index: number, options: RolloutOptions) {
-    this.#prompt = prompt;
-    this.#index = index;
-    this.#options = options;
-    const { maxTurns, createRunner } = options;
-    this.#environment = createEnvironment(prompt.task, { maxTurns, createRunner });
-    this.#environment.reset();
-    this.#key = foldIn(foldIn(options.key, prompt.stream), index);
-    this.#end = options.codec.controlId("<|end|>");
-  }
-
-  /** Gives back what the episode's tools hold. */
-  close(): Promise<void> {
-    return this.#environment.close();
-  }
-
-  tokenKey(): Key {
-    return foldIn(this.#key, this.#ids.length);
-  }
-
-  pending(): number[] {
-    const ids = this.#ids.slice(this.#appended);
-    this.#appended = this.#ids.length;
-    return ids;
-  }
-
-  /** Takes one sampled token; at the end of a turn, acts on it. */
-  async take(id: number, logProb: number): Promise<void> {
-    this.#ids.push(id);
-    this.#turnOf.push(this.#turns.length);
-    this.#logProbs.push(logProb);
-    const turnTokens = this.#ids.length - this.#turnStart;
-    if (id === this.#end) await this.#act();
-    else if (turnTokens >= this.#options.maxTurnTokens) this.#cut("turn_tokens");
-    else if (this.#ids.length >= this.#options.maxRolloutTokens) this.#cut("rollout_tokens");
-  }
-
-  async #act(): Promise<void> {
-    const ids = this.#turnIds();
-    const text = this.#options.codec.decode(ids.slice(0, -1));
-    const { observations, parsed, stopReason } = await this.#environment.step(text, {
-      signal: this.#options.signal,
-    });
-    this.#turns.push({
-      start: this.#turnStart,
-      end: this.#ids.length,
-      text,
-      calls: parsed.calls.map(({ function: { name, arguments: args } }) => ({ name, arguments: args })),
-      // Only an answer that ends the episode counts: one beside a call could be repeated and rewarded every turn.
-      answer: stopReason === "answer" ? (parsed.answer ?? null) : null,
-      outputs: observations.flatMap(({ content }, index) =>
-        parsed.blocks[index].call === undefined ? [] : [content],
-      ),
-      malformedCalls: parsed.blocks.filter((block) => block.error !== undefined).length,
-      failedCalls: observations.filter(({ error }, index) => error && parsed.blocks[index].call !== undefined)
-        .length,
-      complete: true,
-    });
-    if (stopReason !== undefined) {
-      this.stop = stopOf[stopReason];
-      return;
-    }
-    const rendered = renderObservations(
-      this.#options.codec,
-      observations.map((observation) => observation.content),
-    );
-    // Room for the observations and one more sampled token; a row never ends in tokens that nobody sampled.
-    if (this.#ids.length + rendered.ids.length >= this.#options.maxRolloutTokens) {
-      this.stop = "rollout_tokens";
-      return;
-    }
-    rendered.ids.forEach((id, position) => {
-      this.#ids.push(id);
-      this.#roles.push(rendered.roles[position]);
-      this.#turnOf.push(-1);
-      this.#logProbs.push(0);
-    });
-    this.#turnStart = this.#ids.length;
-  }
-
-  /** Ends a turn before its stop token. It is not acted upon, so it earns nothing. */
-  #cut(reason: RolloutStop): void {
-    const text = this.#options.codec.decode(this.#turnIds());
-    this.#turns.push({
-      start: this.#turnStart,
-      end: this.#ids.length,
-      text,
-      calls: [],
-      answer: null,
-      outputs: [],
-      malformedCalls: 0,
-      failedCalls: 0,
-      complete: false,
-    });
-    this.stop = reason;
-  }
-
-  /** Ids of the turn just ended; gives its tokens their roles. */
-  #turnIds(): number[] {
-    const ids = this.#ids.slice(this.#turnStart);
-    for (const role of sampledRoles(this.#options.codec, ids)) this.#roles.push(role);
-    return ids;
-  }
-
-  finish(): Rollout {
-    if (this.stop === null) throw new RolloutError("A rollout was finished before it stopped.");
-    return {
-      prompt: this.#prompt,
-      index: this.#index,
-      ids: this.#ids,
-      roles: this.#roles,
-      turnOf: this.#turnOf,
-      samplerLogProbs: this.#logProbs,
-      turns: this.#turns,
-      stop: this.stop,
-      score: this.#environment.score(),
-      success: this.#environment.outcome().success,
-    };
-  }
 }
