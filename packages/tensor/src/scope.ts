@@ -35,6 +35,11 @@ export function suspendHolds(): () => void {
   };
 }
 
+/** True while scopes dispose nothing. */
+export function scopesHeld(): boolean {
+  return holds > 0;
+}
+
 /** True if `tensor` was made inside the innermost scope. */
 export function madeHere(tensor: Tensor): boolean {
   return scopes[scopes.length - 1]?.has(tensor) ?? false;

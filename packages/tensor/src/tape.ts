@@ -11,7 +11,7 @@ import { add } from "./ops/arithmetic.ts";
 import { expand, reshape } from "./ops/movement.ts";
 import { sumTo } from "./ops/reduce.ts";
 import { popRecorder, pushRecorder, type Recordable, type Recorder } from "./recording.ts";
-import { holdScopes, scope } from "./scope.ts";
+import { holdScopes, madeHere, scope, scopesHeld } from "./scope.ts";
 import { formatShape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import { inDerivativeOf, type Origin, watchers } from "./watch.ts";
@@ -81,6 +81,12 @@ export function walkBack(
   roots: readonly Tensor[],
 ): Tensor[] {
   const gradients = new Map<Tensor, Tensor>();
+  const made = new Set<Tensor>(); // gradients that this walk made, and may give back
+  const release = (g: Tensor | undefined) => {
+    if (!g || scopesHeld() || !made.has(g) || [...gradients.values()].includes(g)) return;
+    made.delete(g);
+    g.dispose();
+  };
   const accumulate = (t: Tensor, g: Tensor) => {
     const shaped = sumTo(g, t.shape);
     const sofar = gradients.get(t);
@@ -95,13 +101,22 @@ export function walkBack(
     const dys = node.outputs.map((o) => gradients.get(o) ?? null);
     if (dys.every((d) => d === null)) continue;
     inDerivativeOf(node, () => {
-      const dxs = derivative(node, dys);
+      const inputs = node.inputs.filter((t) => tape.depends(t));
+      const before = inputs.map((t) => gradients.get(t));
+      // What the derivative makes on the way goes at once; of its results, those that are gradients now stay.
+      scope(() => {
+        const dxs = derivative(node, dys);
+        node.inputs.forEach((t, i) => {
+          const g = dxs[i];
+          if (g && tape.depends(t)) accumulate(t, g);
+        });
+        const now = inputs.map((t) => gradients.get(t)).filter((g) => g !== undefined);
+        for (const g of now) if (madeHere(g)) made.add(g);
+        return now;
+      });
       // An output that is itself a root keeps its gradient; the others are done with.
       for (const o of node.outputs) if (!roots.includes(o)) gradients.delete(o);
-      node.inputs.forEach((t, i) => {
-        const g = dxs[i];
-        if (g && tape.depends(t)) accumulate(t, g);
-      });
+      for (const g of [...before, ...dys]) release(g ?? undefined);
     });
   }
   const taken = new Set<Tensor>(seeds.filter((s) => s !== null));
