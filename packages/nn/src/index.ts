@@ -1,9 +1,9 @@
 /** Public names of @pact/nn; one line per file, in the order of a forward pass. */
 
+export { clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 export { paramsFromSafetensors, paramsToSafetensors } from "./checkpoint.ts";
 export { type TransformerConfig, validateConfig } from "./config.ts";
 export { configFromJson, configToJson } from "./config-json.ts";
-export { clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
 export {
   CapacityError,
