@@ -155,6 +155,11 @@ describe("pact compare", () => {
     );
     expect(await refused("--methods", "sft", "--set", "pact:gamma=0.5")).toMatch(/is for none of sft/);
     expect(await refused("--methods", "sft", "--set", "seed=4")).toMatch(/Use --methods and --seeds/);
+    expect(await refused("--methods", "sft", "--set", "sft:seed=4")).toMatch(/sft:seed is not one method's/);
+    expect(await refused("--methods", "sft", "--set", "sft:steps=4")).toMatch(/under one budget/);
+    expect(await refused("--methods", "sft", "--steps", "4", "--set", "steps=3")).toMatch(
+      /--steps and --set steps give two values/,
+    );
     expect(await refused("--sedes", "2")).toMatch(/unknown option --sedes. Did you mean --seeds\?/);
     expect(readdirSync(root)).not.toContain("none");
   });

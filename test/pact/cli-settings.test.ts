@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { UsageError } from "../../packages/pact/src/cli/options.ts";
 import { describeSettings, settingsOfFile, settingsOfPairs } from "../../packages/pact/src/cli/settings.ts";
+import { requestOf } from "../../packages/pact/src/cli/train-request.ts";
 import { main } from "../../packages/pact/src/cli.ts";
 import { trainConfig } from "../../packages/pact/src/config.ts";
 
@@ -70,6 +71,18 @@ it("a value out of range is an error before anything is made", async () => {
   expect(await main(["train", "--set", "gamma=7", "--run-dir", join(folder, "run")], output)).toBe(1);
   expect(errors.join("")).toContain("Option gamma must be a number from 0 to 1, received 7");
   expect(() => readFileSync(join(folder, "run"))).toThrow();
+});
+
+it("an option wins over the file, a pair over the file too, and an option and a pair may not disagree", async () => {
+  const path = file("steps.json", '{"steps": 3, "gamma": 0.5, "method": "matchtir"}');
+  const given = ["--config", path, "--set", "gamma=0.7"];
+  const { config } = await requestOf([...given, "--steps", "5"]);
+  expect([config.steps, config.gamma, config.method]).toEqual([5, 0.7, "matchtir"]);
+  expect((await requestOf(given)).config.steps).toBe(3);
+  expect((await requestOf(["--steps", "5", "--set", "steps=5"])).config.steps).toBe(5);
+  await expect(requestOf(["--steps", "5", "--set", "steps=3"])).rejects.toThrow(
+    /--steps and --set steps give two values for one setting/,
+  );
 });
 
 it("settings are described by what differs", () => {

@@ -125,7 +125,7 @@ async function planOf(options: CompareOptions, given: ReadonlySet<string>): Prom
     throw new UsageError(
       `${command}: --baseline ${JSON.stringify(baseline)} is none of ${names.join(", ")}.`,
     );
-  const { common, own } = await settingsByMethod(options, names);
+  const { common, own } = await settingsByMethod(options, names, given);
   const passed = [
     "env",
     "data",
@@ -169,9 +169,19 @@ async function planOf(options: CompareOptions, given: ReadonlySet<string>): Prom
   return { settings: { methods: names, seeds, shared, train }, methods, baseline, notes };
 }
 
-/** Options that are training settings too: given ones win over `--config` and `--set`. */
+/** Options that are training settings too: given ones win over `--config`. */
+const settingOf = { steps: "steps", "checkpoint-every": "checkpointEvery" } as const;
+
 function isSetting(name: string): boolean {
-  return name === "steps" || name === "checkpoint-every";
+  return Object.hasOwn(settingOf, name);
+}
+
+/** The settings of a file, less those that an option gives. */
+function withoutFlagged(file: Settings, given: ReadonlySet<string>): Settings {
+  const flagged = Object.entries(settingOf).flatMap(([option, name]) => (given.has(option) ? [name] : []));
+  return Object.fromEntries(
+    Object.entries(file).filter(([name]) => !(flagged as readonly string[]).includes(name)),
+  );
 }
 
 function methodsOf(text: string): string[] {
@@ -193,6 +203,7 @@ function methodsOf(text: string): string[] {
 async function settingsByMethod(
   options: CompareOptions,
   methods: readonly string[],
+  given: ReadonlySet<string>,
 ): Promise<{ common: Settings; own: ReadonlyMap<string, Settings> }> {
   const all: string[] = [];
   const byMethod = new Map<string, string[]>();
@@ -203,14 +214,19 @@ async function settingsByMethod(
       throw new UsageError(`${command}: --set ${pair.slice(0, 60)} is for none of ${methods.join(", ")}.`);
     else byMethod.set(method, [...(byMethod.get(method) ?? []), rest]);
   }
-  const common = {
-    ...(options.config === undefined ? {} : await settingsOfFile(options.config)),
-    ...settingsOfPairs(all),
-  };
+  const file = options.config === undefined ? {} : await settingsOfFile(options.config);
+  const common = { ...withoutFlagged(file, given), ...settingsOfPairs(all) };
   for (const name of ["method", "seed"] as const)
     if (common[name] !== undefined)
       throw new UsageError(`${command}: ${name} is not a setting of all runs. Use --methods and --seeds.`);
-  return { common, own: new Map([...byMethod].map(([method, pairs]) => [method, settingsOfPairs(pairs)])) };
+  const own = new Map([...byMethod].map(([method, pairs]) => [method, settingsOfPairs(pairs)]));
+  for (const [method, settings] of own)
+    for (const name of ["method", "seed", "steps", "promptsPerStep"] as const)
+      if (settings[name] !== undefined)
+        throw new UsageError(
+          `${command}: --set ${method}:${name} is not one method's to set: all are compared under one budget and the same seeds.`,
+        );
+  return { common, own };
 }
 
 /** The arguments of a method, without the common settings that would change nothing. */

@@ -60,10 +60,16 @@ export async function requestOf(args: readonly string[]): Promise<TrainRequest> 
   const explicit = Object.fromEntries(
     Object.entries(named).filter(([name]) => given.has(optionOf[name as keyof typeof optionOf])),
   );
+  const pairs = settingsOfPairs(options.set);
+  for (const [name, value] of Object.entries(explicit))
+    if (Object.hasOwn(pairs, name) && pairs[name as keyof typeof pairs] !== value)
+      throw new UsageError(
+        `pact train: --${optionOf[name as keyof typeof optionOf]} and --set ${name} give two values for one setting. Leave one out.`,
+      );
   const config = trainConfig({
     ...(earlier ? differing(earlier.train) : usual),
     ...(options.config === undefined ? {} : await settingsOfFile(options.config)),
-    ...settingsOfPairs(options.set),
+    ...pairs,
     ...explicit,
   });
   return { options, config };
