@@ -1,89 +1,33 @@
 import { type Params, paramsFromSafetensors, type TransformerConfig } from "@pact/nn";
-import { cast, defaultDevice, full } from "@pact/tensor";
+import { defaultDevice, full } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
 import { defaultConfig, type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
 import { contextTokens } from "../../packages/pact/src/contexts.ts";
 import { CheckpointError, NonFiniteError } from "../../packages/pact/src/errors.ts";
-import { evaluate } from "../../packages/pact/src/evaluate.ts";
 import { metricDescriptions } from "../../packages/pact/src/metric-table.ts";
 import {
   type Checkpoint,
   nullSink,
-  type RolloutRecord,
   type RunSink,
   type StepMetrics,
 } from "../../packages/pact/src/run-sink.ts";
-import type { TrainOptions } from "../../packages/pact/src/train-types.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { decodeState } from "../../packages/pact/src/trainer-state.ts";
 import { testCodec } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
-import { callText, scriptedPolicy, scriptIds } from "./script.ts";
-import { task, trace } from "./tasks.ts";
-
-const shortTrace = { ...trace, turns: [trace.turns[1]] };
-const tasks = ["Bavo", "Kelm", "Rosta"].map((town, index) => ({
-  ...task,
-  id: `t${index}`,
-  question: `Mayor of "${town}"?`,
-  trace: shortTrace,
-}));
-const scripts = [
-  `${callText("Bavo")}<|end|>${callText("Bavo")}<|end|><answer>Mira</answer><|end|>`,
-  `<think>a</think>${callText("Kelm")}${callText("Z")}<|end|><answer>x</answer><|end|>`,
-  "<answer>Mira</answer><|end|>",
-].map(scriptIds);
-const scripted = () => scriptedPolicy((row) => scripts[row % scripts.length]);
-
-const small: Partial<TrainConfig> = {
-  steps: 2,
-  promptsPerStep: 2,
-  rolloutsPerPrompt: 2,
-  maxTurnTokens: 60,
-  maxRolloutTokens: 120,
-  tokenBudget: 250,
-};
+import { trace } from "./tasks.ts";
+import { runTraining, startModel, shortTasks as tasks } from "./training.ts";
 
 let model: TransformerConfig;
 let params: Params;
 beforeAll(async () => {
   await cpuDevice();
-  const made = await tinyModel(3);
-  model = made.config;
-  params = made.params;
+  ({ model, params } = await startModel());
 });
 
-/** Runs a training run to its end (or for `steps` steps); its records, and the trained parameters as numbers. */
-async function train(
-  given: Partial<TrainConfig> = {},
-  options: Partial<TrainOptions> = {},
-  steps = Number.MAX_VALUE,
-) {
-  const lines: StepMetrics[] = [];
-  const records: RolloutRecord[] = [];
-  const checkpoints: Checkpoint[] = [];
-  const trainer = new Trainer({
-    config: trainConfig({ ...small, ...given }),
-    model,
-    params,
-    codec: testCodec,
-    tasks,
-    policy: scripted,
-    sink: {
-      ...nullSink,
-      metrics: async (line) => void lines.push(line),
-      rollout: async (record) => void records.push(record),
-      checkpoint: async (checkpoint) => void checkpoints.push(checkpoint),
-    },
-    ...options,
-  });
-  for await (const event of trainer.steps()) if (event.kind === "step" && event.step + 1 >= steps) break;
-  const trained: number[] = [];
-  for (const value of Object.values(trainer.params)) trained.push(...Array.from(await value.data(), Number));
-  const { result } = trainer;
-  trainer.dispose();
-  return { lines, records, checkpoints, trained, result };
-}
+/** A short run of tasks with short traces, cut into several micro-batches. */
+const train: typeof runTraining = (given, options, steps) =>
+  runTraining({ rolloutsPerPrompt: 2, tokenBudget: 250, ...given }, { tasks, ...options }, steps);
 
 describe("a training run", () => {
   it("is the same run twice: parameters, metrics and records, bit for bit", async () => {
@@ -97,17 +41,12 @@ describe("a training run", () => {
 
   it("stopped at any checkpoint and gone on with is the run that was never stopped, bit for bit", async () => {
     const given = { steps: 4, checkpointEvery: 1, innerUpdates: 2, klCoefficient: 0.01 };
-    // Checkpoints hold f32, so only an f32 run comes back bit for bit.
-    const single = Object.fromEntries(
-      Object.entries(params).map(([name, value]) => [name, cast(value, "f32")]),
-    );
-    const whole = await train(given, { params: single });
+    const whole = await train(given);
     expect(whole.checkpoints.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
     for (const stop of [1, 3]) {
       const { model: weights, state } = whole.checkpoints[stop - 1];
       const resumed = paramsFromSafetensors(model, weights);
       const rest = await train(given, {
-        params: single,
         resume: { state: decodeState(state), params: resumed, lines: whole.lines.slice(0, stop) },
       });
       expect(rest.lines).toEqual(whole.lines.slice(stop));
@@ -133,7 +72,7 @@ describe("a training run", () => {
     expect(
       () =>
         new Trainer({
-          config: trainConfig(small),
+          config: trainConfig({ steps: 2 }),
           model,
           params,
           codec: testCodec,
@@ -150,8 +89,8 @@ describe("a training run", () => {
     expect(pact.trained).toEqual(matchtir.trained);
     expect(pact.lines).toEqual(matchtir.lines);
     // The reference calls of the reward stay the same; only the reasoning of the trace differs.
-    const reworded = { ...shortTrace.turns[0], chunks: [{ type: "other" as const, text: "Zzz." }] };
-    const others = tasks.map((entry) => ({ ...entry, trace: { ...shortTrace, turns: [reworded] } }));
+    const reworded = { ...trace.turns[1], chunks: [{ type: "other" as const, text: "Zzz." }] };
+    const others = tasks.map((entry) => ({ ...entry, trace: { ...trace, turns: [reworded] } }));
     expect((await train({ method: "matchtir" }, { tasks: others })).trained).toEqual(matchtir.trained);
     expect((await train({}, { tasks: others })).trained).not.toEqual((await train()).trained);
   });
@@ -171,8 +110,7 @@ describe("a training run", () => {
 
   it("names the operation that makes an infinity of finite parameters", async () => {
     const [name, first] = Object.entries(params)[0];
-    const single = Object.entries(params).map(([key, value]) => [key, cast(value, "f32")] as const);
-    const large = { ...Object.fromEntries(single), [name]: full(first.shape, 1e30) };
+    const large = { ...params, [name]: full(first.shape, 1e30) };
     const failed = await train({ innerUpdates: 2 }, { params: large }).catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(NonFiniteError);
     expect(String(failed)).toMatch(
@@ -223,7 +161,8 @@ describe("a training run", () => {
   });
 
   it("logs only documented, finite metrics", async () => {
-    const { lines } = await train({ gradientNormsEvery: 1 });
+    const { params: precise } = await tinyModel(3); // f64
+    const { lines } = await train({ gradientNormsEvery: 1 }, { params: precise });
     for (const { values } of lines) {
       for (const [name, value] of Object.entries(values)) {
         expect(Object.keys(metricDescriptions), name).toContain(name);
@@ -259,7 +198,7 @@ describe("a training run", () => {
 
   it("skips and counts tasks whose context is too long, and refuses when none is left", async () => {
     const long = { ...tasks[0], id: "long", question: "x".repeat(99) };
-    const config = trainConfig(small);
+    const config = trainConfig({ maxTurnTokens: 60, maxRolloutTokens: 120 });
     const maxContextTokens = Math.max(...tasks.map((entry) => contextTokens(testCodec, entry, config)));
     const { lines } = await train({ maxContextTokens }, { tasks: [...tasks, long] });
     expect(lines[0].values["tasks/skipped"]).toBe(1);
@@ -336,56 +275,5 @@ describe("every option changes the training it belongs to", () => {
     // Clipping needs several updates: its options are compared with as many of them.
     const several = Object.keys(change).length > 1 ? (change.innerUpdates ?? 1) : 1;
     expect((await train({ ...base, ...change })).trained).not.toEqual(await plain(several));
-  });
-});
-
-describe("evaluation", () => {
-  it("scores held-out tasks by category, sampled and greedy, from a live model", async () => {
-    const written: string[] = [];
-    const result = await evaluate({
-      ...trainConfig({ ...small, maxTurnTokens: 6, maxRolloutTokens: 12 }),
-      model,
-      params,
-      codec: testCodec,
-      tasks: [...tasks, { ...tasks[0], id: "m", category: "multi_hop" }],
-      step: 0,
-      batchSize: 3,
-      sink: { ...nullSink, rollout: async (record) => void written.push(record.decoding) },
-    });
-    expect(Object.keys(result.sampled.categories)).toEqual(["single_hop", "multi_hop"]);
-    expect(result.greedy.tasks).toBe(4);
-    expect(Object.values(result.sampled.stops).reduce((a, b) => a + b, 0)).toBe(4);
-    expect(written.length).toBe(8);
-  });
-
-  it("samples k rollouts per task, the first the same for any k and batch, and scores them by task", async () => {
-    const run = async (rollouts: number, batchSize: number) => {
-      const records: RolloutRecord[] = [];
-      const dones: number[] = [];
-      const result = await evaluate({
-        ...trainConfig({ ...small, maxTurnTokens: 6, maxRolloutTokens: 12 }),
-        ...{ model, params, codec: testCodec, tasks, step: 3, rollouts, batchSize },
-        sink: { ...nullSink, rollout: async (record) => void records.push(record) },
-        onProgress: (done, total) => dones.push(done / total),
-      });
-      return { result: { ...result, time: undefined }, records, dones };
-    };
-    const one = await run(1, 128);
-    const three = await run(3, 4);
-    expect(three.result.sampled).toMatchObject({ attempts: 3, tasks: 3 });
-    expect(three.result.sampled.passAtK.map(({ k, tasks: of }) => [k, of])).toEqual([
-      [1, 3],
-      [2, 3],
-      [3, 3],
-    ]);
-    expect(three.result.greedy).toEqual(one.result.greedy);
-    const sampled = three.records.filter(({ decoding }) => decoding === "sampled");
-    expect(sampled.map(({ taskId, rollout }) => [taskId, rollout])).toEqual(
-      tasks.flatMap(({ id }) => [0, 1, 2].map((rollout) => [id, rollout])),
-    );
-    const first = (records: readonly RolloutRecord[]) => records.filter(({ rollout }) => rollout === 0);
-    expect(first(three.records)).toEqual(one.records);
-    expect(three.dones.at(-1)).toBe(1);
-    expect((await run(3, 128)).result).toEqual(three.result);
   });
 });

@@ -1,4 +1,5 @@
 /** Whole training runs of a tiny model on three tasks with a scripted policy, for tests. */
+import type { Params, TransformerConfig } from "@pact/nn";
 import { cast } from "@pact/tensor";
 import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
 import {
@@ -12,13 +13,19 @@ import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { testCodec } from "./codec.ts";
 import { tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
-import { task } from "./tasks.ts";
+import { task, trace } from "./tasks.ts";
 
 /** Three tasks with the long trace, whose reasoning previews a call. */
 export const longTasks = ["Bavo", "Kelm", "Rosta"].map((town, index) => ({
   ...task,
   id: `t${index}`,
   question: `Mayor of "${town}"?`,
+}));
+
+/** The same tasks with a trace of one turn. */
+export const shortTasks = longTasks.map((entry) => ({
+  ...entry,
+  trace: { ...trace, turns: [trace.turns[1]] },
 }));
 
 const scripts = [
@@ -42,20 +49,31 @@ const small: Partial<TrainConfig> = {
   clipNorm: 10,
 };
 
-/** Runs a training run to its end; its records, and the trained parameters as numbers. */
-export async function runTraining(given: Partial<TrainConfig> = {}, options: Partial<TrainOptions> = {}) {
-  const { config: model, params } = await tinyModel(3);
+let made: Promise<{ model: TransformerConfig; params: Params }> | undefined;
+
+/** The model that every run starts from, in f32: checkpoints hold f32, so only an f32 run comes back bit for bit. */
+export function startModel(): Promise<{ model: TransformerConfig; params: Params }> {
+  made ??= tinyModel(3).then(({ config, params }) => ({
+    model: config,
+    params: Object.fromEntries(Object.entries(params).map(([name, value]) => [name, cast(value, "f32")])),
+  }));
+  return made;
+}
+
+/** Runs a training run to its end (or for `steps` steps); its records, and the trained parameters as numbers. */
+export async function runTraining(
+  given: Partial<TrainConfig> = {},
+  options: Partial<TrainOptions> = {},
+  steps = Number.POSITIVE_INFINITY,
+) {
+  const { model, params } = await startModel();
   const lines: StepMetrics[] = [];
   const records: RolloutRecord[] = [];
   const checkpoints: Checkpoint[] = [];
-  // Checkpoints hold f32, so only an f32 run comes back bit for bit.
-  const single = Object.fromEntries(
-    Object.entries(params).map(([name, value]) => [name, cast(value, "f32")]),
-  );
   const trainer = new Trainer({
     config: trainConfig({ ...small, ...given }),
     model,
-    params: single,
+    params,
     codec: testCodec,
     tasks: longTasks,
     policy: scripted,
@@ -67,7 +85,7 @@ export async function runTraining(given: Partial<TrainConfig> = {}, options: Par
     },
     ...options,
   });
-  for await (const _ of trainer.steps());
+  for await (const event of trainer.steps()) if (event.kind === "step" && event.step + 1 >= steps) break;
   const trained: number[] = [];
   for (const value of Object.values(trainer.params)) trained.push(...Array.from(await value.data(), Number));
   const { result } = trainer;
