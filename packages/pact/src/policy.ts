@@ -6,8 +6,8 @@ import type { PolicySession, RolloutPolicy, SampledTokens } from "./rollout.ts";
 /**
  * A policy that samples from `params` as they are when a session starts and while it runs.
  *
- * Temperature 0 is greedy. Log-probs are those at the sampling temperature (greedy: at 1); no truncation of the
- * distribution exists, so the sampler's and the trainer's log-probs mean the same thing.
+ * Temperature 0 is greedy. Log-probs are those at the sampling temperature (greedy: at 1); nothing of the
+ * distribution is cut off, so the sampler's and the trainer's log-probs mean the same thing.
  * @example
  * ```ts
  * const config = configFromJson({
