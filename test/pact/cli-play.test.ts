@@ -66,6 +66,14 @@ describe("pact play", () => {
     expect((await type(["ftrl-like"], [])).shown).toContain("stop reason left");
   });
 
+  it("ends no episode because of a slip", async () => {
+    const { shown } = await type(["ftrl-like"], ["help", "foo(", "f(1)(2)", "/answer x"]);
+    expect(shown).toContain("not a call: help. To answer in words: /say");
+    expect(shown.match(/not a call/g)).toHaveLength(3);
+    expect(shown).toContain("stop reason answer");
+    expect((await type(["ftrl-like"], ["/say I give up"])).shown).toContain("stop reason no_call");
+  });
+
   it("shows no control characters of a tool or a person", async () => {
     const { shown } = await type(["ftrl-like"], ["/\u001b[2Jx", "/quit"]);
     expect(shown.split("").some((c) => c.charCodeAt(0) === 27)).toBe(false);

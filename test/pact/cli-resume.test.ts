@@ -117,7 +117,7 @@ describe("pact train --resume", () => {
     const { code, error } = await pact(["train", "--resume", "--run-dir", join(root, "nothing")]);
     expect([code, error]).toEqual([
       1,
-      expect.stringContaining("has no config.json, so there is no run to go on with"),
+      expect.stringContaining("has no config.json, so there is no run in it"),
     ]);
     expect(readdirSync(root)).not.toContain("nothing");
   });

@@ -27,6 +27,18 @@ writeFileSync(join(full, "config.json"), "{}");
 afterAll(() => rmSync(full, { recursive: true }));
 
 describe("help", () => {
+  it("is what -h and the word help ask for, too", async () => {
+    const shown = async (...args: string[]) => {
+      const texts: string[] = [];
+      expect(await main(args, { out: (text) => texts.push(text), error: () => {} })).toBe(0);
+      return texts.join("");
+    };
+    expect(await shown("-h")).toBe(await shown("--help"));
+    expect(await shown("help")).toBe(await shown("--help"));
+    expect(await shown("help", "doctor")).toBe(await shown("doctor", "--help"));
+    expect(await shown("doctor", "-h")).toBe(await shown("doctor", "--help"));
+  });
+
   it("of the program lists the commands that exist", async () => {
     const { code, out } = await run("--help");
     expect(code).toBe(0);
@@ -201,7 +213,7 @@ describe("wrong command lines end with code 2 and one line", () => {
     [["train", "--run-dir", ""], "pact train: --run-dir needs a path, received an empty one."],
     [
       ["train", "--device", "gpu"],
-      'pact train: --device must be one of auto, webgpu, cpu; received "gpu". Did you mean --device cpu?',
+      'pact train: --device must be one of auto, webgpu, cpu; received "gpu". Did you mean --device webgpu?',
     ],
     [
       ["train", "--method", "ppo"],

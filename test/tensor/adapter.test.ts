@@ -148,7 +148,7 @@ test("betterDrivers names commands, and nothing for hardware", () => {
 test("an unknown PACT_DRIVER is refused", async () => {
   vi.stubEnv("PACT_DRIVER", "vulkan");
   await expect(acquireAdapter()).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[DeviceError: init: the environment variable PACT_DRIVER is "vulkan", expected one of hardware, lavapipe, swiftshader, none. Unset it: delete process.env.PACT_DRIVER.]`,
+    `[DeviceError: init: the environment variable PACT_DRIVER is "vulkan", expected one of hardware, lavapipe, swiftshader, none. Set it to one of them, or unset it: unset PACT_DRIVER.]`,
   );
   vi.unstubAllEnvs();
 });

@@ -1,4 +1,5 @@
 /** Making tensors and reading them back: shapes, dtypes, conversions, copies; devices and the default one. */
+import { inspect } from "node:util";
 import {
   arange,
   cast,
@@ -17,6 +18,10 @@ const device = await createDevice({ device: "cpu" });
 const read = async (t: Tensor) => ({ shape: t.shape, dtype: t.dtype, data: await t.data() });
 
 describe("tensor", () => {
+  test("is shown by its dtype, shape and device, not by its storage", () => {
+    expect(inspect({ x: zeros([2, 3], { device }) })).toBe("{ x: Tensor f32[2, 3] on cpu }");
+  });
+
   test.each([
     [3, { shape: [], dtype: "f32", data: Float32Array.of(3) }],
     [[], { shape: [0], dtype: "f32", data: new Float32Array(0) }],

@@ -151,9 +151,9 @@ function centred(values: readonly number[], estimator: "grpo" | "rloo"): number[
 }
 
 function membersOf(rewards: readonly number[], groups: readonly number[]): number[][] {
-  if (rewards.length !== groups.length) {
+  if (rewards.length !== groups?.length) {
     throw new AdvantageError(
-      `Advantages: received ${rewards.length} rollouts but ${groups.length} group ids. Pass one group id per rollout.`,
+      `Advantages: received ${rewards.length} rollouts but ${groups?.length ?? "no"} group ids. Pass one group id per rollout.`,
     );
   }
   const members = new Map<number, number[]>();

@@ -80,7 +80,7 @@ const standardOutput: Output = {
  */
 export async function main(args: readonly string[], output: Output = standardOutput): Promise<number> {
   try {
-    const [name, ...rest] = args;
+    const [name, ...rest] = asked(args);
     if (name === "--help") {
       output.out(programHelp(commands));
       return 0;
@@ -117,6 +117,12 @@ function takeWords(name: string, command: Command, args: readonly string[]) {
     options = rest;
   }
   return { word: words[0], options };
+}
+
+/** `-h` and `help` are what people type; both mean `--help`. */
+function asked(args: readonly string[]): readonly string[] {
+  const plain = args.map((word) => (word === "-h" ? "--help" : word));
+  return plain[0] === "help" ? [...plain.slice(1), "--help"] : plain;
 }
 
 function unknownCommand(name: string | undefined): string {

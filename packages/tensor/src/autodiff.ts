@@ -90,7 +90,7 @@ export interface ValueAndGrad<P> {
  * await grads.data(); // → [2, 4, 6]
  * ```
  */
-export function valueAndGrad<P, R extends readonly unknown[]>(
+export function valueAndGrad<P = Tensor, R extends readonly unknown[] = []>(
   f: (params: P, ...rest: R) => Tensor,
 ): (params: P, ...rest: R) => ValueAndGrad<P>;
 export function valueAndGrad<P, R extends readonly unknown[], X>(
@@ -130,7 +130,7 @@ function isPair<X>(result: Tensor | readonly [Tensor, X]): result is readonly [T
  * await grad((x: Tensor) => sum(mul(x, x)))(tensor([1, 2, 3])).data(); // → [2, 4, 6]
  * ```
  */
-export function grad<P, R extends readonly unknown[]>(
+export function grad<P = Tensor, R extends readonly unknown[] = []>(
   f: (params: P, ...rest: R) => Tensor,
 ): (params: P, ...rest: R) => MapTree<P, Tensor> {
   const both = valueAndGrad(f);

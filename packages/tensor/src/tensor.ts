@@ -172,6 +172,11 @@ export class Tensor {
     this.dispose();
   }
 
+  /** What `console.log` shows under Node: dtype, shape and device, not the storage. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   toString(): string {
     return `Tensor ${formatSpec(this)} on ${this.device.kind}`;
   }

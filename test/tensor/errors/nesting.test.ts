@@ -58,7 +58,7 @@ test("a value made outside the function", () => {
 });
 
 test("parameters that are no floats, or no tensors", () => {
-  const f = () => t.sum(x);
+  const f = (_params: unknown) => t.sum(x);
   const ids = make([2], "i32");
   expect(messageOf(() => t.grad(f)(ids))).toMatchInlineSnapshot(
     `"AutodiffError (autodiff): valueAndGrad: the parameter is i32[2]; only tensors of floats have gradients. Pass it as a further argument instead: valueAndGrad(f)(params, x)."`,

@@ -2,6 +2,7 @@
 import type { TermName } from "../explain.ts";
 import { isSampled, type Role, roleCode } from "../roles.ts";
 import type { ExplainedToken, Explanation } from "./explain.ts";
+import { wrap } from "./help.ts";
 import { cutTo, type Paint, printable, type Style } from "./terminal.ts";
 
 /** Columns where the terminal does not say. */
@@ -53,7 +54,7 @@ export function explanationLines(
     paint("bold", printable(`${taskId}/${rollout}@${step}`)) +
       paint("dim", `  line ${line} of rollouts.jsonl`),
     `reward ${reward.toFixed(3)}, Solve-F1 ${solveF1.toFixed(3)}, ended: ${printable(stop)}; trained ${context}`,
-    ...notes,
+    ...notes.flatMap((note) => wrap(note, 0, columns)),
     "",
     ...tokenTable(explanation.tokens, paint, columns),
   ];

@@ -95,12 +95,12 @@ function explain(option: Option): string {
   return `${sentence}. ${kind} from ${option.min} to ${option.max}. Default: ${usual}.`;
 }
 
-/** Breaks a paragraph at spaces so that no line is wider than `columns`. */
-function wrap(text: string, margin: number): string[] {
+/** Breaks a paragraph at spaces so that no line is wider than `width`. */
+export function wrap(text: string, margin: number, width = columns): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
-    if (line !== "" && margin + line.length + 1 + word.length > columns) {
+    if (line !== "" && margin + line.length + 1 + word.length > width) {
       lines.push(" ".repeat(margin) + line);
       line = word;
     } else line = line === "" ? word : `${line} ${word}`;

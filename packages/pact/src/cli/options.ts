@@ -129,6 +129,9 @@ export const helpOption: FlagOption = { kind: "flag", help: "show this help and 
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const scored = candidates.map((candidate) => ({ candidate, distance: editDistance(word, candidate) }));
   scored.sort((a, b) => a.distance - b.distance);
+  // A word that is part of one candidate alone means that one: "gpu" is "webgpu", not "cpu".
+  const holding = word.length > 2 ? candidates.filter((candidate) => candidate.includes(word)) : [];
+  if (holding.length === 1) return holding[0];
   const best = scored[0];
   if (best === undefined) return undefined;
   const longer = Math.max(word.length, best.candidate.length);

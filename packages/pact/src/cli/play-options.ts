@@ -43,7 +43,7 @@ export const playHelp = {
   positional: playPositional,
   description: [
     "Shows the task and its tools, then reads your turns, one a line: calls in Python's syntax (lookup(town='Bavo')), an " +
-      "answer (/answer Mira), or the raw text a model would write. Prints what the tools answer and, at the end, the score.",
+      "answer (/answer Mira), or the raw text a model would write, such as <tool_call>. Prints what the tools answer and, at the end, the score.",
     "While playing: /tools lists the tools, /help the commands, /quit leaves.",
   ],
   options: playOptions,

@@ -1,6 +1,6 @@
 /**
  * `pact play <env>`: an episode by hand, line by line. A line is a call in Python's syntax (several separated by commas),
- * an answer, or raw text as a model would write it; lines that begin with a slash are commands.
+ * an answer, or raw text as a model would write it (it begins with `<`); lines that begin with a slash are commands.
  */
 import { createInterface } from "node:readline/promises";
 import type { Readable, Writable } from "node:stream";
@@ -26,7 +26,7 @@ const commands = [
   "/tools            list the tools",
   "/help             this list",
   "/quit             leave",
-  "Anything else is sent as a model would write it.",
+  "<tool_call>…       text that begins with < is sent as a model would write it",
 ].join("\n");
 
 /** Runs the command; resolves to the exit code. */
@@ -86,7 +86,13 @@ async function episode(
       else if (/^\/(?!answer\b|say\b)/.test(text))
         print(paint("bad", `unknown command ${printable(text)}; /help lists them`));
       else if (text !== "") {
-        const step = await environment.step(turnOf(text, tools));
+        const turn = turnOf(text, tools);
+        if ("problem" in turn) {
+          print(paint("bad", printable(turn.problem)));
+          lines.prompt();
+          continue;
+        }
+        const step = await environment.step(turn.reply);
         messages = step.messages;
         if (step.tools) tools = step.tools;
         show(messages, print, paint);
@@ -105,13 +111,23 @@ async function episode(
   return interrupted ? interruptedExitCode : 0;
 }
 
-/** What the line means: calls, an answer, words, or the text as it is. */
-function turnOf(line: string, tools: readonly ToolDefinition[]): string | Message {
+/** What the line means: a turn, or why it is none. A slip of the finger must not end an episode. */
+function turnOf(
+  line: string,
+  tools: readonly ToolDefinition[],
+): { reply: string | Message } | { problem: string } {
   const command = /^\/(answer|say)\b\s*(.*)$/.exec(line);
-  if (command) return command[1] === "answer" ? `<answer>${command[2]}</answer>` : command[2];
+  if (command) return { reply: command[1] === "answer" ? `<answer>${command[2]}</answer>` : command[2] };
+  if (line.startsWith("<")) return { reply: line };
   const { calls, errors } = parseReply(line, { format: "python", tools });
-  if (calls.length === 0 || errors.length > 0) return line;
-  return { role: "assistant", content: "", tool_calls: calls };
+  if (errors.length > 0)
+    return { problem: `not a call: ${errors[0].message}. /help shows how calls are written.` };
+  if (calls.length === 0) {
+    return {
+      problem: `not a call: ${line.slice(0, 60)}. To answer in words: /say …; /help lists the commands.`,
+    };
+  }
+  return { reply: { role: "assistant", content: "", tool_calls: calls } };
 }
 
 function show(messages: readonly Message[], print: (text: string) => void, paint: Paint): void {

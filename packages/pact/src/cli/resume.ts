@@ -32,7 +32,7 @@ export function readRunConfig(folder: string): RunConfig {
   const text = readIfThere(join(folder, "config.json"));
   if (text === undefined) {
     throw new RunFolderError(
-      `the folder ${folder} has no config.json, so there is no run to go on with. Start one without --resume.`,
+      `the folder ${folder} has no config.json, so there is no run in it. Give the folder of a run; pact train makes one.`,
     );
   }
   try {

@@ -13,7 +13,13 @@ import { tracesPositional } from "./traces-options.ts";
 export async function traces(args: readonly string[]): Promise<number> {
   const { word, rest } = takePositional("pact traces", tracesPositional, args);
   if (word === "build") return (await import("./traces-build.ts")).buildCommand(rest);
-  if (word === "check") return (await import("./traces-check.ts")).checkCommand(rest);
-  if (word === "show") return (await import("./traces-show.ts")).showCommand(rest);
+  if (word === "check") return (await import("./traces-check.ts")).checkCommand(fileFirst(rest));
+  if (word === "show") return (await import("./traces-show.ts")).showCommand(fileFirst(rest));
   throw new UsageError("pact traces: say what to do: build, check or show. See `pact traces --help`.");
+}
+
+/** `check file` means `check --traces file`. */
+function fileFirst(args: readonly string[]): readonly string[] {
+  const [first, ...rest] = args;
+  return first === undefined || first.startsWith("-") ? args : ["--traces", first, ...rest];
 }

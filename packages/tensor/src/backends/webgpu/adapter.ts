@@ -69,7 +69,7 @@ export async function acquireAdapter(
   };
   if (only === "none") {
     note("PACT_DRIVER=none");
-    return noAdapter(reasons, []);
+    return noAdapter(reasons, [anyDriver(only)]);
   }
   if (only) note(`PACT_DRIVER=${only}`);
   const accept = async (found: Found | undefined, through: string): Promise<AcquiredAdapter | undefined> => {
@@ -98,8 +98,13 @@ export async function acquireAdapter(
   return (
     (await accept(system, "Dawn")) ??
     (await accept(await packagedAdapter(dawn.create, only === "swiftshader", note), "Dawn")) ??
-    noAdapter(reasons, betterDrivers("none", process.platform, await osRelease()))
+    noAdapter(reasons, only ? [anyDriver(only)] : betterDrivers("none", process.platform, await osRelease()))
   );
+}
+
+/** What helps where PACT_DRIVER leaves nothing: the drivers it excludes may well be there. */
+function anyDriver(only: DriverKind): MissingPiece {
+  return { what: `PACT_DRIVER=${only} allows no other driver`, command: "unset PACT_DRIVER" };
 }
 
 /**
@@ -139,7 +144,7 @@ function forcedDriver(): DriverKind | undefined {
   const driver = DRIVERS.find((kind) => kind === value);
   if (driver) return driver;
   throw new DeviceError(
-    `init: the environment variable PACT_DRIVER is ${JSON.stringify(value)}, expected one of ${DRIVERS.join(", ")}. Unset it: delete process.env.PACT_DRIVER.`,
+    `init: the environment variable PACT_DRIVER is ${JSON.stringify(value)}, expected one of ${DRIVERS.join(", ")}. Set it to one of them, or unset it: unset PACT_DRIVER.`,
   );
 }
 
