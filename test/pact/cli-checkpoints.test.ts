@@ -112,6 +112,11 @@ describe("a checkpoint", () => {
     expect(kills).toBeGreaterThan(18);
   });
 
+  it("of the greatest step is the newest, also past a million", () => {
+    for (const step of [1_000_000, 999_999]) save(step);
+    expect(newest()?.name).toBe("step-1000000");
+  });
+
   it("leaves nothing half-written behind when the disk is full", () => {
     save(10);
     const full: Disk = {

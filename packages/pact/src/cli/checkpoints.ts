@@ -98,7 +98,9 @@ export function readNewestCheckpoint(
   if (pointed !== undefined && names.length > 0 && !names.includes(pointed)) {
     note(`checkpoints/latest names ${JSON.stringify(pointed.slice(0, 40))}, which is not there`);
   }
-  for (const name of names.filter((own) => stepOf(own) <= upTo).reverse()) {
+  // By number: names of seven digits and more do not sort as text.
+  const newest = names.filter((own) => stepOf(own) <= upTo).sort((a, b) => stepOf(b) - stepOf(a));
+  for (const name of newest) {
     try {
       return { name, files: readVerified(join(all, name)) };
     } catch (error) {

@@ -1,5 +1,5 @@
 /** The options of `pact play` and its help, and nothing heavy. */
-import { helpOption, type OptionValues, type Positional } from "./options.ts";
+import { helpOption, type Positional } from "./options.ts";
 
 /** The environment to play; the ids of @pact/tools-sim, spelt out so that `--help` loads nothing. */
 export const playPositional = {
@@ -33,9 +33,6 @@ export const playOptions = {
   },
   help: helpOption,
 } as const;
-
-/** Parsed options of `pact play`. */
-export type PlayOptions = OptionValues<typeof playOptions>;
 
 /** `pact play` for the dispatcher, without its `run`. */
 export const playHelp = {

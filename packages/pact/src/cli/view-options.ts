@@ -1,5 +1,5 @@
 /** The options of `pact view` and its help, and nothing heavy. */
-import { helpOption, type OptionValues, type Positional } from "./options.ts";
+import { helpOption, type Positional } from "./options.ts";
 
 /** The word of `pact view <folder>`. */
 export const viewPositional: Positional = {
@@ -20,9 +20,6 @@ export const viewOptions = {
   json: { kind: "flag", help: "print the address as one line of JSON" },
   help: helpOption,
 } as const;
-
-/** Parsed options of `pact view`. */
-export type ViewOptions = OptionValues<typeof viewOptions>;
 
 /** `pact view` for the dispatcher, without its `run`. */
 export const viewHelp = {
