@@ -78,6 +78,21 @@ describe("pact train --resume", () => {
     expect(runFiles(whole)).toEqual(before);
   });
 
+  it("on another device says so", async () => {
+    const moved = join(root, "moved");
+    cpSync(whole, moved, { recursive: true });
+    const config = JSON.parse(readFileSync(join(moved, "config.json"), "utf8"));
+    const device = { kind: "webgpu", description: "another (vulkan)" };
+    writeFileSync(join(moved, "config.json"), JSON.stringify({ ...config, device }));
+    const { code, error } = await pact(["train", "--resume", "--run-dir", moved, "--json"]);
+    expect(code).toBe(0);
+    expect(error).toMatch(
+      /the run began on webgpu, another \(vulkan\) and goes on on cpu, .*: not with the same bits/,
+    );
+    const { error: same } = await pact(["train", "--resume", "--run-dir", whole, "--json"]);
+    expect(same).not.toContain("the run began on");
+  });
+
   it("passes over a damaged checkpoint, saying so, and still ends with the same files", async () => {
     const damaged = join(root, "damaged");
     cpSync(whole, damaged, { recursive: true });

@@ -62,6 +62,16 @@ export function differences(was: unknown, is: unknown, path = ""): string[] {
   return before === after ? [] : [`${path}: ${before} → ${after}`];
 }
 
+/**
+ * What to say where a run goes on with another device than it began with: nothing, or one line.
+ *
+ * @example deviceNotes(readRunConfig("runs/first"), described)
+ */
+export function deviceNotes(was: Pick<RunConfig, "device">, is: Pick<RunConfig, "device">): string[] {
+  const [before, now] = [was, is].map(({ device }) => `${device?.kind}, ${device?.description}`);
+  return before === now ? [] : [`the run began on ${before} and goes on on ${now}: not with the same bits`];
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

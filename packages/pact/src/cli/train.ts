@@ -20,7 +20,7 @@ import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import { prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
+import { deviceNotes, prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
 import { describeSettings } from "./settings.ts";
 import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.ts";
@@ -158,7 +158,9 @@ export async function runIn(
   try {
     const described = describeRun(run, options, device);
     if (options.resume) {
-      requireSame(folder, readRunConfig(folder), described);
+      const earlier = readRunConfig(folder);
+      requireSame(folder, earlier, described);
+      for (const line of deviceNotes(earlier, described)) progress.line(line);
       run.resume = prepareResume(folder, (line) => progress.line(line));
       // Of the invocation before: the run is going on again.
       rmSync(join(folder, "summary.json"), { force: true });
