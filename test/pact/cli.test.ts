@@ -155,7 +155,7 @@ describe("help", () => {
             other settings; config.ts documents each
         pact train --resume --run-dir runs/matchtir-2
             go on with a run that was stopped or killed
-        pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2
+        pact train --env ftrl --data data/ftrl --steps 2
             the published FTRL rows
       "
     `);

@@ -74,7 +74,7 @@ test("without sources and build the launcher says what to run", () => {
   expect(stderr).toContain("Run `npm ci` first");
 });
 
-test("doctorText leads with the adapter and ends with commands", () => {
+test("doctorText leads with the adapter and what is missing", () => {
   const report = {
     driver: "swiftshader" as const,
     adapterName: "SwiftShader driver 5.0.0",
@@ -91,13 +91,13 @@ test("doctorText leads with the adapter and ends with commands", () => {
     driver    swiftshader
     why       swiftshader: the system has no Vulkan loader
     node      v20.19.0 on linux x64
-    vendor    google (swiftshader)
-    features  subgroups
-    limits
-      maxBufferSize                              1024
     missing
       a driver for an NVIDIA GPU:
-        sudo apt install libvulkan1 nvidia-driver"
+        sudo apt install libvulkan1 nvidia-driver
+    vendor    google (swiftshader)
+    features  subgroups
+    limits    (those of computing; all of them: --json)
+      maxBufferSize                              1024"
   `);
   const none = doctorText(
     { ...report, driver: "none", adapterName: "", missing: [] },

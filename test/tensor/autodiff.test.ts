@@ -96,6 +96,15 @@ describe("valueAndGrad", () => {
     expect(await list(grads.unused)).toEqual([0, 0, 0]);
   });
 
+  test("grad's errors name grad", () => {
+    expect(() => grad((x: Tensor) => mul(x, 2))(tensor([1, 2], { device }))).toThrow(
+      /^grad: the function must return one number/,
+    );
+    expect(() => grad((x: Tensor) => sum(x))(tensor([1, 2], { dtype: "i32", device }))).toThrow(
+      /^grad: the parameter is /,
+    );
+  });
+
   test("gives zeros when the value is a constant", async () => {
     const { value, grads } = valueAndGrad((_x: Tensor) => f64(5))(f64([1, 2]));
     expect(await value.item()).toBe(5);

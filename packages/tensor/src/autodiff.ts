@@ -23,14 +23,14 @@ import {
 } from "./tree.ts";
 
 /** The tensors of the parameter tree; throws with the path of what can not have a gradient. */
-function parameters(params: unknown): Tensor[] {
+function parameters(caller: string, params: unknown): Tensor[] {
   const roots: Tensor[] = [];
   mapTree(params, (t, path) => {
-    t.assertAlive("valueAndGrad", `params${path.startsWith("[") || path === "" ? "" : "."}${path}`);
+    t.assertAlive(caller, `params${path.startsWith("[") || path === "" ? "" : "."}${path}`);
     if (!differentiable(t)) {
       throw new AutodiffError(
-        `valueAndGrad: the parameter${path ? ` at ${path}` : ""} is ${describe(t)}; only tensors of floats have gradients. ` +
-          "Pass it as a further argument instead: valueAndGrad(f)(params, x).",
+        `${caller}: the parameter${path ? ` at ${path}` : ""} is ${describe(t)}; only tensors of floats have gradients. ` +
+          `Pass it as a further argument instead: ${caller}(f)(params, x).`,
       );
     }
     roots.push(t);
@@ -38,28 +38,28 @@ function parameters(params: unknown): Tensor[] {
   return roots;
 }
 
-function assertValue(value: unknown, roots: readonly Tensor[]): asserts value is Tensor {
+function assertValue(caller: string, value: unknown, roots: readonly Tensor[]): asserts value is Tensor {
   if (!isTensor(value)) {
     throw new AutodiffError(
-      `valueAndGrad: the function returned ${describe(value)}, expected a tensor with one element. ` +
+      `${caller}: the function returned ${describe(value)}, expected a tensor with one element. ` +
         "Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true }).",
     );
   }
-  value.assertAlive("valueAndGrad", "value");
+  value.assertAlive(caller, "value");
   if (value.size !== 1) {
     throw new AutodiffError(
-      `valueAndGrad: the function must return one number, received shape ${formatShape(value.shape)}. ` +
+      `${caller}: the function must return one number, received shape ${formatShape(value.shape)}. ` +
         "Reduce it with sum or mean, or use vjp for other outputs.",
     );
   }
   if (!differentiable(value)) {
     throw new AutodiffError(
-      `valueAndGrad: the function returned ${describe(value)}, expected a float. Cast what it is computed from: cast(x, "f32").`,
+      `${caller}: the function returned ${describe(value)}, expected a float. Cast what it is computed from: cast(x, "f32").`,
     );
   }
   if (!madeHere(value) && !roots.includes(value)) {
     throw new AutodiffError(
-      "valueAndGrad: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. " +
+      `${caller}: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. ` +
         "Compute the value inside the function, from its arguments.",
     );
   }
@@ -100,12 +100,20 @@ export function valueAndGrad<P, R extends readonly unknown[], X>(
 export function valueAndGrad<P, R extends readonly unknown[], X>(
   f: (params: P, ...rest: R) => Tensor | readonly [Tensor, X],
 ): (params: P, ...rest: R) => ValueAndGrad<P> & { aux?: X } {
+  return differentiated("valueAndGrad", f);
+}
+
+/** `valueAndGrad`, whose errors name the function that the user called. */
+function differentiated<P, R extends readonly unknown[], X>(
+  caller: string,
+  f: (params: P, ...rest: R) => Tensor | readonly [Tensor, X],
+): (params: P, ...rest: R) => ValueAndGrad<P> & { aux?: X } {
   return (params, ...rest) =>
     scope(() => {
-      const roots = parameters(params);
-      const { result, tape } = recordRun("valueAndGrad", roots, () => f(params, ...rest));
+      const roots = parameters(caller, params);
+      const { result, tape } = recordRun(caller, roots, () => f(params, ...rest));
       const [value, aux] = isPair(result) ? result : [result, undefined];
-      assertValue(value, roots);
+      assertValue(caller, value, roots);
       const seed = ones(value.shape, { dtype: value.dtype, device: value.device });
       const list = walkBack(tape, [value], [seed], roots);
       let i = 0;
@@ -133,7 +141,7 @@ function isPair<X>(result: Tensor | readonly [Tensor, X]): result is readonly [T
 export function grad<P = Tensor, R extends readonly unknown[] = []>(
   f: (params: P, ...rest: R) => Tensor,
 ): (params: P, ...rest: R) => MapTree<P, Tensor> {
-  const both = valueAndGrad(f);
+  const both = differentiated("grad", f);
   return (params, ...rest) =>
     // NOTE: an enclosing gradient may still need the value; the scope disposes it when nothing does.
     scope(() => both(params, ...rest).grads);

@@ -48,7 +48,7 @@ const fileNames = ["test.jsonl", "test.no_code.jsonl"];
  * Loads the tasks of a file or of a folder with `test.jsonl` or `test.no_code.jsonl`, in file order.
  *
  * @throws TaskFileError naming file, line and field
- * @example const tasks = ftrl.load("../shared/benchmarks/ftrl");
+ * @example const tasks = ftrl.load("data/ftrl");
  */
 function load(path: string): Task[] {
   return read(path).tasks;

@@ -22,6 +22,9 @@ export async function doctor(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** The names of limits that computing meets. */
+const computeLimit = /Compute|StorageBuffer|UniformBuffer|BufferSize|ImmediateSize|BindGroups$/;
+
 /** The report for people: the first lines say what matters most. */
 export function doctorText(report: AdapterReport, host: { node: string; platform: string }): string {
   const lines = [
@@ -30,18 +33,19 @@ export function doctorText(report: AdapterReport, host: { node: string; platform
     `why       ${report.why}`,
     `node      ${host.node} on ${host.platform}`,
   ];
-  if (report.driver !== "none") {
-    lines.push(
-      `vendor    ${report.vendor} (${report.architecture || "unknown architecture"})`,
-      `features  ${report.features.join(", ")}`,
-      "limits",
-      ...Object.entries(report.limits).map(([name, value]) => `  ${name.padEnd(42)} ${value}`),
-    );
-  }
   if (report.missing.length === 0) lines.push("missing   nothing");
   else {
     lines.push("missing");
     for (const { what, command } of report.missing) lines.push(`  ${what}:`, `    ${command}`);
+  }
+  if (report.driver !== "none") {
+    const limits = Object.entries(report.limits).filter(([name]) => computeLimit.test(name));
+    lines.push(
+      `vendor    ${report.vendor} (${report.architecture || "unknown architecture"})`,
+      `features  ${report.features.join(", ")}`,
+      "limits    (those of computing; all of them: --json)",
+      ...limits.map(([name, value]) => `  ${name.padEnd(42)} ${value}`),
+    );
   }
   return lines.join("\n");
 }

@@ -161,7 +161,7 @@ export const evalHelp = {
   examples: [
     ["pact eval --endpoint http://127.0.0.1:8000/v1 --model Qwen/Qwen3-4B", "100 generated tasks on vLLM"],
     [
-      "pact eval --env bfcl --data ../shared/benchmarks/bfcl --endpoint http://127.0.0.1:11434/v1 --model qwen3:4b",
+      "pact eval --env bfcl --data data/bfcl --endpoint http://127.0.0.1:11434/v1 --model qwen3:4b",
       "BFCL multi-turn on Ollama",
     ],
     [

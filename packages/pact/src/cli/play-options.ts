@@ -46,6 +46,6 @@ export const playHelp = {
   options: playOptions,
   examples: [
     ["pact play ftrl-like", "a generated task"],
-    ["pact play bfcl --data ../shared/benchmarks/bfcl --task 3", "a published multi-turn task"],
+    ["pact play bfcl --data data/bfcl --task 3", "a published multi-turn task"],
   ],
 } as const;

@@ -163,10 +163,7 @@ export const tracesHelp = {
           "pact traces build --teacher endpoint --endpoint http://127.0.0.1:8000/v1 --model Qwen/Qwen3-32B --annotator endpoint",
           "a served model solves the tasks and cuts the hard turns",
         ],
-        [
-          "pact traces build --env ftrl --data ../shared/benchmarks/ftrl --out ftrl.jsonl",
-          "traces of published rows",
-        ],
+        ["pact traces build --env ftrl --data data/ftrl --out ftrl.jsonl", "traces of published rows"],
       ],
     },
     check: {

@@ -140,6 +140,6 @@ export const trainHelp = {
       "other settings; config.ts documents each",
     ],
     ["pact train --resume --run-dir runs/matchtir-2", "go on with a run that was stopped or killed"],
-    ["pact train --env ftrl --data ../shared/benchmarks/ftrl --steps 2", "the published FTRL rows"],
+    ["pact train --env ftrl --data data/ftrl --steps 2", "the published FTRL rows"],
   ],
 } as const;
