@@ -1,11 +1,13 @@
 /** Decoding on WebGPU: as the full forward there, without a new pipeline for a new length. */
 import { DecodeSession, forwardHidden, logits, packSequences } from "@pact/nn";
-import { logSoftmax } from "@pact/tensor";
+import { cast, logSoftmax } from "@pact/tensor";
 import { describe, expect, it } from "vitest";
 import { requireGpu } from "../helpers/require.ts";
 import { models, randomParams } from "./models.ts";
 
 const device = await requireGpu();
+const half = device?.report.features.includes("shader-f16") ?? false;
+if (device && !half) console.warn(`f16 part skipped: ${device.report.adapterName} lacks shader-f16`);
 
 describe.skipIf(!device).each(models)("DecodeSession with $name on webgpu", ({ config }) => {
   const V = config.vocabSize;
@@ -51,6 +53,31 @@ describe.skipIf(!device).each(models)("DecodeSession with $name on webgpu", ({ c
         round.map(({ row }) => row),
       );
       pipelines = device!.stats().pipelines; // the check's own, longer forwards may be the first of their kind
+    }
+  });
+
+  it.skipIf(!half)("keeps its cache in f16 where the blocks are, and gives logits in f32", async () => {
+    const params = randomParams(config, device!);
+    const prompts = [[3, 1, 4, 1, 5, 9, 2]];
+    const rows = [{ prompt: 0, capacity: 9 }];
+    const halves = Object.fromEntries(Object.entries(params).map(([name, x]) => [name, cast(x, "f16")]));
+    const outer = Object.keys(params).filter((name) => /emb|wte|lm_head/.test(name));
+    const mixed = { ...halves, ...Object.fromEntries(outer.map((name) => [name, params[name]])) };
+    const expected = await logSoftmax(
+      logits(config, params, forwardHidden(config, params, packSequences([[...prompts[0], 8]]))),
+    ).data();
+    for (const own of [halves, mixed]) {
+      const before = device!.memory().liveBytes;
+      using session = new DecodeSession(config, own, { prompts, rows });
+      const elements = 2 * config.numLayers * (7 + 9) * config.numKvHeads * config.headSize;
+      expect(device!.memory().liveBytes - before).toBe(2 * elements);
+      session.prefill().dispose();
+      const scores = session.append([{ row: 0, ids: [8] }]);
+      expect(scores.dtype).toBe("f32");
+      // The f16 row of docs/numerics.md.
+      (await logSoftmax(scores).data()).forEach((value, v) => {
+        expect(Math.abs(value - expected[7 * V + v])).toBeLessThan(1e-2);
+      });
     }
   });
 });

@@ -227,6 +227,24 @@ describe.skipIf(!offered)("f16 sums", () => {
     const expected = await on(reference, "f64");
     expectClose("matmul", await on(device, "f16"), expected, { absolute: 2e-4, relative: 4.9e-4 });
   });
+
+  test("of products stay f32 where the result is wide, and its gradients are f16", async () => {
+    const [a, b] = [drawn(3 * 1499, 1), drawn(1499 * 5, 2)];
+    const on = (where: Device, dtype: "f16" | "f64") =>
+      scope(() => {
+        const place = { device: where, dtype };
+        const right = tensor(b, { shape: [5, 1499], ...place });
+        const product = (left: Tensor) => matmul(left, right, { transposeB: true, wide: true });
+        const left = tensor(a, { shape: [3, 1499], ...place });
+        const square = (x: Tensor) => sum(mul(product(x), product(x)));
+        return { y: product(left), slope: grad(square)(left) };
+      });
+    const [half, exact] = [on(device, "f16"), on(reference, "f64")];
+    expect([half.y.dtype, half.slope.dtype, exact.y.dtype]).toEqual(["f32", "f16", "f64"]);
+    expectClose("matmul", await take(half.y), await take(exact.y), { absolute: 2e-5, relative: 1e-6 });
+    // Ten terms of up to 150 that cancel, each with a rounded upstream gradient.
+    expectClose("slope", await take(half.slope), await take(exact.slope), { absolute: 0.3, relative: 2e-3 });
+  });
 });
 
 describe.skipIf(!offered)("f16 training", () => {

@@ -21,7 +21,7 @@ import {
 import type { TransformerConfig } from "./config.ts";
 import { CapacityError, InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
-import { logits, runDecoder, tokenEmbedding } from "./transformer.ts";
+import { blockType, logits, runDecoder, tokenEmbedding } from "./transformer.ts";
 
 /** What a `DecodeSession` decodes: prompts, and rows that continue them. */
 export type DecodeOptions = {
@@ -46,7 +46,7 @@ const nothing: Stretch = { start: 0, capacity: 0, length: 0 };
 
 /**
  * A batch of rows decoded from live parameters: `prefill` once, then `append` as often as rows have room. The cache takes
- * 2 · L · Σ(prompt lengths + capacities) · Hkv · D elements until `dispose`.
+ * 2 · L · Σ(prompt lengths + capacities) · Hkv · D elements of the blocks' type until `dispose`.
  *
  * @example
  * ```ts
@@ -105,7 +105,8 @@ export class DecodeSession {
       this.rows.push(reserve(capacity));
     });
     this.slots = end;
-    const { dtype, device } = tokenEmbedding(config, params);
+    const { device } = tokenEmbedding(config, params);
+    const dtype = blockType(config, params);
     const cache = () => zeros([end, config.numKvHeads, config.headSize], { dtype, device });
     this.keys = Array.from({ length: config.numLayers }, cache);
     this.values = Array.from({ length: config.numLayers }, cache);

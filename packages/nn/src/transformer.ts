@@ -12,8 +12,8 @@ import {
   cast,
   checkpoint,
   embedding,
-  linear,
   logProbGather,
+  matmul,
   scope,
   take,
   tensor,
@@ -73,7 +73,8 @@ export function forwardHidden(
 }
 
 /**
- * Next-token logits of hidden states: hidden · headᵀ, with the token embedding as head if tied.
+ * Next-token logits of hidden states: hidden · headᵀ, with the token embedding as head if tied. Log-probs need more than
+ * f16's three digits: hidden states are converted to the head's type, and what a head in f16 gives is f32, not rounded.
  *
  * @param hidden [M, C]
  * @returns [M, V]
@@ -88,7 +89,8 @@ export function forwardHidden(
  * ```
  */
 export function logits(config: TransformerConfig, params: Params, hidden: Tensor): Tensor {
-  return linear(hidden, param(params, `${outerNames(config).head}.weight`));
+  const head = param(params, `${outerNames(config).head}.weight`);
+  return scope(() => matmul(cast(hidden, head.dtype), head, { transposeB: true, wide: true }));
 }
 
 /**
@@ -125,8 +127,7 @@ export function targetLogits(
   return scope(() => {
     const hidden = forwardHidden(config, params, packed, options);
     const wanted = take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0); // [M, C]
-    // Log-probs need more than f16's three digits: the head's products are rounded to the parameters' type.
-    return logits(config, params, cast(wanted, tokenEmbedding(config, params).dtype));
+    return logits(config, params, wanted);
   });
 }
 
@@ -181,13 +182,14 @@ export function runDecoder(
   { checkpointBlocks = false, computeDtype }: ForwardOptions = {},
 ): Tensor {
   checkTokens(config, ids, positions);
-  const own = (name: string) => converted(param(params, name), computeDtype);
+  const compute = computeDtype ?? blockType(config, params);
+  const own = (name: string) => cast(param(params, name), compute);
   const device = tokenEmbedding(config, params).device;
   const names = outerNames(config);
   const at = tensor(positions, { dtype: "i32", device }); // [N]
   const tokens = tensor(ids, { dtype: "i32", device }); // [N]
   // Few rows are taken of the embedding, so they are converted, not the table.
-  let x = converted(embedding(tokenEmbedding(config, params), tokens), computeDtype); // [N, C]
+  let x = cast(embedding(tokenEmbedding(config, params), tokens), compute); // [N, C]
   if (config.modelType === "gpt") x = add(x, embedding(own(`${names.positions}.weight`), at));
   const turn = turnTo(config, at, x);
   for (let layer = 0; layer < config.numLayers; layer++) {
@@ -212,8 +214,12 @@ export function runDecoder(
   return norm(config, convertedParams(final, computeDtype), names.finalNorm, x);
 }
 
-function converted(x: Tensor, dtype: DType | undefined): Tensor {
-  return dtype === undefined ? x : cast(x, dtype);
+/**
+ * Type of the blocks' weights, in which their activations and the cache of keys and values are: a model in f16 may keep
+ * its embedding and head in f32.
+ */
+export function blockType(config: TransformerConfig, params: Params): DType {
+  return param(params, `${layerNames(config, 0).query}.weight`).dtype;
 }
 
 function convertedParams(params: Params, dtype: DType | undefined): Params {
@@ -226,7 +232,7 @@ function withPrefix(params: Params, prefix: string): Params {
   return Object.fromEntries(Object.entries(params).filter(([name]) => name.startsWith(`${prefix}.`)));
 }
 
-/** The token embedding [V, C]; its device and dtype are the model's. */
+/** The token embedding [V, C]; its device is the model's. */
 export function tokenEmbedding(config: TransformerConfig, params: Params): Tensor {
   return param(params, `${outerNames(config).embedding}.weight`);
 }

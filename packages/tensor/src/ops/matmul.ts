@@ -12,6 +12,7 @@ import { scope } from "../scope.ts";
 import { broadcastShapes, broadcastStrides, formatShape, formatSpec, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
+import { cast } from "./cast.ts";
 import { kernelText, type Layout } from "./matmul-wgsl.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
 import { reduceCall, sumKernel } from "./reduce.ts";
@@ -79,6 +80,23 @@ export const matmulOp: Op<null> = {
   vjp({ inputs: [a, b], needs }, [dy]) {
     if (!dy) return [null, null];
     return [needs[0] ? batched(dy, transpose(b)) : null, needs[1] ? batched(transpose(a), dy) : null];
+  },
+};
+
+/** The same of two f16, not rounded to f16: y is f32, in which it is added up. Its upstream gradient is rounded instead. */
+const wideMatmulOp: Op<null> = {
+  ...matmulOp,
+  name: "wideMatmul",
+  infer(inputs, attrs) {
+    return matmulOp.infer(inputs, attrs).map(({ shape, dtype }) => ({ shape, dtype: computeType(dtype) }));
+  },
+  vjp({ inputs: [a, b], needs }, [dy]) {
+    if (!dy) return [null, null];
+    const rounded = cast(dy, a.dtype);
+    return [
+      needs[0] ? batched(rounded, transpose(b)) : null,
+      needs[1] ? batched(transpose(a), rounded) : null,
+    ];
   },
 };
 
@@ -208,7 +226,7 @@ function matmulCall(
 }
 
 /**
- * Whether to read an operand transposed, at no cost; a vector stays as it is.
+ * Whether to read an operand transposed, at no cost (a vector stays as it is), and whether to round the result.
  *
  * @example
  * ```ts
@@ -219,6 +237,8 @@ function matmulCall(
 export interface MatmulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
+  /** Gives the product of two f16 as f32, in which it is added up, instead of rounding it; changes nothing for others. */
+  wide?: boolean;
 }
 
 /**
@@ -237,7 +257,7 @@ export interface MatmulOptions {
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   requireTensors("matmul", ["a", "b"], [a, b]);
-  requireOptions("matmul", options, ["transposeA", "transposeB"]);
+  requireOptions("matmul", options, ["transposeA", "transposeB", "wide"]);
   if (a.rank === 0 || b.rank === 0) {
     throw new ShapeError(
       `matmul: a is ${formatSpec(a)}, b is ${formatSpec(b)}; expected at least one axis each. Multiply by a scalar with mul(a, b).`,
@@ -249,24 +269,25 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 function product(a: Tensor, b: Tensor, options: MatmulOptions): Tensor {
   const left = a.rank === 1 ? unsqueeze(a, 0) : options.transposeA ? transpose(a) : a;
   const right = b.rank === 1 ? unsqueeze(b, 1) : options.transposeB ? transpose(b) : b;
+  const op = options.wide && a.dtype === "f16" ? wideMatmulOp : matmulOp;
   // Many rows times one matrix is one product: fold the leading dimensions into the rows.
   if (right.rank === 2 && left.rank > 2 && left.contiguous) {
     const rows = sizeOf(left.shape.slice(0, -1));
-    const y = apply(matmulOp, [reshape(left, [rows, left.shape[left.rank - 1]]), right], null);
+    const y = apply(op, [reshape(left, [rows, left.shape[left.rank - 1]]), right], null);
     const shaped = reshape(y, [...left.shape.slice(0, -1), right.shape[1]]);
     return b.rank === 1 ? squeeze(shaped, -1) : shaped;
   }
-  const y = batched(left, right);
+  const y = batched(left, right, op);
   const rows = a.rank === 1 ? squeeze(y, -2) : y;
   return b.rank === 1 ? squeeze(rows, -1) : rows;
 }
 
 /** The product of two operands of at least two dimensions. */
-function batched(a: Tensor, b: Tensor): Tensor {
-  if (a.rank <= 3 && b.rank <= 3) return apply(matmulOp, [a, b], null);
+function batched(a: Tensor, b: Tensor, op = matmulOp): Tensor {
+  if (a.rank <= 3 && b.rank <= 3) return apply(op, [a, b], null);
   // Uneven broadcasting over several leading dimensions is made explicit, then copied to walk evenly.
   const batch = broadcastShapes("matmul", [leading(a.shape), leading(b.shape)], batchNames);
-  return apply(matmulOp, [evenly(a, batch), evenly(b, batch)], null);
+  return apply(op, [evenly(a, batch), evenly(b, batch)], null);
 }
 
 function evenly(x: Tensor, batch: Shape): Tensor {
