@@ -2,7 +2,15 @@
 // the mean negative log-likelihood of everything the expert wrote. About 6 s on the cpu device.
 //   node --import tsx --conditions=source examples/005-sft-tool-calls.ts
 import { initParams, trainBpe } from "@pact/nn";
-import { controlTokens, nullSink, renderDocument, roleSpans, Trainer, trainConfig } from "@pact/pact";
+import {
+  controlTokens,
+  nativeDialect,
+  nullSink,
+  renderDocument,
+  roleSpans,
+  Trainer,
+  trainConfig,
+} from "@pact/pact";
 import { init, key } from "@pact/tensor";
 import { ftrlLike } from "@pact/tools-sim";
 
@@ -38,7 +46,7 @@ const config = trainConfig({
   learningRate: 1e-2,
   warmupSteps: 2,
 });
-const trainer = new Trainer({ config, model, params, codec, tasks, sink: nullSink });
+const trainer = new Trainer({ config, model, params, dialect: nativeDialect(codec), tasks, sink: nullSink });
 const losses: number[] = [];
 for await (const event of trainer.steps()) {
   if (event.kind !== "step") continue;

@@ -11,6 +11,7 @@ await init({ device: "cpu" });
 const base = (name: string) => readFileSync(new URL(`../packages/pact/base/${name}`, import.meta.url));
 const config = configFromJson(JSON.parse(base("config.json").toString()));
 const codec = Tokenizer.fromJson(JSON.parse(base("tokenizer.json").toString()));
+const dialect = pact.nativeDialect(codec);
 const model = { config, params: paramsFromSafetensors(config, base("model.safetensors")) };
 // β and λ_pen of the paper; the gate and the trace are the defaults.
 const options = pact.trainConfig({
@@ -29,9 +30,9 @@ const sum = (values: Iterable<number>) => Array.from(values).reduce((total, valu
 
 title(`prompt x: ${JSON.stringify(task.question)}, step ${step} of ${options.steps}`);
 title("1  K rollouts from π_old(·|x); the type of a rollout's task has no trace");
-const x = pact.rolloutPrompt(codec, pact.withoutTrace(task), 0);
+const x = pact.rolloutPrompt(dialect, pact.withoutTrace(task), 0);
 const policy = pact.modelPolicy(config, model.params);
-const sampling = { codec, policy, rolloutsPerPrompt: K, temperature: 1, key: key(5) };
+const sampling = { dialect, policy, rolloutsPerPrompt: K, temperature: 1, key: key(5) };
 const rollouts = await pact.collectRollouts([x], { ...options, ...sampling });
 for (const { turns, stop } of rollouts) {
   const spoken = turns.map(({ text }) => text.replace(/^.*<\/think>/s, ""));
@@ -68,7 +69,7 @@ say(`Z = ${show(R + lambda * A)}`);
 /** The prompt's tokens for one value of the gate, with their weights: one packed prefix tree. */
 function pack(anchored: boolean): pact.MicroBatch {
   const routed = { task, rollouts, advantages: combined, anchored };
-  return pact.packMicroBatches(pact.buildTrees(codec, [routed], step, options), 1e6)[0];
+  return pact.packMicroBatches(pact.buildTrees(dialect, [routed], step, options), 1e6)[0];
 }
 const objective = { sftWeight: options.sftWeight, clipLow: 0.2, clipHigh: 0.2, dualClip: 3 };
 const [h, plain] = [pack(false), pack(true)];

@@ -3,14 +3,14 @@
 //   node --import tsx --conditions=source examples/009-compare-methods.ts
 import { readFileSync } from "node:fs";
 import { configFromJson, paramsFromSafetensors, Tokenizer } from "@pact/nn";
-import { evaluate, nullSink, type TrainConfig, Trainer, trainConfig } from "@pact/pact";
+import { evaluate, nativeDialect, nullSink, type TrainConfig, Trainer, trainConfig } from "@pact/pact";
 import { init } from "@pact/tensor";
 import { ftrlLike } from "@pact/tools-sim";
 
 await init({ device: "cpu" });
 const base = (name: string) => readFileSync(new URL(`../packages/pact/base/${name}`, import.meta.url));
 const model = configFromJson(JSON.parse(base("config.json").toString()));
-const codec = Tokenizer.fromJson(JSON.parse(base("tokenizer.json").toString()));
+const dialect = nativeDialect(Tokenizer.fromJson(JSON.parse(base("tokenizer.json").toString())));
 const params = paramsFromSafetensors(model, base("model.safetensors"));
 const easy = { category: "single_hop", dials: { failureRate: 0 } } as const;
 const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 6, ...easy });
@@ -29,7 +29,7 @@ interface Row {
 /** Trains with a method, then evaluates. */
 async function compare(options: Partial<TrainConfig>): Promise<Row> {
   const config = trainConfig({ ...budget, ...options });
-  const trainer = new Trainer({ config, model, params, codec, tasks, sink: nullSink });
+  const trainer = new Trainer({ config, model, params, dialect, tasks, sink: nullSink });
   const loss: number[] = [];
   let first: Row["first"] = [];
   for await (const event of trainer.steps()) {
@@ -37,7 +37,7 @@ async function compare(options: Partial<TrainConfig>): Promise<Row> {
     if (event.kind === "step") loss.push(event.metrics.values["loss/total"] ?? Number.NaN);
   }
   const { sampledTokens, trainedTokens, stepsDone } = trainer.result;
-  const own = { model, params: trainer.params, codec, tasks: heldOut, step: stepsDone, sink: nullSink };
+  const own = { model, params: trainer.params, dialect, tasks: heldOut, step: stepsDone, sink: nullSink };
   const { greedy } = await evaluate({ ...config, ...own });
   trainer.dispose();
   return { loss, sampled: sampledTokens, trained: trainedTokens, f1: greedy.solveF1, first };

@@ -2,7 +2,7 @@
 // transformer with random weights learns to use this one. About 5 s on the cpu device.
 //   node --import tsx --conditions=source examples/010-own-environment.ts
 import { initParams, trainBpe } from "@pact/nn";
-import { controlTokens, evaluate, nullSink, Trainer, trainConfig } from "@pact/pact";
+import { controlTokens, evaluate, nativeDialect, nullSink, Trainer, trainConfig } from "@pact/pact";
 import { init, key } from "@pact/tensor";
 import {
   createEnvironment,
@@ -94,14 +94,15 @@ const config = trainConfig({
   learningRate: 1e-2,
   maxRolloutTokens: 100,
 });
-const trainer = new Trainer({ config, model, params, codec, tasks, sink: nullSink, createRunner });
+const dialect = nativeDialect(codec);
+const trainer = new Trainer({ config, model, params, dialect, tasks, sink: nullSink, createRunner });
 /** Solve-F1 on the held-out tasks, greedy. */
 const score = async (step: number) => {
   const result = await evaluate({
     ...config,
     model,
     params: trainer.params,
-    codec,
+    dialect,
     tasks: heldOut,
     step,
     sink: nullSink,

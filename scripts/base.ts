@@ -26,7 +26,15 @@ import {
   trainBpe,
   writeSafetensors,
 } from "@pact/nn";
-import { controlTokens, defaultConfig, evaluate, nullSink, renderDocument, toolList } from "@pact/pact";
+import {
+  controlTokens,
+  defaultConfig,
+  evaluate,
+  nativeDialect,
+  nullSink,
+  renderDocument,
+  toolList,
+} from "@pact/pact";
 import { init, key, mul, neg, scope, sum, tensor, valueAndGrad } from "@pact/tensor";
 import { ftrlLike, pretrainingDocument, Random, type Task, toolCallJson } from "@pact/tools-sim";
 import { modelSizes, type Phase, phases, tokenizerTasks, vocabSize } from "./base/recipe.ts";
@@ -196,7 +204,7 @@ for (const { phase, steps } of plan) {
     ...defaultConfig,
     model,
     params: optimizer.params,
-    codec: tokenizer,
+    dialect: nativeDialect(tokenizer),
     tasks: heldOut,
     step: first,
     sink: nullSink,

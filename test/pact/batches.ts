@@ -17,7 +17,7 @@ import {
   stepTrees,
 } from "../../packages/pact/src/trees.ts";
 import { batchGradient, frozenLogProbs, type Model } from "../../packages/pact/src/update.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";
 
@@ -29,8 +29,8 @@ const scripts = [
 
 /** Three scripted rollouts of the test task: two turns, two turns, one turn. */
 export function scriptedRollouts(): Promise<Rollout[]> {
-  return collectRollouts([rolloutPrompt(testCodec, withoutTrace(task), 0)], {
-    codec: testCodec,
+  return collectRollouts([rolloutPrompt(testDialect, withoutTrace(task), 0)], {
+    dialect: testDialect,
     policy: scriptedPolicy((row) => scripts[row]),
     rolloutsPerPrompt: 3,
     temperature: 1,
@@ -73,9 +73,9 @@ export function treesOf(
   const sft = takesSft ? { sftWeight: 0.5 } : {};
   const config = trainConfig({ steps: 4, innerUpdates: 2, ...sft, ...given });
   const prompts = routedPrompts(rollouts, config);
-  if (config.method !== "sft") return { config, ...stepTrees(testCodec, prompts, step, config) };
+  if (config.method !== "sft") return { config, ...stepTrees(testDialect, prompts, step, config) };
   const episodes = prompts.map((prompt) =>
-    buildEpisode(testCodec, prompt.task, prompts.length, config.maxContextTokens),
+    buildEpisode(testDialect, prompt.task, prompts.length, config.maxContextTokens),
   );
   return { config, trees: episodes, plain: [] };
 }

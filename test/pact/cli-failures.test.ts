@@ -14,7 +14,7 @@ import { trainConfig } from "../../packages/pact/src/config.ts";
 import { NonFiniteError } from "../../packages/pact/src/errors.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { makeBase } from "./base.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 import { runFiles } from "./run-files.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
@@ -138,7 +138,7 @@ async function failing(name: string, at: number, error: Error): Promise<{ folder
     }),
     model,
     params,
-    codec: testCodec,
+    dialect: testDialect,
     tasks: [task],
     sink: new FolderSink(folder, { config: "{}", tokenizer: "{}" }),
     policy: () => ({

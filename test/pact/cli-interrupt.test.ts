@@ -1,7 +1,7 @@
 import { key } from "@pact/tensor";
 import { expect, it } from "vitest";
 import { collectRollouts, rolloutPrompt, withoutTrace } from "../../packages/pact/src/rollout.ts";
-import { testCodec } from "./codec.ts";
+import { testCodec, testDialect } from "./codec.ts";
 import { scriptedPolicy } from "./script.ts";
 import { task } from "./tasks.ts";
 
@@ -11,8 +11,8 @@ it("a batch of rollouts lets signals and timers in, also with a policy that neve
   // A timer stands for a signal: both are handled only when the event loop turns.
   setTimeout(() => controller.abort(reason), 5);
   let columns = 0;
-  const rollouts = collectRollouts([rolloutPrompt(testCodec, withoutTrace(task), 0)], {
-    codec: testCodec,
+  const rollouts = collectRollouts([rolloutPrompt(testDialect, withoutTrace(task), 0)], {
+    dialect: testDialect,
     policy: scriptedPolicy(() => testCodec.encode("a")),
     rolloutsPerPrompt: 1,
     temperature: 1,

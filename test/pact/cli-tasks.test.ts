@@ -40,12 +40,12 @@ describe("generatedTasks", () => {
     "has tasks of %s that fit the settings it runs with",
     (id) => {
       const { training, heldOut } = generatedTasks(1, 40, id);
-      const { tokenizer } = readModelFolder();
+      const { dialect } = readModelFolder();
       const config = trainConfig(generatedFamilies[id].settings);
       expect(new Set([...training, ...heldOut].map((task) => task.id)).size).toBe(552);
       for (const task of [...training, ...heldOut]) {
         expect(task.setup.kind).toBe(id);
-        expect(contextTokens(tokenizer, task, config)).toBeLessThanOrEqual(config.maxContextTokens);
+        expect(contextTokens(dialect, task, config)).toBeLessThanOrEqual(config.maxContextTokens);
         expect(task.trace!.turns.length).toBeLessThan(config.maxTurns);
       }
     },

@@ -1,4 +1,5 @@
 /** A deliberately ambiguous tokenizer for tests: characters, plus ids for some pairs and for the frame of a call. */
+import { nativeDialect } from "../../packages/pact/src/dialect.ts";
 import { controlTokens, type TokenCodec } from "../../packages/pact/src/tokens.ts";
 
 const PAIRS = [
@@ -46,6 +47,9 @@ export const testCodec: TokenCodec = {
     return FIRST_CONTROL + index;
   },
 };
+
+/** The dialect of `testCodec`. */
+export const testDialect = nativeDialect(testCodec);
 
 /** Whether an id is a control token of `testCodec`. */
 export function isControlId(id: number): boolean {

@@ -10,20 +10,20 @@ import {
 } from "../../packages/pact/src/contexts.ts";
 import { renderPrompt, renderTrace, sftLabel } from "../../packages/pact/src/render.ts";
 import { supervisionAt } from "../../packages/pact/src/schedules.ts";
-import { testCodec } from "./codec.ts";
+import { testCodec, testDialect } from "./codec.ts";
 import { task, trace } from "./tasks.ts";
 
 const config: ContextConfig = { ...defaultConfig, steps: 10 };
 const x = renderPrompt(testCodec, task).ids;
 const shown = (given: Partial<ContextConfig> = {}, step = 0): string =>
   testCodec
-    .decode(tracedContext(testCodec, task, step, { ...config, ...given }))
+    .decode(tracedContext(testDialect, task, step, { ...config, ...given }))
     .slice(testCodec.decode(x).length);
 
 describe("contexts", () => {
   it("the default is x, the tokens of renderTrace, and the delimiter", () => {
     const h = renderTrace(testCodec, trace, { level: 4 }).ids;
-    const ids = tracedContext(testCodec, task, 0, config);
+    const ids = tracedContext(testDialect, task, 0, config);
     expect(ids.slice(0, x.length + h.length)).toEqual([...x, ...h]);
     expect(testCodec.decode(ids.slice(x.length + h.length))).toBe("<|again|><|assistant|>");
     expect(showsWholeTrace(config)).toBe(true);
@@ -56,7 +56,7 @@ describe("contexts", () => {
   });
 
   it("reference stands in the user turn, without a token of a role", () => {
-    const ids = tracedContext(testCodec, task, 0, { ...config, traceRendering: "reference" });
+    const ids = tracedContext(testDialect, task, 0, { ...config, traceRendering: "reference" });
     const text = testCodec.decode(ids);
     expect(text.slice(text.indexOf("\nReference:"))).toMatchInlineSnapshot(`
       "
@@ -84,7 +84,7 @@ describe("contexts", () => {
       turns: trace.turns.map((turn) => ({ ...turn, observations: turn.observations.map(() => "") })),
     };
     const controls = (given: ExpertTrace, traceRendering: "turns" | "reference") =>
-      tracedContext(testCodec, { ...task, trace: given }, 0, { ...config, traceRendering }).filter(
+      tracedContext(testDialect, { ...task, trace: given }, 0, { ...config, traceRendering }).filter(
         (id) => id === testCodec.controlId("<|end|>") || id === testCodec.controlId("<|user|>"),
       ).length;
     for (const rendering of ["turns", "reference"] as const)
@@ -102,11 +102,11 @@ describe("contexts", () => {
     ];
     for (const given of changes) {
       const own = { ...config, ...given };
-      expect(tracedContext(testCodec, { ...task, trace: undefined }, 0, own)).toEqual(x);
-      expect(tracedContext(testCodec, { ...task, trace: { ...trace, turns: [] } }, 0, own)).toEqual(x);
+      expect(tracedContext(testDialect, { ...task, trace: undefined }, 0, own)).toEqual(x);
+      expect(tracedContext(testDialect, { ...task, trace: { ...trace, turns: [] } }, 0, own)).toEqual(x);
       for (const step of [0, 5, 9]) {
-        const length = tracedContext(testCodec, task, step, own).length + 7;
-        expect(contextTokens(testCodec, task, { ...own, maxRolloutTokens: 7 })).toBeGreaterThanOrEqual(
+        const length = tracedContext(testDialect, task, step, own).length + 7;
+        expect(contextTokens(testDialect, task, { ...own, maxRolloutTokens: 7 })).toBeGreaterThanOrEqual(
           length,
         );
       }

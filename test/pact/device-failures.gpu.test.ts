@@ -13,7 +13,7 @@ import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { decodeState } from "../../packages/pact/src/trainer-state.ts";
 import { rawGpu, refuseBuffers } from "../helpers/raw-gpu.ts";
 import { requireGpu } from "../helpers/require.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { tinyModel } from "./device.ts";
 import { task } from "./tasks.ts";
 
@@ -32,7 +32,7 @@ async function run(folder: string, params: Params, onTokens: (step: number) => v
   const files = resume ? readNewestCheckpoint(folder, () => {})?.files : undefined;
   const weights = files && paramsFromSafetensors(model, files["model.safetensors"]);
   const trainer: Trainer = new Trainer({
-    ...{ config, model, params, codec: testCodec, tasks: [task] },
+    ...{ config, model, params, dialect: testDialect, tasks: [task] },
     sink: new FolderSink(folder, { config: "{}", tokenizer: "{}" }),
     onTokens: () => onTokens(trainer.result.stepsDone),
     resume: files && weights && { state: decodeState(files["state.safetensors"]), params: weights },

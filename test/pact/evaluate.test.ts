@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { trainConfig } from "../../packages/pact/src/config.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
 import { nullSink, type RolloutRecord } from "../../packages/pact/src/run-sink.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { cpuDevice } from "./device.ts";
 import { startModel, shortTasks as tasks } from "./training.ts";
 
@@ -22,7 +22,7 @@ describe("evaluation", () => {
       ...trainConfig({ maxTurnTokens: 6, maxRolloutTokens: 12 }),
       model,
       params,
-      codec: testCodec,
+      dialect: testDialect,
       tasks: [...tasks, { ...tasks[0], id: "m", category: "multi_hop" }],
       step: 0,
       batchSize: 3,
@@ -40,7 +40,7 @@ describe("evaluation", () => {
       const dones: number[] = [];
       const result = await evaluate({
         ...trainConfig({ maxTurnTokens: 6, maxRolloutTokens: 12 }),
-        ...{ model, params, codec: testCodec, tasks, step: 3, rollouts, batchSize },
+        ...{ model, params, dialect: testDialect, tasks, step: 3, rollouts, batchSize },
         sink: { ...nullSink, rollout: async (record) => void records.push(record) },
         onProgress: (done, total) => dones.push(done / total),
       });

@@ -12,7 +12,7 @@ import {
   type StepMetrics,
 } from "../../packages/pact/src/run-sink.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";
@@ -58,7 +58,7 @@ async function train(given: Partial<TrainConfig>) {
     config,
     model,
     params: start,
-    codec: testCodec,
+    dialect: testDialect,
     tasks,
     policy: () => scriptedPolicy((row) => scripts[row % scripts.length]),
     sink: {
@@ -84,7 +84,7 @@ async function train(given: Partial<TrainConfig>) {
     return {
       config,
       step,
-      codec: testCodec,
+      dialect: testDialect,
       model: at(step),
       next: at(step + 1),
       reference: { config: model, params: start },

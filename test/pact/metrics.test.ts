@@ -10,7 +10,7 @@ import { collectRollouts, rolloutPrompt, withoutTrace } from "../../packages/pac
 import { StepWatch } from "../../packages/pact/src/timings.ts";
 import { lossTerm, type ScoredToken } from "../../packages/pact/src/trees.ts";
 import { metricsPage } from "../../scripts/metrics-page.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task } from "./tasks.ts";
 
@@ -47,9 +47,9 @@ describe("rolloutMetrics", () => {
       "<answer>x</answer><|end|>",
       "<answer>x</answer><|end|>",
     ].map(scriptIds);
-    const prompt = rolloutPrompt(testCodec, withoutTrace(task), 0);
+    const prompt = rolloutPrompt(testDialect, withoutTrace(task), 0);
     const rollouts = await collectRollouts([prompt, { ...prompt, stream: 1 }], {
-      codec: testCodec,
+      dialect: testDialect,
       policy: scriptedPolicy((row) => scripts[row]),
       rolloutsPerPrompt: 2,
       temperature: 1,
@@ -64,7 +64,7 @@ describe("rolloutMetrics", () => {
       { perTurn: [0.25], total: 0.25 },
       { perTurn: [0.25], total: 0.25 },
     ];
-    const values = rolloutMetrics(rollouts, rewards, 2, testCodec.controlId("<think>"));
+    const values = rolloutMetrics(rollouts, rewards, 2, testDialect.opensReasoning);
     const deviation = (numbers: number[]) => {
       const center = numbers.reduce((a, b) => a + b) / numbers.length;
       return Math.sqrt(numbers.reduce((sum, x) => sum + (x - center) ** 2, 0) / numbers.length);
@@ -99,13 +99,13 @@ describe("rolloutMetrics", () => {
 
   it("has no length of rollouts that did not end so", async () => {
     const script = scriptIds("<answer>x</answer><|end|>");
-    const rollouts = await collectRollouts([rolloutPrompt(testCodec, withoutTrace(task), 0)], {
-      codec: testCodec,
+    const rollouts = await collectRollouts([rolloutPrompt(testDialect, withoutTrace(task), 0)], {
+      dialect: testDialect,
       policy: scriptedPolicy(() => script),
       ...{ rolloutsPerPrompt: 1, temperature: 1, key: key(1) },
       ...{ maxTurns: 2, maxTurnTokens: 99, maxRolloutTokens: 99 },
     });
-    const values = rolloutMetrics(rollouts, [{ perTurn: [0], total: 0 }], 1, -1);
+    const values = rolloutMetrics(rollouts, [{ perTurn: [0], total: 0 }], 1, () => false);
     expect(values["rollout/tokens_truncated"]).toBeNull();
     expect(values["rollout/tokens_terminated"]).toBe(script.length);
   });

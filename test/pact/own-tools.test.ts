@@ -10,7 +10,7 @@ import { trainConfig } from "../../packages/pact/src/config.ts";
 import { collectRollouts, rolloutPrompt, withoutTrace } from "../../packages/pact/src/rollout.ts";
 import { nullSink } from "../../packages/pact/src/run-sink.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
-import { testCodec, testVocabulary } from "./codec.ts";
+import { testDialect, testVocabulary } from "./codec.ts";
 import { cpuDevice } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task } from "./tasks.ts";
@@ -34,8 +34,8 @@ const limits = { maxTurns: 3, maxTurnTokens: 120, maxRolloutTokens: 400 };
 
 it("answers the calls of rollouts, with a task that has no trace", async () => {
   const { tasks, calls, createRunner } = numbered();
-  const prompt = rolloutPrompt(testCodec, withoutTrace(task), 0);
-  const sampling = { codec: testCodec, policy, rolloutsPerPrompt: 2, temperature: 1, key: key(5) };
+  const prompt = rolloutPrompt(testDialect, withoutTrace(task), 0);
+  const sampling = { dialect: testDialect, policy, rolloutsPerPrompt: 2, temperature: 1, key: key(5) };
   const rollouts = await collectRollouts([prompt], { ...limits, ...sampling, createRunner });
   expect(rollouts.map(({ turns }) => turns[0].outputs)).toEqual([["episode 1"], ["episode 2"]]);
   expect(calls.map((call) => call.function.arguments)).toEqual([{ town: "Bavo" }, { town: "Bavo" }]);
@@ -61,7 +61,7 @@ it("answers the calls of training", async () => {
   const params = initParams(model, key(0), { device });
   const { calls, createRunner } = numbered();
   const config = trainConfig({ ...limits, steps: 1, promptsPerStep: 1, rolloutsPerPrompt: 2 });
-  const shared = { model, params, codec: testCodec, tasks: [task], sink: nullSink, createRunner };
+  const shared = { model, params, dialect: testDialect, tasks: [task], sink: nullSink, createRunner };
   const trainer = new Trainer({ ...shared, config, policy: () => policy });
   const outputs: string[] = [];
   for await (const event of trainer.steps()) {

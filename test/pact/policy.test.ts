@@ -10,7 +10,7 @@ import {
   withoutTrace,
 } from "../../packages/pact/src/rollout.ts";
 import type { Model } from "../../packages/pact/src/update.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { tinyModel } from "./device.ts";
 import { task } from "./tasks.ts";
 
@@ -20,11 +20,11 @@ beforeAll(async () => {
 });
 
 const prompts = ["One?", "And a longer one?"].map((question, stream) =>
-  rolloutPrompt(testCodec, withoutTrace({ ...task, question }), stream),
+  rolloutPrompt(testDialect, withoutTrace({ ...task, question }), stream),
 );
 const roll = (chosen: typeof prompts, temperature = 1): Promise<Rollout[]> =>
   collectRollouts(chosen, {
-    codec: testCodec,
+    dialect: testDialect,
     policy: modelPolicy(model.config, model.params),
     rolloutsPerPrompt: 3,
     temperature,

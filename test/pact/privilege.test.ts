@@ -8,7 +8,7 @@ import type { Rollout } from "../../packages/pact/src/rollout.ts";
 import { buildTrees, lossTerm } from "../../packages/pact/src/trees.ts";
 import { batchGradient, type Model, termGradientNorm } from "../../packages/pact/src/update.ts";
 import { routedPrompts, scriptedRollouts, switchCases, treesOf } from "./batches.ts";
-import { testCodec } from "./codec.ts";
+import { testCodec, testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 
 let model: Model;
@@ -43,7 +43,7 @@ describe("the trace", () => {
         task: { ...prompt.task, trace: traces[index] },
       }));
       const norms = (of: typeof prompts) => {
-        const batches = microBatches(buildTrees(testCodec, of, 2, config), config);
+        const batches = microBatches(buildTrees(testDialect, of, 2, config), config);
         const { anchored, traced, sftReasoning, sftCall } = lossTerm;
         return Promise.all(
           [[anchored], [traced], [sftReasoning, sftCall]].map((terms) =>

@@ -4,7 +4,7 @@ import { key } from "@pact/tensor";
 import type { createEnvironment } from "@pact/tools-sim";
 import { beforeEach, expect, it, vi } from "vitest";
 import { collectRollouts, rolloutPrompt, withoutTrace } from "../../packages/pact/src/rollout.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task } from "./tasks.ts";
 
@@ -30,10 +30,10 @@ beforeEach(() => {
   log.length = 0;
 });
 
-const prompt = rolloutPrompt(testCodec, withoutTrace(task), 0);
+const prompt = rolloutPrompt(testDialect, withoutTrace(task), 0);
 const policy = scriptedPolicy(() => scriptIds(`${callText("Bavo")}<|end|><answer>Mira</answer><|end|>`));
 const options = {
-  codec: testCodec,
+  dialect: testDialect,
   policy,
   rolloutsPerPrompt: 2,
   temperature: 1,

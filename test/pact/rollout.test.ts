@@ -10,13 +10,13 @@ import {
   withoutTrace,
 } from "../../packages/pact/src/rollout.ts";
 import { controlTokens, roleSpans } from "../../packages/pact/src/tokens.ts";
-import { testCodec } from "./codec.ts";
+import { testCodec, testDialect } from "./codec.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";
 
-const prompt = rolloutPrompt(testCodec, withoutTrace(task), 0);
+const prompt = rolloutPrompt(testDialect, withoutTrace(task), 0);
 const options = (policy: RolloutOptions["policy"], given: Partial<RolloutOptions> = {}): RolloutOptions => ({
-  codec: testCodec,
+  dialect: testDialect,
   policy,
   rolloutsPerPrompt: 1,
   temperature: 1,
@@ -141,7 +141,7 @@ describe("stop reasons", () => {
 
 describe("random streams", () => {
   it("depend on key, prompt stream, rollout and position alone", async () => {
-    const other = rolloutPrompt(testCodec, withoutTrace({ ...task, question: "Another one?" }), 1);
+    const other = rolloutPrompt(testDialect, withoutTrace({ ...task, question: "Another one?" }), 1);
     const policy = say(solved);
     await collectRollouts([prompt, other], options(policy, { rolloutsPerPrompt: 2 }));
     const together = policy.keys.map((words) => [...words]);
@@ -166,13 +166,13 @@ describe("the trace", () => {
     marked.final = { chunks: [{ type: "other", text: mark }], answer: mark };
     const policy = say(solved);
     const clean = withoutTrace({ ...task, trace: marked });
-    await collectRollouts([rolloutPrompt(testCodec, clean, 0)], options(policy));
+    await collectRollouts([rolloutPrompt(testDialect, clean, 0)], options(policy));
     expect(policy.shown.flat()).not.toContain(testCodec.encode(mark)[0]);
   });
 
   it("is refused by type and at run time", () => {
     // @ts-expect-error a task with a trace is no RolloutTask
-    expect(() => rolloutPrompt(testCodec, task, 0)).toThrowErrorMatchingInlineSnapshot(
+    expect(() => rolloutPrompt(testDialect, task, 0)).toThrowErrorMatchingInlineSnapshot(
       `[RolloutError: rolloutPrompt: task t1 carries an expert trace, which must not reach the sampler. Pass withoutTrace(task).]`,
     );
     expect(prompt.tokens.roles.every((role) => role === roleCode.prompt || role === roleCode.template)).toBe(

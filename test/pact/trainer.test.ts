@@ -13,7 +13,7 @@ import {
 } from "../../packages/pact/src/run-sink.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
 import { decodeState } from "../../packages/pact/src/trainer-state.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 import { trace } from "./tasks.ts";
 import { runTraining, startModel, shortTasks as tasks } from "./training.ts";
@@ -75,7 +75,7 @@ describe("a training run", () => {
           config: trainConfig({ steps: 2 }),
           model,
           params,
-          codec: testCodec,
+          dialect: testDialect,
           tasks,
           sink: nullSink,
           resume: { state: other, params },
@@ -199,7 +199,7 @@ describe("a training run", () => {
   it("skips and counts tasks whose context is too long, and refuses when none is left", async () => {
     const long = { ...tasks[0], id: "long", question: "x".repeat(99) };
     const config = trainConfig({ maxTurnTokens: 60, maxRolloutTokens: 120 });
-    const maxContextTokens = Math.max(...tasks.map((entry) => contextTokens(testCodec, entry, config)));
+    const maxContextTokens = Math.max(...tasks.map((entry) => contextTokens(testDialect, entry, config)));
     const { lines } = await train({ maxContextTokens }, { tasks: [...tasks, long] });
     expect(lines[0].values["tasks/skipped"]).toBe(1);
     await expect(train({ maxContextTokens: 100 })).rejects.toThrowErrorMatchingInlineSnapshot(

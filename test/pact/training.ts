@@ -10,7 +10,7 @@ import {
 } from "../../packages/pact/src/run-sink.ts";
 import type { TrainOptions } from "../../packages/pact/src/train-types.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
-import { testCodec } from "./codec.ts";
+import { testDialect } from "./codec.ts";
 import { tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";
@@ -74,7 +74,7 @@ export async function runTraining(
     config: trainConfig({ ...small, ...given }),
     model,
     params,
-    codec: testCodec,
+    dialect: testDialect,
     tasks: longTasks,
     policy: scripted,
     sink: {

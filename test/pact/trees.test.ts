@@ -23,7 +23,7 @@ import {
   type TreeConfig,
 } from "../../packages/pact/src/trees.ts";
 import { batchGradient, frozenLogProbs, type Model } from "../../packages/pact/src/update.ts";
-import { testCodec } from "./codec.ts";
+import { testCodec, testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";
@@ -43,8 +43,8 @@ const advantages = [[0.9, 0.4], [-0.7, -1.1], [0.3]];
 beforeAll(async () => {
   await cpuDevice();
   model = await tinyModel();
-  rollouts = await collectRollouts([rolloutPrompt(testCodec, withoutTrace(task), 0)], {
-    codec: testCodec,
+  rollouts = await collectRollouts([rolloutPrompt(testDialect, withoutTrace(task), 0)], {
+    dialect: testDialect,
     policy: scriptedPolicy((row) => scripts[row]),
     rolloutsPerPrompt: 3,
     temperature: 1,
@@ -69,7 +69,7 @@ const tree = (
   prompts = 1,
 ) => {
   const all = [routed(given), ...Array.from({ length: prompts - 1 }, () => routed())];
-  return buildTrees(testCodec, all, step, { ...config, ...changed })[0];
+  return buildTrees(testDialect, all, step, { ...config, ...changed })[0];
 };
 
 async function gradientOf(
@@ -163,15 +163,15 @@ describe("trees", () => {
 
   it("too long a context is an error, and contextTokens foresees it", () => {
     const longest = Math.max(...rollouts.map((rollout) => rollout.ids.length));
-    const needed = contextTokens(testCodec, task, { ...defaultConfig, maxRolloutTokens: longest });
+    const needed = contextTokens(testDialect, task, { ...defaultConfig, maxRolloutTokens: longest });
     expect(() => tree({}, { maxContextTokens: needed })).not.toThrow();
     expect(() => tree({}, { maxContextTokens: needed - 1 })).toThrow(/contexts are never cut/);
-    const untraced = contextTokens(testCodec, withoutTrace(task), defaultConfig);
+    const untraced = contextTokens(testDialect, withoutTrace(task), defaultConfig);
     expect(untraced).toBe(renderPrompt(testCodec, task).ids.length + defaultConfig.maxRolloutTokens);
   });
 
   it("an episode scores everything the expert wrote, answer included", () => {
-    const { prefix } = buildEpisode(testCodec, task, 2, 5000);
+    const { prefix } = buildEpisode(testDialect, task, 2, 5000);
     const said = testCodec.decode(prefix.scored.map((token) => prefix.ids[token.position]));
     expect(said).toContain("<answer>Mira</answer><|end|>");
     expect(said).not.toContain("<|tool|>");
@@ -180,7 +180,7 @@ describe("trees", () => {
       "<answer>Mira</answer><|end|>",
     );
     expect(prefix.scored.reduce((total, token) => total + token.sftWeight, 0)).toBeCloseTo(0.5, 12);
-    expect(() => buildEpisode(testCodec, withoutTrace(task), 1, 5000)).toThrowErrorMatchingInlineSnapshot(
+    expect(() => buildEpisode(testDialect, withoutTrace(task), 1, 5000)).toThrowErrorMatchingInlineSnapshot(
       `[BatchError: Task t1 has no expert trace, which SFT needs. Generate tasks with traces.]`,
     );
   });

@@ -9,11 +9,10 @@
  */
 import { activeChunks, type ExpertTrace, type PrefixLevel, type Task } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
+import type { Dialect } from "./dialect.ts";
 import { ContextLengthError } from "./errors.ts";
-import { renderDelimiter, renderDocument, renderPrompt, renderTrace } from "./render.ts";
-import { renderReference, renderShown, type ShownTurns } from "./render-context.ts";
+import type { ShownTurns } from "./render-context.ts";
 import { prefixLevel } from "./schedules.ts";
-import type { TokenCodec } from "./tokens.ts";
 
 /** The options of `TrainConfig` that shape a context. */
 export type ContextConfig = Pick<
@@ -72,21 +71,20 @@ export function shownTurns(trace: ExpertTrace, step: number, config: ContextConf
  * ```ts
  * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
  * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
- * const x = renderPrompt(codec, task).ids;
- * const context = tracedContext(codec, task, 0, defaultConfig); // x, h*, delimiter
+ * const dialect = nativeDialect(codec);
+ * const x = dialect.prompt(task).ids;
+ * const context = tracedContext(dialect, task, 0, defaultConfig); // x, h*, delimiter
  * context.length > x.length; // → true
  * const last = codec.decode(context.slice(-2)); // → "<|again|><|assistant|>"
- * tracedContext(codec, { ...task, trace: undefined }, 0, defaultConfig).length === x.length; // → true
+ * tracedContext(dialect, { ...task, trace: undefined }, 0, defaultConfig).length === x.length; // → true
  * ```
  */
-export function tracedContext(codec: TokenCodec, task: Task, step: number, config: ContextConfig): number[] {
+export function tracedContext(dialect: Dialect, task: Task, step: number, config: ContextConfig): number[] {
   const turns = task.trace === undefined ? [] : shownTurns(task.trace, step, config);
   if (turns.length > 0 && config.traceRendering === "reference") {
-    return [...renderReference(codec, task, turns).ids];
+    return [...dialect.reference(task, turns)];
   }
-  const shown = renderShown(codec, turns);
-  const delimiter = renderDelimiter(codec, task, shown, config.traceDelimiter);
-  return [...renderPrompt(codec, task).ids, ...shown.ids, ...delimiter.ids];
+  return [...dialect.context(task, turns, config.traceDelimiter)];
 }
 
 /**
@@ -97,23 +95,21 @@ export function tracedContext(codec: TokenCodec, task: Task, step: number, confi
  * ```ts
  * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
  * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
- * const small = contextTokens(codec, task, { ...defaultConfig, maxRolloutTokens: 500 });
- * contextTokens(codec, task, { ...defaultConfig, maxRolloutTokens: 600 }) - small; // → 100
+ * const dialect = nativeDialect(codec);
+ * const small = contextTokens(dialect, task, { ...defaultConfig, maxRolloutTokens: 500 });
+ * contextTokens(dialect, task, { ...defaultConfig, maxRolloutTokens: 600 }) - small; // → 100
  * ```
  */
 export function contextTokens(
-  codec: TokenCodec,
+  dialect: Dialect,
   task: Task,
   config: Pick<TrainConfig, "maxRolloutTokens" | "traceDelimiter" | "traceRendering">,
 ): number {
-  const prompt = renderPrompt(codec, task).ids.length;
-  if (task.trace === undefined) return prompt + config.maxRolloutTokens;
-  const trace = renderTrace(codec, task.trace, { level: 0 });
-  const delimiter = renderDelimiter(codec, task, trace, config.traceDelimiter);
-  const turns = prompt + trace.ids.length + delimiter.ids.length;
+  if (task.trace === undefined) return dialect.prompt(task).ids.length + config.maxRolloutTokens;
+  const turns = dialect.context(task, task.trace.turns, config.traceDelimiter).length;
   const reference =
-    config.traceRendering === "reference" ? renderReference(codec, task, task.trace.turns).ids.length : 0;
-  const episode = renderDocument(codec, { task, episode: task.trace }).ids.length;
+    config.traceRendering === "reference" ? dialect.reference(task, task.trace.turns).length : 0;
+  const episode = dialect.document(task, task.trace).ids.length;
   return Math.max(Math.max(turns, reference) + config.maxRolloutTokens, episode);
 }
 
@@ -124,13 +120,13 @@ export function contextTokens(
  * @throws ContextLengthError when none fits
  */
 export function fittingTasks(
-  codec: TokenCodec,
+  dialect: Dialect,
   tasks: readonly Task[],
   config: Parameters<typeof contextTokens>[2] & Pick<TrainConfig, "maxContextTokens">,
   maxPositions: number,
 ): Task[] {
   const limit = Math.min(config.maxContextTokens, maxPositions);
-  const fitting = tasks.filter((task) => contextTokens(codec, task, config) <= limit);
+  const fitting = tasks.filter((task) => contextTokens(dialect, task, config) <= limit);
   if (fitting.length > 0) return fitting;
   throw new ContextLengthError(
     `None of the ${tasks.length} training tasks fits into a context of ${limit} tokens together with its ` +

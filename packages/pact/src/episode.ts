@@ -1,17 +1,16 @@
 /**
  * One rollout while it runs: takes sampled tokens, acts at the end of each turn, and inserts what the environment says.
  *
- * A turn ends at its sampled `<|end|>`; only then is it parsed and acted upon, so nothing sampled can forge an
+ * A turn ends at its sampled stop token; only then is it parsed and acted upon, so nothing sampled can forge an
  * observation. Sampled ids and log-probs are recorded as they come and never encoded again. Left out: sampling, which is
  * the policy's, and the batch (rollout.ts).
  */
 import { foldIn, type Key } from "@pact/tensor";
 import { createEnvironment, type Environment, type StopReason } from "@pact/tools-sim";
+import type { PastTurn } from "./dialect.ts";
 import { RolloutError } from "./errors.ts";
-import { renderObservations } from "./render.ts";
 import type { Rollout, RolloutOptions, RolloutPrompt, RolloutTurn } from "./rollout.ts";
 import type { RolloutStop } from "./run-sink.ts";
-import { sampledRoles } from "./tokens.ts";
 
 const stopOf: { readonly [Reason in StopReason]: RolloutStop } = {
   answer: "answer",
@@ -29,12 +28,12 @@ export class Episode {
   readonly #options: RolloutOptions;
   readonly #environment: Environment;
   readonly #key: Key;
-  readonly #end: number;
   readonly #ids: number[] = [];
   readonly #roles: number[] = [];
   readonly #turnOf: number[] = [];
   readonly #logProbs: number[] = [];
   readonly #turns: RolloutTurn[] = [];
+  readonly #past: PastTurn[] = [];
   #turnStart = 0;
   /** Tokens up to here are in the policy's cache. */
   #appended = 0;
@@ -47,7 +46,6 @@ export class Episode {
     this.#environment = createEnvironment(prompt.task, { maxTurns, createRunner });
     this.#environment.reset();
     this.#key = foldIn(foldIn(options.key, prompt.stream), index);
-    this.#end = options.codec.controlId("<|end|>");
   }
 
   /** Gives back what the episode's tools hold. */
@@ -73,14 +71,13 @@ export class Episode {
     this.#turnOf.push(this.#turns.length);
     this.#logProbs.push(logProb);
     const turnTokens = this.#ids.length - this.#turnStart;
-    if (id === this.#end) await this.#act();
+    if (this.#options.dialect.isStop(id)) await this.#act();
     else if (turnTokens >= this.#options.maxTurnTokens) this.#cut("turn_tokens");
     else if (this.#ids.length >= this.#options.maxRolloutTokens) this.#cut("rollout_tokens");
   }
 
   async #act(): Promise<void> {
-    const ids = this.#turnIds();
-    const text = this.#options.codec.decode(ids.slice(0, -1));
+    const { ids, text } = this.#endTurn();
     const { observations, parsed, stopReason } = await this.#environment.step(text, {
       signal: this.#options.signal,
     });
@@ -103,10 +100,8 @@ export class Episode {
       this.stop = stopOf[stopReason];
       return;
     }
-    const rendered = renderObservations(
-      this.#options.codec,
-      observations.map((observation) => observation.content),
-    );
+    this.#past.push({ ids, parsed, observations });
+    const rendered = this.#options.dialect.afterTurn(this.#prompt.task, this.#past);
     // Room for the observations and one more sampled token; a row never ends in tokens that nobody sampled.
     if (this.#ids.length + rendered.ids.length >= this.#options.maxRolloutTokens) {
       this.stop = "rollout_tokens";
@@ -123,7 +118,7 @@ export class Episode {
 
   /** Ends a turn before its stop token. It is not acted upon, so it earns nothing. */
   #cut(reason: RolloutStop): void {
-    const text = this.#options.codec.decode(this.#turnIds());
+    const { text } = this.#endTurn();
     this.#turns.push({
       start: this.#turnStart,
       end: this.#ids.length,
@@ -138,11 +133,12 @@ export class Episode {
     this.stop = reason;
   }
 
-  /** Ids of the turn just ended; gives its tokens their roles. */
-  #turnIds(): number[] {
+  /** Ids and text of the turn just ended; gives its tokens their roles. */
+  #endTurn(): { readonly ids: readonly number[]; readonly text: string } {
     const ids = this.#ids.slice(this.#turnStart);
-    for (const role of sampledRoles(this.#options.codec, ids)) this.#roles.push(role);
-    return ids;
+    const { text, roles } = this.#options.dialect.turn(ids);
+    for (const role of roles) this.#roles.push(role);
+    return { ids, text };
   }
 
   /** The rollout, once it has stopped. */

@@ -7,13 +7,13 @@ import { foldIn, key } from "@pact/tensor";
 import type { Task, ToolRunner } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import { countCalls, countSampled, countStops, mean } from "./counts.ts";
+import type { Dialect } from "./dialect.ts";
 import { ContextLengthError } from "./errors.ts";
 import { modelPolicy } from "./policy.ts";
 import { rolloutRecord, rolloutRewards } from "./records.ts";
 import { collectRollouts, type Rollout, type RolloutLimits, rolloutPrompt, withoutTrace } from "./rollout.ts";
 import type { DecodingResult, EvaluationResult, RunSink, SolveScores } from "./run-sink.ts";
 import { successScores } from "./success.ts";
-import type { TokenCodec } from "./tokens.ts";
 
 /** What an evaluation needs. */
 export interface EvaluateOptions
@@ -21,7 +21,7 @@ export interface EvaluateOptions
     Pick<TrainConfig, "maxContextTokens" | "seed" | "unmatchedCallPenalty"> {
   readonly model: TransformerConfig;
   readonly params: Params;
-  readonly codec: TokenCodec;
+  readonly dialect: Dialect;
   /** Held-out tasks; with traces, so that the reward can be reported beside the scores. */
   readonly tasks: readonly Task[];
   /** Optimiser steps done so far, for the records. */
@@ -61,7 +61,7 @@ const EVALUATION_STREAM = 101;
  *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 4096, tie_word_embeddings: true,
  * });
  * const limits = { maxTurns: 1, maxTurnTokens: 4, maxRolloutTokens: 8, maxContextTokens: 4096 };
- * const policy = { model: config, params: initParams(config, key(0)), codec };
+ * const policy = { model: config, params: initParams(config, key(0)), dialect: nativeDialect(codec) };
  * const options = { ...limits, ...policy, tasks: [task], step: 0, seed: 1, unmatchedCallPenalty: 0, sink: nullSink };
  * const { greedy } = await evaluate(options);
  * greedy.stops.turn_tokens; // → 1
@@ -70,10 +70,10 @@ const EVALUATION_STREAM = 101;
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluationResult> {
   const began = performance.now();
-  const { codec, sink, step } = options;
+  const { dialect, sink, step } = options;
   const limit = Math.min(options.maxContextTokens, options.model.maxPositions);
   const prompts = options.tasks
-    .map((task, stream) => ({ task, prompt: rolloutPrompt(codec, withoutTrace(task), stream) }))
+    .map((task, stream) => ({ task, prompt: rolloutPrompt(dialect, withoutTrace(task), stream) }))
     .filter(({ prompt }) => prompt.tokens.ids.length + options.maxRolloutTokens <= limit);
   const skipped = options.tasks.length - prompts.length;
   if (prompts.length === 0) {
@@ -96,7 +96,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
       const finished = await collectRollouts(
         batch.map(({ prompt }) => prompt),
         {
-          codec,
+          dialect,
           policy: modelPolicy(options.model, options.params),
           rolloutsPerPrompt: own,
           temperature: decoding === "sampled" ? 1 : 0,
@@ -114,7 +114,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationResu
         const reward = rolloutRewards(rollout, task, options.unmatchedCallPenalty);
         rollouts.push(rollout);
         rewards.push(reward.total);
-        await sink.rollout(rolloutRecord(codec, rollout, reward, { step, phase: "evaluate", decoding }));
+        await sink.rollout(rolloutRecord(dialect, rollout, reward, { step, phase: "evaluate", decoding }));
       }
       done += finished.length;
       options.onProgress?.(done, prompts.length * (attempts + 1), {

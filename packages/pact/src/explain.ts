@@ -10,12 +10,12 @@ import { targetLogits } from "@pact/nn";
 import { entropy, scope, tensor } from "@pact/tensor";
 import type { TrainConfig } from "./config.ts";
 import { freezeBatch } from "./denominators.ts";
+import type { Dialect } from "./dialect.ts";
 import { ExplainError } from "./errors.ts";
 import { klPenalties } from "./losses/kl.ts";
 import { policyLoss } from "./losses/policy-registry.ts";
 import { objectiveAt } from "./methods.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
-import type { TokenCodec } from "./tokens.ts";
 import {
   buildTrees,
   lossTerm,
@@ -79,7 +79,7 @@ export interface StepInputs {
   readonly config: TrainConfig;
   /** 0-based. */
   readonly step: number;
-  readonly codec: TokenCodec;
+  readonly dialect: Dialect;
   /** The model before the step's update. */
   readonly model: Model;
   /** The model at the start of the run; needed with a KL term. */
@@ -104,15 +104,15 @@ const nameOfTerm = new Map(termNames);
  *
  * @throws ExplainError when a KL term has no reference model, or the step was packed otherwise than its trees say
  * @example
- * const { tokens, total } = await explainStep({ config, step: 3, codec, model, prompts });
+ * const { tokens, total } = await explainStep({ config, step: 3, dialect, model, prompts });
  * tokens.flatMap(({ terms }) => terms).reduce((sum, { contribution }) => sum + contribution, 0) === total
  */
 export async function explainStep(inputs: StepInputs): Promise<StepExplanation> {
-  const { config, step, codec, model, prompts, reference, next } = inputs;
+  const { config, step, dialect, model, prompts, reference, next } = inputs;
   const objective = objectiveAt(config, step);
   if (objective.klCoefficient && !reference)
     throw new ExplainError("the step has a KL term: the model that the run started from is needed too.");
-  const { trees, plain } = stepTrees(codec, prompts, step, config);
+  const { trees, plain } = stepTrees(dialect, prompts, step, config);
   const plainBatches = plain.length === 0 ? [] : microBatches(plain, config);
   const frozen = await freezeBatch(model, microBatches(trees, config), plainBatches, config);
   for (const old of frozen.old ?? []) old.dispose();
@@ -193,7 +193,7 @@ export interface ContextLogProbs {
 export async function bothContexts({
   config,
   step,
-  codec,
+  dialect,
   model,
   prompts,
 }: Omit<StepInputs, "reference">): Promise<ContextLogProbs[][]> {
@@ -208,9 +208,9 @@ export async function bothContexts({
     });
     return found;
   };
-  const alone = await inContext(promptOnlyTrees(codec, open));
+  const alone = await inContext(promptOnlyTrees(dialect, open));
   const traced = open.every(({ task }) => task.trace)
-    ? await inContext(buildTrees(codec, open, step, { ...config, anchor: "none" }))
+    ? await inContext(buildTrees(dialect, open, step, { ...config, anchor: "none" }))
     : undefined;
   return alone.map((own, rollout) =>
     [...own].map(([position, prompt]) => ({ position, prompt, trace: traced?.[rollout].get(position) })),

@@ -41,6 +41,15 @@ export {
 } from "./contexts.ts";
 export type { MetricValues } from "./counts.ts";
 export { type FrozenBatch, freezeBatch } from "./denominators.ts";
+export {
+  type Continuation,
+  type Dialect,
+  nativeDialect,
+  type PastTurn,
+  type PromptTask,
+  type SampledTurn,
+  type SplitReason,
+} from "./dialect.ts";
 export { type DynamicSample, dynamicSample } from "./dynamic-sampling.ts";
 export {
   AdvantageError,

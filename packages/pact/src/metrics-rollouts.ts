@@ -1,5 +1,6 @@
 /** Metrics of the rollouts of a step: rewards, solve scores, turns, calls, lengths, stop reasons. Names: metric-table.ts. */
 import { countCalls, countSampled, countStops, type MetricValues, mean } from "./counts.ts";
+import type { Dialect } from "./dialect.ts";
 import type { Rollout } from "./rollout.ts";
 import { type RolloutStop, rolloutStops } from "./run-sink.ts";
 import type { Rewards } from "./training-rewards.ts";
@@ -12,6 +13,7 @@ const limits: readonly RolloutStop[] = ["max_turns", "turn_tokens", "rollout_tok
  *
  * @param rewards of each rollout
  * @param rolloutsPerPrompt K; rollouts of a prompt are neighbours
+ * @param opensReasoning of the dialect
  * @example
  * ```ts
  * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
@@ -22,9 +24,10 @@ const limits: readonly RolloutStop[] = ["max_turns", "turn_tokens", "rollout_tok
  * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
  * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
  * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
- * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
- * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
- * const metrics = rolloutMetrics(rollouts, [{ perTurn: [1], total: 1 }], 1, codec.controlId("<think>"));
+ * const dialect = nativeDialect(codec);
+ * const prompts = [rolloutPrompt(dialect, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { dialect, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const metrics = rolloutMetrics(rollouts, [{ perTurn: [1], total: 1 }], 1, dialect.opensReasoning);
  * [metrics["reward/mean"], metrics["rollout/turns"], metrics["rollout/think"]]; // → [1, 1, 0]
  * ```
  */
@@ -32,7 +35,7 @@ export function rolloutMetrics(
   rollouts: readonly Rollout[],
   rewards: readonly Rewards[],
   rolloutsPerPrompt: number,
-  thinkId: number,
+  opensReasoning: Dialect["opensReasoning"],
 ): MetricValues {
   const totals = rewards.map(({ total }) => total);
   const groups = rollouts.length / rolloutsPerPrompt;
@@ -54,7 +57,7 @@ export function rolloutMetrics(
   const cut = rollouts.filter(({ stop }) => limits.includes(stop));
   const ended = rollouts.filter(({ stop }) => !limits.includes(stop));
   const opensWithThink = rollouts.flatMap(({ turns, ids }) =>
-    turns.map(({ start }) => Number(ids[start] === thinkId)),
+    turns.map(({ start, end }) => Number(opensReasoning(ids.slice(start, end)))),
   );
   return {
     ...spread("reward/mean", "reward/std", totals),

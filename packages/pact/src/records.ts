@@ -1,12 +1,13 @@
 /** From a rollout to its rewards, to its line of `rollouts.jsonl`, and from that line back to its tokens. */
 import type { Task } from "@pact/tools-sim";
 import { countSampled } from "./counts.ts";
+import type { Dialect } from "./dialect.ts";
 import { RewardError } from "./errors.ts";
 import { type Call, type TurnRewards, turnRewards } from "./rewards.ts";
 import { isSampled } from "./roles.ts";
 import type { Rollout } from "./rollout.ts";
 import type { RolloutRecord, TrainedTokens } from "./run-sink.ts";
-import { roleSpans, type TokenCodec } from "./tokens.ts";
+import { roleSpans } from "./tokens.ts";
 import type { TrainedRollout } from "./trees.ts";
 
 /**
@@ -45,8 +46,9 @@ export function referenceCalls(task: Task): Call[] {
  * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
  * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
  * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
- * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
- * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const dialect = nativeDialect(codec);
+ * const prompts = [rolloutPrompt(dialect, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { dialect, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
  * rolloutRewards(rollouts[0], task, 0).perTurn; // → [1]
  * ```
  */
@@ -68,15 +70,16 @@ export function rolloutRewards(rollout: Rollout, task: Task, unmatchedPenalty: n
  * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
  * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
  * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
- * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
- * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const dialect = nativeDialect(codec);
+ * const prompts = [rolloutPrompt(dialect, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { dialect, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
  * const at = { step: 0, phase: "train", decoding: "sampled" } as const;
- * const record = rolloutRecord(codec, rollouts[0], { perTurn: [1], total: 1 }, at);
+ * const record = rolloutRecord(dialect, rollouts[0], { perTurn: [1], total: 1 }, at);
  * [record.stop, record.turns, record.reward]; // → ["answer", 1, 1]
  * ```
  */
 export function rolloutRecord(
-  codec: TokenCodec,
+  dialect: Dialect,
   rollout: Rollout,
   rewards: Pick<TurnRewards, "perTurn" | "total">,
   { step, phase, decoding }: Pick<RolloutRecord, "step" | "phase" | "decoding">,
@@ -97,7 +100,7 @@ export function rolloutRecord(
     turnRewards: rewards.perTurn,
     solveF1: rollout.score.solveF1,
     advantages: training?.advantages ?? [],
-    spans: roleSpans(codec, {
+    spans: roleSpans(dialect, {
       ids: [...tokens.ids, ...rollout.ids],
       roles: [...tokens.roles, ...rollout.roles],
     }),

@@ -273,7 +273,11 @@ export function renderEpisode(codec: TokenCodec, trace: ExpertTrace): RenderedTr
  */
 export function renderDocument(
   codec: TokenCodec,
-  document: { readonly task: Task; readonly episode: ExpertTrace; readonly context?: ExpertTrace["turns"] },
+  document: {
+    readonly task: Pick<Task, "tools" | "question">;
+    readonly episode: ExpertTrace;
+    readonly context?: ExpertTrace["turns"];
+  },
   delimiter: "again" | "question" = "again",
 ): RenderedTrace {
   const { task, episode, context = [] } = document;

@@ -7,12 +7,12 @@
  */
 import type { Key } from "@pact/tensor";
 import type { SolveScore, Task, ToolRunner } from "@pact/tools-sim";
+import type { Dialect } from "./dialect.ts";
 import { Episode } from "./episode.ts";
 import { RolloutError } from "./errors.ts";
-import { renderPrompt } from "./render.ts";
 import type { RewardTurn } from "./rewards.ts";
 import type { RolloutStop } from "./run-sink.ts";
-import type { TokenCodec, TokenRun } from "./tokens.ts";
+import type { TokenRun } from "./tokens.ts";
 
 /** A task as rollouts see it: the type has no trace, so that h* can not reach the sampler by mistake. */
 export type RolloutTask = Omit<Task, "trace"> & { readonly trace?: undefined };
@@ -62,7 +62,7 @@ export interface RolloutLimits {
 
 /** Options of `collectRollouts`. */
 export interface RolloutOptions extends RolloutLimits {
-  readonly codec: TokenCodec;
+  readonly dialect: Dialect;
   readonly policy: RolloutPolicy;
   /** K, rollouts per prompt. */
   readonly rolloutsPerPrompt: number;
@@ -133,18 +133,19 @@ export function withoutTrace(task: Task): RolloutTask {
  * ```ts
  * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
  * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
- * const prompt = rolloutPrompt(codec, withoutTrace(task), 0);
- * prompt.tokens.ids.length === renderPrompt(codec, task).ids.length; // → true
- * rolloutPrompt(codec, task as RolloutTask, 0); // → throws RolloutError
+ * const dialect = nativeDialect(codec);
+ * const prompt = rolloutPrompt(dialect, withoutTrace(task), 0);
+ * prompt.tokens.ids.length === dialect.prompt(task).ids.length; // → true
+ * rolloutPrompt(dialect, task as RolloutTask, 0); // → throws RolloutError
  * ```
  */
-export function rolloutPrompt(codec: TokenCodec, task: RolloutTask, stream: number): RolloutPrompt {
+export function rolloutPrompt(dialect: Dialect, task: RolloutTask, stream: number): RolloutPrompt {
   if ((task as { trace?: unknown }).trace !== undefined) {
     throw new RolloutError(
       `rolloutPrompt: task ${task.id} carries an expert trace, which must not reach the sampler. Pass withoutTrace(task).`,
     );
   }
-  return { task, tokens: renderPrompt(codec, task), stream };
+  return { task, tokens: dialect.prompt(task), stream };
 }
 
 /**
@@ -162,8 +163,9 @@ export function rolloutPrompt(codec: TokenCodec, task: RolloutTask, stream: numb
  * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
  * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
  * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
- * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
- * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const dialect = nativeDialect(codec);
+ * const prompts = [rolloutPrompt(dialect, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { dialect, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
  * rollouts[0].stop; // → "answer"
  * rollouts[0].turns[0].answer === task.answer; // → true
  * rollouts[0].samplerLogProbs[0]; // → -1

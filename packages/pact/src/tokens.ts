@@ -120,7 +120,7 @@ export function sampledRoles(codec: TokenCodec, ids: readonly number[]): number[
  * roleSpans(codec, run)[1]; // → { role: "observation", text: "Mira" }
  * ```
  */
-export function roleSpans(codec: TokenCodec, { ids, roles: codes }: TokenRun): RoleSpan[] {
+export function roleSpans(codec: Pick<TokenCodec, "decode">, { ids, roles: codes }: TokenRun): RoleSpan[] {
   if (ids.length !== codes.length) {
     throw new RenderError(
       `roleSpans: ${ids.length} ids but ${codes.length} roles. Pass the two arrays of one rendering.`,

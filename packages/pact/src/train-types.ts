@@ -2,9 +2,9 @@
 import type { Params, TransformerConfig } from "@pact/nn";
 import type { Task, ToolRunner } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
+import type { Dialect } from "./dialect.ts";
 import type { Rollout, RolloutPolicy } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
-import type { TokenCodec } from "./tokens.ts";
 import type { TrainerState } from "./trainer-state.ts";
 
 /** What a training run needs. */
@@ -13,7 +13,8 @@ export interface TrainOptions {
   readonly model: TransformerConfig;
   /** Initial parameters; copied, and kept as the frozen KL reference. The caller disposes them. */
   readonly params: Params;
-  readonly codec: TokenCodec;
+  /** How its episodes become tokens. */
+  readonly dialect: Dialect;
   readonly tasks: readonly Task[];
   readonly sink: RunSink;
   /** What samples the rollouts from the live parameters. Default `modelPolicy`. */

@@ -56,7 +56,7 @@ const streams = { order: 1, gate: 2, rollouts: 3 } as const;
  * });
  * const settings = trainConfig({ method: "sft", steps: 1, promptsPerStep: 1, maxContextTokens: 4096 });
  * const params = initParams(config, key(0));
- * const trainer = new Trainer({ config: settings, model: config, params, codec, tasks: [task], sink: nullSink });
+ * const trainer = new Trainer({ config: settings, model: config, params, dialect: nativeDialect(codec), tasks: [task], sink: nullSink });
  * const kinds: string[] = [];
  * for await (const event of trainer.steps()) kinds.push(event.kind);
  * kinds; // → ["rollouts", "step"]
@@ -84,9 +84,9 @@ export class Trainer {
    * @throws ContextLengthError when no task fits into the context limit
    */
   constructor(options: TrainOptions) {
-    const { config, model, params, codec } = options;
+    const { config, model, params, dialect } = options;
     this.#options = options;
-    this.#tasks = fittingTasks(codec, options.tasks, config, model.maxPositions);
+    this.#tasks = fittingTasks(dialect, options.tasks, config, model.maxPositions);
     this.#skipped = options.tasks.length - this.#tasks.length;
     this.#optimizer = new AdamW(options.resume?.params ?? params, {
       beta1: config.beta1,
@@ -186,17 +186,17 @@ export class Trainer {
 
   /** The expert episodes of tasks. */
   #episodes(tasks: readonly Task[]): PromptTree[] {
-    const { codec, config } = this.#options;
-    return tasks.map((task) => buildEpisode(codec, task, tasks.length, config.maxContextTokens));
+    const { dialect, config } = this.#options;
+    return tasks.map((task) => buildEpisode(dialect, task, tasks.length, config.maxContextTokens));
   }
 
   /** Rollouts from the prompts alone, their rewards and advantages, the gate, and the trees to train on. */
   async #explore(step: number, tasks: readonly Task[]): Promise<Material> {
-    const { config, model, codec, sink } = this.#options;
+    const { config, model, dialect, sink } = this.#options;
     const count = config.rolloutsPerPrompt;
-    const prompts = tasks.map((task, slot) => rolloutPrompt(codec, withoutTrace(task), slot));
+    const prompts = tasks.map((task, slot) => rolloutPrompt(dialect, withoutTrace(task), slot));
     const rollouts = await collectRollouts(prompts, {
-      codec,
+      dialect,
       policy: (this.#options.policy ?? modelPolicy)(model, this.params),
       rolloutsPerPrompt: count,
       temperature: 1,
@@ -234,11 +234,11 @@ export class Trainer {
         advantages: advantages[index],
         anchored: routed[Math.floor(index / count)].anchored,
       };
-      await sink.rollout(rolloutRecord(codec, rollout, rewards[index], phase, training));
+      await sink.rollout(rolloutRecord(dialect, rollout, rewards[index], phase, training));
     }
-    const metrics = rolloutMetrics(rollouts, rewards, count, codec.controlId("<think>"));
+    const metrics = rolloutMetrics(rollouts, rewards, count, dialect.opensReasoning);
     const anchored = routed.filter((prompt) => prompt.anchored).length / tasks.length;
-    const trees = stepTrees(codec, routed, step, config);
+    const trees = stepTrees(dialect, routed, step, config);
     this.#watch.lap("rewards");
     return {
       ...trees,

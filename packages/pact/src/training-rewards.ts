@@ -29,8 +29,9 @@ export type Rewards = Pick<TurnRewards, "perTurn" | "total">;
  * const say = async () => ({ ids: [said[next++]], logProbs: [-1] });
  * const policy: RolloutPolicy = { start: () => ({ first: say, next: say, dispose() {} }) };
  * const limits = { maxTurns: 2, maxTurnTokens: 50, maxRolloutTokens: 50 };
- * const prompts = [rolloutPrompt(codec, withoutTrace(task), 0)];
- * const rollouts = await collectRollouts(prompts, { codec, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
+ * const dialect = nativeDialect(codec);
+ * const prompts = [rolloutPrompt(dialect, withoutTrace(task), 0)];
+ * const rollouts = await collectRollouts(prompts, { dialect, policy, rolloutsPerPrompt: 1, temperature: 1, key: key(0), ...limits });
  * trainingRewards(rollouts[0], task, { reward: "outcome", unmatchedCallPenalty: 0 }).total; // → 1
  * ```
  */

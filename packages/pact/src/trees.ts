@@ -13,13 +13,13 @@
 import type { ExpertTrace, Task } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import { type ContextConfig, checkLength, showsWholeTrace, tracedContext } from "./contexts.ts";
+import type { Dialect } from "./dialect.ts";
 import { BatchError } from "./errors.ts";
 import { aggregationWeights, rolloutTokenWeights, sftTokenWeights } from "./losses/weights.ts";
-import { renderDocument, renderPrompt, renderTrace, sftLabel } from "./render.ts";
+import { sftLabel } from "./render.ts";
 import { isSampled, roleCode } from "./roles.ts";
 import type { Rollout } from "./rollout.ts";
 import { type SupervisionConfig, supervisionAt } from "./schedules.ts";
-import type { TokenCodec } from "./tokens.ts";
 
 /**
  * Which loss a scored token belongs to.
@@ -100,15 +100,16 @@ export type TreeConfig = ContextConfig &
  * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
  * const rollout = { ids: [1, 2], roles: [roleCode.answer, roleCode.answer], turnOf: [0, 0], samplerLogProbs: [-1, -1] };
  * const prompt = { task, rollouts: [rollout], advantages: [[2]], anchored: true };
- * const [tree] = buildTrees(codec, [prompt], 0, defaultConfig);
- * tree.prefix.ids.length === renderPrompt(codec, task).ids.length; // → true
+ * const dialect = nativeDialect(codec);
+ * const [tree] = buildTrees(dialect, [prompt], 0, defaultConfig);
+ * tree.prefix.ids.length === dialect.prompt(task).ids.length; // → true
  * tree.branches[0].scored.map(({ advantage, policyWeight }) => [advantage, policyWeight]); // → [[2, 0.5], [2, 0.5]]
- * const [traced] = buildTrees(codec, [{ ...prompt, anchored: false }], 0, defaultConfig);
+ * const [traced] = buildTrees(dialect, [{ ...prompt, anchored: false }], 0, defaultConfig);
  * traced.prefix.ids.length > tree.prefix.ids.length; // → true
  * ```
  */
 export function buildTrees(
-  codec: TokenCodec,
+  dialect: Dialect,
   prompts: readonly RoutedPrompt[],
   step: number,
   config: TreeConfig,
@@ -125,17 +126,17 @@ export function buildTrees(
       return { prompt: index, prefix, branches };
     };
     const promptOnly = (factor?: number) =>
-      grow({ ids: renderPrompt(codec, task).ids, scored: [] }, lossTerm.anchored, factor);
+      grow({ ids: dialect.prompt(task).ids, scored: [] }, lossTerm.anchored, factor);
     if (prompt.anchored) return [promptOnly()];
-    const context = tracedContext(codec, task, step, config);
+    const context = tracedContext(dialect, task, step, config);
     const trees: PromptTree[] = [];
     if (task.trace === undefined || showsWholeTrace(config)) {
-      const { scored } = supervisedTrace(codec, task, step, prompts.length, config);
+      const { scored } = supervisedTrace(dialect, task, step, prompts.length, config);
       trees.push(grow({ ids: context, scored }, lossTerm.traced));
     } else {
       trees.push(grow({ ids: context, scored: [] }, lossTerm.traced));
       if (config.sftWeight > 0) {
-        const prefix = supervisedTrace(codec, task, step, prompts.length, config);
+        const prefix = supervisedTrace(dialect, task, step, prompts.length, config);
         checkLength(task, prefix.ids.length, config.maxContextTokens);
         if (prefix.scored.length > 0) trees.push({ prompt: index, prefix, branches: [] });
       }
@@ -153,17 +154,18 @@ export function buildTrees(
  * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
  * const rollout = { ids: [1, 2], roles: [roleCode.answer, roleCode.answer], turnOf: [0, 0], samplerLogProbs: [-1, -1] };
  * const prompt = { task, rollouts: [rollout], advantages: [[2]], anchored: false };
- * const [tree] = promptOnlyTrees(codec, [prompt]);
+ * const dialect = nativeDialect(codec);
+ * const [tree] = promptOnlyTrees(dialect, [prompt]);
  * tree.branches[0].scored.map(({ policyWeight }) => policyWeight); // → [0, 0]
- * promptOnlyTrees(codec, [{ ...prompt, anchored: true }]); // → []
+ * promptOnlyTrees(dialect, [{ ...prompt, anchored: true }]); // → []
  * ```
  */
-export function promptOnlyTrees(codec: TokenCodec, prompts: readonly RoutedPrompt[]): PromptTree[] {
+export function promptOnlyTrees(dialect: Dialect, prompts: readonly RoutedPrompt[]): PromptTree[] {
   const starts = firstRollouts(prompts);
   return prompts.flatMap((prompt, index) => {
     if (prompt.anchored) return [];
     const none = prompt.rollouts.map(() => 0);
-    const prefix = { ids: renderPrompt(codec, prompt.task).ids, scored: [] };
+    const prefix = { ids: dialect.prompt(prompt.task).ids, scored: [] };
     const branches = rolloutRuns(prompt, lossTerm.traced, starts[index], none);
     return [{ prompt: index, prefix, branches }];
   });
@@ -173,23 +175,23 @@ export function promptOnlyTrees(codec: TokenCodec, prompts: readonly RoutedPromp
  * All that a step with rollouts trains on: its trees and, under `chord`, the expert episodes of its prompts; and the
  * prompt-only trees of the traced prompts where the ratio's denominator asks for them.
  *
- * @example const { trees, plain } = stepTrees(codec, prompts, step, config);
+ * @example const { trees, plain } = stepTrees(dialect, prompts, step, config);
  */
 export function stepTrees(
-  codec: TokenCodec,
+  dialect: Dialect,
   prompts: readonly RoutedPrompt[],
   step: number,
   config: TreeConfig & Pick<TrainConfig, "method" | "ratioDenominator">,
 ): { readonly trees: readonly PromptTree[]; readonly plain: readonly PromptTree[] } {
-  const trees = buildTrees(codec, prompts, step, config);
+  const trees = buildTrees(dialect, prompts, step, config);
   const episodes =
     config.method === "chord"
       ? prompts.map(({ task }, prompt) => ({
-          ...buildEpisode(codec, task, prompts.length, config.maxContextTokens),
+          ...buildEpisode(dialect, task, prompts.length, config.maxContextTokens),
           prompt,
         }))
       : [];
-  const plain = config.ratioDenominator === "trace" ? [] : promptOnlyTrees(codec, prompts);
+  const plain = config.ratioDenominator === "trace" ? [] : promptOnlyTrees(dialect, prompts);
   return { trees: [...trees, ...episodes], plain };
 }
 
@@ -246,17 +248,17 @@ function rolloutRuns(
 
 /** x → h* with the tokens that the component-aware SFT term trains at a step. */
 function supervisedTrace(
-  codec: TokenCodec,
+  dialect: Dialect,
   task: Task,
   step: number,
   prompts: number,
   config: TreeConfig,
 ): ScoredRun {
-  const x = renderPrompt(codec, task).ids;
+  const x = dialect.prompt(task).ids;
   if (task.trace === undefined) return { ids: x, scored: [] };
   const { reasoningTags, sftNormaliser } = config;
   const { callWeight, ...active } = supervisionAt(config, step);
-  const trace = renderTrace(codec, task.trace, { ...active, reasoningTags });
+  const trace = dialect.trace(task, task.trace, { ...active, reasoningTags });
   const weights = sftTokenWeights(trace.labels, callWeight, sftNormaliser);
   const scored = trace.labels.flatMap((label, index) =>
     label === sftLabel.context
@@ -276,18 +278,19 @@ function supervisedTrace(
  * ```ts
  * const codec = trainBpe([], { vocabSize: 269, controlTokens }); // bytes and control tokens
  * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1, category: "single_hop" });
- * const { prefix } = buildEpisode(codec, task, 2, 4096); // one of two prompts
+ * const dialect = nativeDialect(codec);
+ * const { prefix } = buildEpisode(dialect, task, 2, 4096); // one of two prompts
  * prefix.scored.reduce((sum, token) => sum + token.sftWeight, 0); // → 0.5
- * buildEpisode(codec, task, 2, 10); // → throws ContextLengthError
+ * buildEpisode(dialect, task, 2, 10); // → throws ContextLengthError
  * ```
  */
 export function buildEpisode(
-  codec: TokenCodec,
+  dialect: Dialect,
   task: Task,
   prompts: number,
   maxContextTokens: number,
 ): PromptTree {
-  const { ids, labels, roles } = renderDocument(codec, { task, episode: traceOf(task) });
+  const { ids, labels, roles } = dialect.document(task, traceOf(task));
   checkLength(task, ids.length, maxContextTokens);
   const weights = sftTokenWeights(labels, 1, "count");
   const scored = labels.flatMap((label, position) =>

@@ -11,13 +11,15 @@ import {
   Tokenizer,
   type TransformerConfig,
 } from "@pact/nn";
+import { type Dialect, nativeDialect } from "../dialect.ts";
 import type { ModelFiles } from "./folder-sink.ts";
 
 /** A model folder in memory, not yet on a device. */
 export interface ModelFolder {
   readonly folder: string;
   readonly config: TransformerConfig;
-  readonly tokenizer: Tokenizer;
+  /** How episodes become its tokens. */
+  readonly dialect: Dialect;
   /** Bytes of `model.safetensors`. */
   readonly weights: Uint8Array;
   /** `config.json` and `tokenizer.json` as they are, for checkpoints. */
@@ -43,7 +45,13 @@ export function readModelFolder(folder: string = baseFolder): ModelFolder {
       `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: ` +
         "config.json and tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
     );
-  return { folder, config, tokenizer, weights: read(folder, "model.safetensors"), files };
+  return {
+    folder,
+    config,
+    dialect: nativeDialect(tokenizer),
+    weights: read(folder, "model.safetensors"),
+    files,
+  };
 }
 
 /**

@@ -124,7 +124,7 @@ export async function explainRollout(
   const { config } = recorded;
   const own = recorded.rollouts[recorded.chosen];
   const { step } = own;
-  const { config: shape, tokenizer: codec } = weights.start;
+  const { config: shape, dialect } = weights.start;
   if (recorded.rollouts.some(({ ids }) => ids.some((id) => id >= shape.vocabSize)))
     throw new ExplainError(
       `rollouts.jsonl has token ids beyond the model's ${shape.vocabSize}: it is of another model.`,
@@ -137,7 +137,7 @@ export async function explainRollout(
   const inputs = {
     config,
     step,
-    codec,
+    dialect,
     model,
     prompts,
     reference: config.klCoefficient > 0 ? load(weights.start.weights) : undefined,
@@ -146,7 +146,7 @@ export async function explainRollout(
   const explained = await explainStep(inputs);
   const place = Math.floor(recorded.chosen / config.rolloutsPerPrompt);
   const contexts = await bothContexts({ ...inputs, prompts: [prompts[place]] });
-  const textOf = (id: number) => codec.decode([id]);
+  const textOf = (id: number) => dialect.decode([id]);
   const isExact = weights.doneBefore === step;
   return {
     run: folder,
