@@ -72,6 +72,16 @@ describe("trainConfig", () => {
     [{ traceContext: "scheduled", reasoningSchedule: "fixed" }, /needs reasoningSchedule segment/],
     [{ policyLoss: "reinforce", ratioDenominator: "behaviour" }, /no ratio/],
     [{ method: "sft-matchtir", steps: 1 }, /at least one step for each/],
+    [{ loraAlpha: 16 }, /loraAlpha is 16, which has no effect: it needs loraRank above 0/],
+    [{ loraTargets: ["q_proj"] }, /needs loraRank above 0/],
+    [{ loraRank: 8, loraAlpha: 0 }, /loraAlpha is 0, so the adapters of loraRank count for nothing/],
+    [{ method: "vanilla", loraRank: 8 }, /needs a method that trains/],
+    [{ method: "vanilla", activationCheckpointing: true }, /needs a method that trains/],
+    [{ precision: "bf16" }, /precision must be one of f32, f16, received bf16/],
+    [{ loraRank: 2.5 }, /loraRank must be a whole number/],
+    [{ loraRank: 2, loraTargets: "q_proj" }, /must be a list of layer names.*received q_proj/],
+    [{ loraRank: 2, loraTargets: ["q_proj", "q_proj"] }, /each at most once/],
+    [{ loraRank: 2, loraTargets: ["../q"] }, /must be a list of layer names/],
     [{ traceComponents: ["calls", "calls"] }, /each at most once, received \[calls, calls\]/],
     [{ traceComponents: ["final"] }, /must be a list of reasoning, calls, observations/],
   ] as [object, RegExp][])("refuses %j", (options, message) => {
@@ -89,6 +99,14 @@ describe("trainConfig", () => {
       expect(trainConfig(config)).toEqual(config);
       expect(trainConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
     }
+  });
+
+  it("gives adapters the weight 1 unless told otherwise", () => {
+    expect(trainConfig({ loraRank: 8 })).toMatchObject({ loraAlpha: 8, loraTargets: [] });
+    expect(trainConfig({ loraRank: 8, loraAlpha: 16 }).loraAlpha).toBe(16);
+    const given: Partial<TrainConfig> = { loraRank: 8, loraTargets: ["q_proj"], precision: "f16" };
+    const config = trainConfig(given);
+    expect(trainConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
   });
 
   it("takes one budget for all methods, and no steps under vanilla", () => {

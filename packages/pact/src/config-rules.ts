@@ -45,6 +45,8 @@ const ranges: { readonly [Option in Name]?: readonly [number, number, boolean] }
   weightDecay: [0, 10, false],
   clipNorm: [1e-6, 1e9, false],
   tokenBudget: [1, 1e9, true],
+  loraRank: [0, 1e4, true],
+  loraAlpha: [0, 1e6, false],
   checkpointEvery: [0, 1e9, true],
   gradientNormsEvery: [0, 1e9, true],
 };
@@ -70,7 +72,13 @@ const choices: { readonly [Option in Name]?: readonly unknown[] } = {
   rolloutAverage: ["rollout", "token", "token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm"],
   klEstimator: ["k1", "k2", "k3", "k3+"],
   pack: [true, false],
+  precision: ["f32", "f16"],
+  activationCheckpointing: [true, false],
 };
+
+/** Most layer names in loraTargets, and what one looks like. */
+const mostTargets = 10_000;
+const layerName = /^[\w.]{1,200}$/;
 
 /** What an option needs to have an effect, in words and as a test. */
 interface Need {
@@ -90,6 +98,7 @@ const traced: Need = {
 const shown = also(traced, "some traceComponents", (c) => c.traceComponents.length > 0);
 const supervised = also(traced, "sftWeight above 0", (c) => c.sftWeight > 0);
 const penalised = also(rollouts, "klCoefficient above 0", (c) => c.klCoefficient > 0);
+const adapted: Need = { words: "loraRank above 0", holds: (c) => c.loraRank > 0 };
 const chord: Need = { words: "method chord", holds: (c) => c.method === "chord" };
 const moving: Need = {
   words: "ratios other than 1: innerUpdates above 1, or ratioDenominator behaviour",
@@ -155,6 +164,10 @@ const needs: { readonly [Option in Name]?: Need } = {
   innerUpdates: training,
   pack: training,
   tokenBudget: { words: "pack true", holds: (c) => c.pack },
+  activationCheckpointing: training,
+  loraRank: training,
+  loraAlpha: adapted,
+  loraTargets: adapted,
 };
 
 /** Combinations that can not be, and what to do. */
@@ -172,6 +185,10 @@ const contradictions: readonly [holds: (c: TrainConfig) => boolean, message: str
   [
     (c) => c.policyLoss === "reinforce" && c.ratioDenominator === "behaviour",
     "policyLoss reinforce has no ratio, so ratioDenominator behaviour changes nothing. Take trace or traceTruncated.",
+  ],
+  [
+    (c) => c.loraRank > 0 && c.loraAlpha === 0,
+    "loraAlpha is 0, so the adapters of loraRank count for nothing. Leave loraAlpha out, which makes it the rank.",
   ],
   [
     (c) => c.steps > 0 && c.steps < methods[c.method].phases.length,
@@ -206,6 +223,18 @@ function checkValue(name: Name, value: unknown): void {
     if (isSubset) return;
     throw new ConfigError(
       `Option ${name} must be a list of ${allowed?.join(", ")}, each at most once, received ${shownAs(value)}.`,
+    );
+  }
+  if (name === "loraTargets") {
+    const isList =
+      Array.isArray(value) &&
+      value.length <= mostTargets &&
+      value.every((target) => typeof target === "string" && layerName.test(target)) &&
+      new Set(value).size === value.length;
+    if (isList) return;
+    throw new ConfigError(
+      `Option loraTargets must be a list of layer names, each at most once, received ${shownAs(value).slice(0, 200)}. ` +
+        'Give for example ["q_proj", "v_proj"].',
     );
   }
   if (allowed) {

@@ -124,6 +124,16 @@ export interface TrainConfig {
   readonly pack: boolean;
   /** Packed tokens of one forward; a batch above it is split, with the same gradient up to rounding. */
   readonly tokenBudget: number;
+  /** `f16`: weights, activations and the cache of sampling in f16, f32 master weights, a scaled loss; docs/memory.md. */
+  readonly precision: "f32" | "f16";
+  /** Keep only each block's input for the backward pass, which computes the block again: the same bits in less memory. */
+  readonly activationCheckpointing: boolean;
+  /** Width of the LoRA adapters that are trained beside a frozen base; 0: no adapters, all parameters are trained. */
+  readonly loraRank: number;
+  /** The adapters' product counts loraAlpha / loraRank times. Default: the rank, once. */
+  readonly loraAlpha: number;
+  /** Layers with adapters, by last or full name, e.g. `q_proj`; empty: every linear layer of the blocks. */
+  readonly loraTargets: readonly string[];
   /** Save a checkpoint after every so many steps; 0: only at the end. */
   readonly checkpointEvery: number;
   /** Log the gradient norms of L^h, L^x and SFT apart every n steps (0: never); costs a backward each. */
@@ -190,6 +200,11 @@ export const defaultConfig: TrainConfig = {
   clipNorm: 1,
   pack: true,
   tokenBudget: 4096,
+  precision: "f32",
+  activationCheckpointing: false,
+  loraRank: 0,
+  loraAlpha: 0,
+  loraTargets: [],
   checkpointEvery: 10,
   gradientNormsEvery: 0,
 };
@@ -197,8 +212,8 @@ export const defaultConfig: TrainConfig = {
 /**
  * A complete, checked configuration from the options that differ from the defaults.
  *
- * The method's fixed options are filled in, as is the clip of another policy loss; `vanilla` has 0 steps whatever is
- * given. A configuration that this returned is accepted again, unchanged.
+ * The method's fixed options are filled in, as are the clip of another policy loss and `loraAlpha`; `vanilla` has 0 steps
+ * whatever is given. A configuration that this returned is accepted again, unchanged.
  *
  * @throws ConfigError for an unknown option, a value out of range, options that contradict each other or the method, or
  *   one without effect; it names the option and what to do
@@ -218,6 +233,7 @@ export function trainConfig(options: Partial<TrainConfig> = {}): TrainConfig {
     clipLow: clipLow ?? defaultConfig.clipLow,
     clipHigh: clipHigh ?? defaultConfig.clipHigh,
     dualClip: dualClip ?? null,
+    loraAlpha: options.loraRank ?? defaultConfig.loraAlpha,
     ...methods[method].fixed,
   };
   const config = { ...own, ...options, ...(method === "vanilla" ? { steps: 0 } : {}) };
