@@ -70,4 +70,39 @@ describe("planningDevice", () => {
     expect(() => matmul(zeros([2, 3], { device }), zeros([2, 3], { device }))).toThrow(ShapeError);
     expect(() => zeros([2], { device, dtype: "f64" })).toThrow(/f64/);
   });
+
+  it("remembers what was alive at the peak, from the last resetPeak on", () => {
+    const device = planningDevice();
+    const a = zeros([20, 30], { device });
+    const b = matmul(a, zeros([30, 40], { device }));
+    b.dispose();
+    add(a, 1).dispose(); // less than b
+    expect(device.atPeak().map(({ op, shape }) => [op, ...shape])).toEqual([
+      ["zeros", 20, 30],
+      ["zeros", 30, 40],
+      ["matmul", 20, 40],
+    ]);
+    expect(device.atPeak().reduce((sum, { bytes }) => sum + bytes, 0)).toBe(device.memory().peakBytes);
+    expect(device.largestTensor).toEqual({ op: "zeros", shape: [30, 40], dtype: "f32", bytes: 4800 });
+    device.resetPeak();
+    expect(device.largestTensor).toBeUndefined();
+    expect(device.atPeak()).toHaveLength(2);
+    const half = zeros([7], { device, dtype: "f16" });
+    expect(device.atPeak().at(-1)).toEqual({ op: "zeros", shape: [7], dtype: "f16", bytes: 14 });
+    half.dispose();
+    expect(device.atPeak()).toHaveLength(3);
+  });
+
+  it("keeps freed buffers in size classes, as the pool of a device does", () => {
+    const device = planningDevice();
+    zeros([1000], { device }).dispose(); // 4000 bytes in a class of 4096
+    expect(device.memory().pooledBytes).toBe(4096);
+    const again = zeros([1024], { device });
+    expect(device.memory().pooledBytes).toBe(0);
+    again.dispose();
+    zeros([2000], { device }).dispose();
+    expect(device.memory().pooledBytes).toBe(4096 + 8192);
+    device.trim();
+    expect(device.memory().pooledBytes).toBe(0);
+  });
 });

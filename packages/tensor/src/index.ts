@@ -120,7 +120,7 @@ export { type SgdSettings, type SgdState, sgdStep } from "./ops/sgd.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";
 export { type TopkOptions, topk } from "./ops/topk.ts";
 export { cos, sin } from "./ops/trigonometry.ts";
-export { planningDevice } from "./planning.ts";
+export { type PlannedTensor, type PlanningDevice, planningDevice } from "./planning.ts";
 export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";

@@ -1,19 +1,42 @@
 /**
  * A device that computes nothing: it allocates, frees and counts as the webgpu device would, temporaries of kernels
  * included, so that `memory().peakBytes` after a program is what the program would take. Reading gives zeros.
+ * Left out: buffers of the host's own traffic (uploads that wait, reads, kernel parameters).
  */
 import type { Backend, BackendStats } from "./backends/backend.ts";
+import { sizeClass } from "./backends/webgpu/buffers.ts";
 import { Device } from "./device.ts";
 import { allocate, type DType, type TypedArray } from "./dtype.ts";
 import { DeviceError } from "./errors.ts";
 import type { Op } from "./op.ts";
-import type { Tensor } from "./tensor.ts";
+import { type Shape, sizeOf } from "./shape.ts";
+import type { Storage, Tensor } from "./tensor.ts";
+
+/**
+ * A tensor that a program made on a planning device: what made it (an operation's name), and what it takes.
+ *
+ * @example
+ * ```ts
+ * const device = planningDevice();
+ * using x = zeros([2, 3], { device });
+ * const [planned]: readonly PlannedTensor[] = device.atPeak();
+ * planned; // → { op: "zeros", shape: [2, 3], dtype: "f32", bytes: 24 }
+ * ```
+ */
+export interface PlannedTensor {
+  readonly op: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly bytes: number;
+}
 
 class PlanningBackend implements Backend {
   readonly kind = "webgpu";
   readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
   readonly maxTensorBytes = Number.MAX_SAFE_INTEGER;
-  readonly pooledBytes = 0;
+  /** Bytes of freed buffers, kept in size classes as the pool of the webgpu backend does. */
+  pooledBytes = 0;
+  private readonly idle = new Map<number, number>();
   private readonly nothing = new Uint8Array(0);
 
   supports(dtype: DType): boolean {
@@ -24,7 +47,13 @@ class PlanningBackend implements Backend {
     return size * (dtype === "f16" ? 2 : 4);
   }
 
-  allocate(): TypedArray {
+  allocate(dtype: DType, size: number): TypedArray {
+    const capacity = sizeClass(this.byteLength(dtype, size));
+    const waiting = this.idle.get(capacity) ?? 0;
+    if (waiting > 0) {
+      this.idle.set(capacity, waiting - 1);
+      this.pooledBytes -= capacity;
+    }
     return this.nothing;
   }
 
@@ -42,8 +71,15 @@ class PlanningBackend implements Backend {
   }
 
   failure(): undefined {}
-  free(): void {}
-  trim(): void {}
+  free({ dtype, size }: Storage): void {
+    const capacity = sizeClass(this.byteLength(dtype, size));
+    this.idle.set(capacity, (this.idle.get(capacity) ?? 0) + 1);
+    this.pooledBytes += capacity;
+  }
+  trim(): void {
+    this.idle.clear();
+    this.pooledBytes = 0;
+  }
   copy(): void {}
   zero(): void {}
   async synchronize(): Promise<void> {}
@@ -51,8 +87,64 @@ class PlanningBackend implements Backend {
 }
 
 /**
+ * A device that counts, and remembers what was alive at the peak; made by `planningDevice`.
+ *
+ * @example
+ * ```ts
+ * const device: PlanningDevice = planningDevice();
+ * const a = zeros([10, 10], { device });
+ * matmul(a, a).dispose();
+ * device.atPeak().map(({ op, bytes }) => [op, bytes]); // → [["zeros", 400], ["matmul", 400]]
+ * device.largestTensor?.op; // → "zeros"
+ * ```
+ */
+export class PlanningDevice extends Device {
+  /** The largest tensor since the device was made or `resetPeak()` was called. */
+  largestTensor: PlannedTensor | undefined;
+  private readonly living = new Map<Storage, PlannedTensor>();
+  /** Undefined while what is alive is the peak: it is copied when the first of it is freed. */
+  private peak: readonly PlannedTensor[] | undefined;
+
+  /** What was alive when memory was at its peak, in the order in which it was made. */
+  atPeak(): readonly PlannedTensor[] {
+    return this.peak ?? [...this.living.values()];
+  }
+
+  override empty(shape: Shape, dtype: DType, where = "empty"): Tensor {
+    return this.noted(super.empty(shape, dtype, where), where);
+  }
+
+  override fromHost(shape: Shape, dtype: DType, data: TypedArray, where = "tensor"): Tensor {
+    return this.noted(super.fromHost(shape, dtype, data, where), where);
+  }
+
+  override free(storage: Storage): void {
+    if (this.peak === undefined) this.peak = [...this.living.values()];
+    this.living.delete(storage);
+    super.free(storage);
+  }
+
+  override resetPeak(): void {
+    super.resetPeak();
+    this.peak = undefined;
+    this.largestTensor = undefined;
+  }
+
+  private noted(made: Tensor, op: string): Tensor {
+    const { shape, dtype } = made;
+    const planned = { op, shape, dtype, bytes: this.backend.byteLength(dtype, sizeOf(shape)) };
+    this.living.set(made.storage, planned);
+    if (planned.bytes > (this.largestTensor?.bytes ?? 0)) this.largestTensor = planned;
+    const { liveBytes, peakBytes } = this.memory();
+    if (liveBytes === peakBytes) this.peak = undefined;
+    return made;
+  }
+}
+
+/**
  * A device for planning: programs run on it without computing anything, and `memory()` says what they would take on a
- * webgpu device (f16 included). Shapes and errors are real, values read back are zeros.
+ * webgpu device (f16 included): its tensors, and in `pooledBytes` about what its pool keeps. Shapes and errors are real,
+ * values read back are zeros.
  *
  * @example
  * ```ts
@@ -62,8 +154,8 @@ class PlanningBackend implements Backend {
  * device.memory().peakBytes; // → 20000000000
  * ```
  */
-export function planningDevice(): Device {
-  return new Device(new PlanningBackend(), {
+export function planningDevice(): PlanningDevice {
+  return new PlanningDevice(new PlanningBackend(), {
     kind: "webgpu",
     driver: "none",
     adapterName: "planning: computes nothing",
