@@ -207,7 +207,11 @@ describe("clipMetrics", () => {
 describe("StepWatch", () => {
   it("adds up laps by part, leaves out what is skipped, and begins anew when taken", () => {
     let clock = 0;
-    const watch = new StepWatch(() => clock);
+    const ended: string[] = [];
+    const watch = new StepWatch(
+      (part) => void ended.push(part),
+      () => clock,
+    );
     const wait = (seconds: number) => {
       clock += seconds;
     };
@@ -223,5 +227,6 @@ describe("StepWatch", () => {
     wait(5);
     watch.lap("rewards");
     expect(watch.take()).toEqual({ rewards: 5 });
+    expect(ended).toEqual(["rollouts", "update", "rollouts", "rewards"]);
   });
 });

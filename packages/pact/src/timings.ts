@@ -12,11 +12,19 @@ export type StepTimes = { readonly [Part in StepPart]?: number };
 /** A watch whose laps are added up by part. */
 export class StepWatch {
   readonly #now: () => number;
+  readonly #onLap: (part: StepPart) => void;
   #times: { [Part in StepPart]?: number } = {};
   #last: number;
 
-  /** @param now clock in seconds */
-  constructor(now: () => number = () => performance.now() / 1000) {
+  /**
+   * @param onLap called when a part ends
+   * @param now clock in seconds
+   */
+  constructor(
+    onLap: (part: StepPart) => void = () => {},
+    now: () => number = () => performance.now() / 1000,
+  ) {
+    this.#onLap = onLap;
     this.#now = now;
     this.#last = now();
   }
@@ -26,6 +34,7 @@ export class StepWatch {
     const now = this.#now();
     this.#times[part] = (this.#times[part] ?? 0) + now - this.#last;
     this.#last = now;
+    this.#onLap(part);
   }
 
   /** What went by since the last call belongs to nobody. */

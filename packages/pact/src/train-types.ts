@@ -5,6 +5,7 @@ import type { TrainConfig } from "./config.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Rollout, RolloutPolicy } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
+import type { StepPart } from "./timings.ts";
 import type { TrainerState } from "./trainer-state.ts";
 
 /** What a training run needs. */
@@ -21,6 +22,8 @@ export interface TrainOptions {
   readonly policy?: (model: TransformerConfig, params: Params) => RolloutPolicy;
   /** Called after every sampled token column with the number of rows, for live token counts. */
   readonly onTokens?: (tokens: number) => void;
+  /** Called when a part of a step ends. */
+  readonly onPart?: (part: StepPart) => void;
   /** What executes the calls of rollouts; default: the simulator, the sandbox or the recorded calls of the task's setup. */
   readonly createRunner?: (task: Task) => ToolRunner;
   /**

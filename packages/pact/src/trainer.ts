@@ -71,7 +71,7 @@ export class Trainer {
   readonly #root: Key;
   readonly #skipped: number;
   readonly #health = new Health();
-  readonly #watch = new StepWatch();
+  readonly #watch: StepWatch;
   #stepsDone = 0;
   #saved = 0;
   /** The parameters are those of `#stepsDone` whole steps that are all in the metrics: only then are they saved. */
@@ -86,6 +86,7 @@ export class Trainer {
   constructor(options: TrainOptions) {
     const { config, model, params, dialect } = options;
     this.#options = options;
+    this.#watch = new StepWatch(options.onPart);
     this.#tasks = fittingTasks(dialect, options.tasks, config, model.maxPositions);
     this.#skipped = options.tasks.length - this.#tasks.length;
     this.#optimizer = new AdamW(options.resume?.params ?? params, {
