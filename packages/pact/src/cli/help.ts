@@ -88,10 +88,8 @@ function explain(option: Option): string {
   if (option.kind === "choice") return `${sentence}. Default: ${option.default}.`;
   if (option.kind === "list") return `${sentence}. May be given several times.`;
   if (option.kind === "path" || option.kind === "text") return `${sentence}. Default: ${option.defaultText}.`;
-  const [kind, usual] =
-    option.kind === "number"
-      ? ["Number", option.default]
-      : ["Whole number", option.default ?? option.defaultText];
+  const kind = option.kind === "number" ? "Number" : "Whole number";
+  const usual = option.default ?? option.defaultText;
   return `${sentence}. ${kind} from ${option.min} to ${option.max}. Default: ${usual}.`;
 }
 

@@ -39,12 +39,13 @@ export interface IntegerOption<D extends number | undefined = number | undefined
   readonly defaultText?: string;
   readonly unit?: string;
 }
-/** `--name x`, a decimal number in [min, max]. */
-export interface NumberOption extends Described {
+/** `--name x`, a decimal number in [min, max]. Without a default as `IntegerOption`. */
+export interface NumberOption<D extends number | undefined = number | undefined> extends Described {
   readonly kind: "number";
   readonly min: number;
   readonly max: number;
-  readonly default: number;
+  readonly default: D;
+  readonly defaultText?: string;
 }
 /** `--name text`, not empty, called `unit` in `--help`; undefined when not given, which `defaultText` explains. */
 export interface TextOption extends Described {
@@ -80,8 +81,8 @@ type ValueOf<O extends Option> = O extends FlagOption
     ? C
     : O extends IntegerOption<infer D>
       ? number | D
-      : O extends NumberOption
-        ? number
+      : O extends NumberOption<infer D>
+        ? number | D
         : O extends ListOption
           ? readonly string[]
           : string | undefined;

@@ -5,19 +5,17 @@
 import { createInterface } from "node:readline/promises";
 import type { Readable, Writable } from "node:stream";
 import { type Environment, type Message, openSuite, parseReply, type ToolDefinition } from "@pact/tools-sim";
+import { endingLines, messageLines, toolLines } from "./episode-view.ts";
 import { interruptedExitCode } from "./interrupt.ts";
 import { parseOptions, takePositional, UsageError } from "./options.ts";
 import { playOptions, playPositional } from "./play-options.ts";
-import { type Paint, painter, printable } from "./terminal.ts";
+import { painter, printable } from "./terminal.ts";
 
 /** Where a person sits; tests bring their own. */
 export interface Console {
   readonly input: Readable;
   readonly output: Writable & { readonly isTTY?: boolean };
 }
-
-/** Most characters of one message that are shown. */
-const shownLength = 4000;
 
 const commands = [
   "f(a=1), g(b='x')  call tools",
@@ -64,6 +62,9 @@ async function episode(
 ): Promise<number> {
   const paint = painter(output);
   const print = (text: string) => void output.write(`${text}\n`);
+  const show = (messages: readonly Message[]) => {
+    for (const message of messages) print(messageLines(message, paint));
+  };
   let { messages, tools } = environment.reset();
   print(paint("bold", printable(title)));
   const lines = createInterface({ input, output, terminal: output.isTTY === true });
@@ -72,8 +73,8 @@ async function episode(
     interrupted = true;
     lines.close();
   });
-  show(messages, print, paint);
-  listTools(tools, print, paint);
+  show(messages);
+  print(toolLines(tools, paint));
   print(paint("dim", "Type /help for the commands."));
   lines.setPrompt("> ");
   lines.prompt();
@@ -82,7 +83,7 @@ async function episode(
       const text = line.trim();
       if (text === "/quit") break;
       if (text === "/help") print(commands);
-      else if (text === "/tools") listTools(tools, print, paint);
+      else if (text === "/tools") print(toolLines(tools, paint));
       else if (/^\/(?!answer\b|say\b)/.test(text))
         print(paint("bad", `unknown command ${printable(text)}; /help lists them`));
       else if (text !== "") {
@@ -95,10 +96,10 @@ async function episode(
         const step = await environment.step(turn.reply);
         messages = step.messages;
         if (step.tools) tools = step.tools;
-        show(messages, print, paint);
-        if (step.tools) listTools(tools, print, paint);
+        show(messages);
+        if (step.tools) print(toolLines(tools, paint));
         if (step.done) {
-          print(ending(environment, step.stopReason ?? "", paint));
+          print(endingLines(environment, step.stopReason ?? "", paint));
           return 0;
         }
       }
@@ -107,7 +108,7 @@ async function episode(
   } finally {
     lines.close();
   }
-  print(ending(environment, "left", paint));
+  print(endingLines(environment, "left", paint));
   return interrupted ? interruptedExitCode : 0;
 }
 
@@ -128,31 +129,4 @@ function turnOf(
     };
   }
   return { reply: { role: "assistant", content: "", tool_calls: calls } };
-}
-
-function show(messages: readonly Message[], print: (text: string) => void, paint: Paint): void {
-  for (const { role, name, content } of messages) {
-    const speaker = name === undefined || name === "" ? role : `${role} ${printable(name)}`;
-    const text = content.length > shownLength ? `${content.slice(0, shownLength)}…` : content;
-    // Line breaks stay; other control characters could move the cursor.
-    const lines = text.split("\n").map(printable).join("\n  ");
-    print(`${paint(role === "tool" ? "accent" : "good", speaker)}\n  ${lines}`);
-  }
-}
-
-function listTools(tools: readonly ToolDefinition[], print: (text: string) => void, paint: Paint): void {
-  print(paint("dim", `${tools.length} tools`));
-  for (const { function: tool } of tools) {
-    const required = tool.parameters.required ?? [];
-    const parameters = Object.entries(tool.parameters.properties ?? {}).map(
-      ([name, schema]) => `${name}${required.includes(name) ? "" : "?"}: ${schema.type ?? "any"}`,
-    );
-    print(`  ${paint("bold", printable(tool.name))}(${printable(parameters.join(", "))})`);
-  }
-}
-
-function ending(environment: Environment<unknown, string>, stopReason: string, paint: Paint): string {
-  const { success, value } = environment.outcome();
-  const verdict = success ? paint("good", "solved") : paint("bad", "not solved");
-  return `${verdict}, value ${value.toFixed(3)}, stop reason ${stopReason}\n${JSON.stringify(environment.score())}`;
 }
