@@ -1,6 +1,6 @@
 /** What plans say, without any GPU; that they are right is tested in memory-plan.gpu.test.ts. */
 import { InputError, type PlanOptions, planMemory, type TransformerConfig } from "@pact/nn";
-import { add, createDevice, matmul, planningDevice, ShapeError, sum, zeros } from "@pact/tensor";
+import { add, createDevice, type Device, matmul, planningDevice, ShapeError, sum, zeros } from "@pact/tensor";
 import { describe, expect, it } from "vitest";
 import { gpt, qwen3 } from "./models.ts";
 
@@ -56,7 +56,7 @@ describe("planMemory", () => {
 
 describe("planningDevice", () => {
   it("counts as a device that computes, keeps its shapes and errors, and reads zeros", async () => {
-    const peak = (device: ReturnType<typeof planningDevice>) => {
+    const peak = (device: Device) => {
       const [a, b] = [zeros([20, 30], { device }), zeros([30, 40], { device })];
       const total = sum(add(matmul(a, b), 1));
       return [device.memory(), total] as const;
