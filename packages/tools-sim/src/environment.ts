@@ -16,7 +16,7 @@ import { createRunner, type Observation, type ToolRunner } from "./tools.ts";
 import type { Message, Task, ToolCall, ToolDefinition } from "./types.ts";
 
 /**
- * Why an episode ended. Terminated by its own rules: `answer` (an `<answer>` and no call), `no_call` (a reply with
+ * Why an episode ended. Terminated by its own rules: `answer` (an `<answer>` and no call; see `answers`), `no_call` (a reply with
  * neither), `malformed` (only with `malformed: "end"`). Truncated, cut from outside: `turn_limit` (the last allowed turn
  * made calls).
  */
@@ -80,6 +80,11 @@ export interface EnvironmentOptions {
   maxTurns?: number;
   /** What a reply does whose calls are all malformed: get error observations (default) or end the episode. */
   malformed?: "observe" | "end";
+  /**
+   * What counts as an answer: text in `<answer>` tags (default), or any reply without calls, as chat models answer; tags
+   * in it still say which part.
+   */
+  answers?: "tagged" | "any";
   /** What executes the calls; default `createRunner(task)`. It is made at the first call and closed with the episode. */
   createRunner?: (task: Task) => ToolRunner;
   /** Milliseconds after which a call of any runner has failed (120 000; Python tools have 10 000 of their own). */
@@ -97,7 +102,12 @@ export interface EnvironmentOptions {
  * const { observations, done } = await environment.step(text);
  */
 export function createEnvironment(task: Task, options: EnvironmentOptions = {}): Environment<EpisodeScore> {
-  const { maxTurns = 10, malformed = "observe", callTimeout = callLimits.timeout } = options;
+  const {
+    maxTurns = 10,
+    malformed = "observe",
+    answers = "tagged",
+    callTimeout = callLimits.timeout,
+  } = options;
   if (!Number.isInteger(maxTurns) || maxTurns < 1)
     throw new OptionError(`createEnvironment: maxTurns must be a positive integer, got ${maxTurns}`);
   if (!(callTimeout > 0 && callTimeout <= maxTimeout))
@@ -135,6 +145,8 @@ export function createEnvironment(task: Task, options: EnvironmentOptions = {}):
         typeof assistant === "string"
           ? parseAssistant(assistant, task.tools)
           : parseMessage(assistant, task.tools);
+      if (answers === "any" && parsed.blocks.length === 0 && parsed.text !== "")
+        parsed.answer ??= parsed.text;
       const observations: Observation[] = [];
       const allBroken = parsed.blocks.length > 0 && parsed.calls.length === 0;
       const stopReason = stopReasonOf(parsed, allBroken && malformed === "end", numTurns >= maxTurns);

@@ -2,6 +2,7 @@
  * The checkpoints of a run folder:
  *
  *   checkpoints/step-<n>/  model.safetensors · config.json · tokenizer.json   a model folder that loads by itself
+ *                          of a Hugging Face folder also its other small files (template, stop tokens)
  *                          state.safetensors                                  what training needs to go on
  *                          manifest.json                                      format version and the SHA-256 of each file
  *   checkpoints/latest     name of the newest folder, written last
@@ -13,9 +14,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { tokenizerFileNames } from "@pact/nn";
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "../run-sink.ts";
 import { type Disk, disk, namesIn, readIfThere, writeWhole } from "./disk.ts";
+import type { ModelFiles } from "./folder-sink.ts";
 
 /** Changes when the layout changes. */
 const formatVersion = 1;
@@ -23,6 +26,11 @@ const namePattern = /^step-\d{6,}$/;
 /** Every file of a checkpoint but the manifest. */
 const fileNames = ["model.safetensors", "config.json", "tokenizer.json", "state.safetensors"] as const;
 type FileName = (typeof fileNames)[number];
+/** Files of a model that only some models have. */
+export const companionNames: readonly string[] = [
+  "generation_config.json",
+  ...tokenizerFileNames.filter((name) => name !== "tokenizer.json"),
+];
 
 /** A checkpoint read back and verified. */
 export interface StoredCheckpoint {
@@ -44,29 +52,33 @@ export function stepOf(name: string): number {
  * Writes a checkpoint of a run folder, then points `latest` to it. Writing one that is there already does nothing.
  *
  * @param folder the run folder
- * @param files `config.json` and `tokenizer.json` of the model
+ * @param files of the model, beside its weights
  */
 export function saveCheckpoint(
   folder: string,
   { step, model, state }: Checkpoint,
-  files: { readonly config: string; readonly tokenizer: string },
+  files: ModelFiles,
   use: Disk = disk,
 ): void {
   const all = join(folder, "checkpoints");
   const place = join(all, checkpointName(step));
   const temporary = `${place}.tmp`;
-  const contents: Record<FileName, Uint8Array> = {
+  const contents: Record<string, Uint8Array> = {
     "model.safetensors": model,
     "config.json": Buffer.from(files.config),
     "tokenizer.json": Buffer.from(files.tokenizer),
     "state.safetensors": state,
   };
+  for (const name of companionNames) {
+    if (files.companions?.[name] !== undefined) contents[name] = Buffer.from(files.companions[name]);
+  }
+  const names = Object.keys(contents);
   try {
     // What an interrupted run left under these names is made anew.
     use.remove(temporary);
     use.makeFolder(temporary);
-    for (const name of fileNames) writeWhole(join(temporary, name), contents[name], use);
-    const sums = Object.fromEntries(fileNames.map((name) => [name, sha256(contents[name])]));
+    for (const name of names) writeWhole(join(temporary, name), contents[name], use);
+    const sums = Object.fromEntries(names.map((name) => [name, sha256(contents[name])]));
     const manifest = `${JSON.stringify({ formatVersion, step, sha256: sums }, null, 2)}\n`;
     writeWhole(join(temporary, "manifest.json"), manifest, use);
     use.remove(place);
@@ -118,7 +130,7 @@ export function readNewestCheckpoint(
  */
 function readVerified(folder: string): Record<FileName, Uint8Array> {
   const sums = readManifest(readIfThere(join(folder, "manifest.json")));
-  const read = (name: FileName): Uint8Array => {
+  const read = (name: string): Uint8Array => {
     let bytes: Uint8Array;
     try {
       bytes = readFileSync(join(folder, name));
@@ -129,6 +141,7 @@ function readVerified(folder: string): Record<FileName, Uint8Array> {
     return bytes;
   };
   const [model, config, tokenizer, state] = fileNames.map(read);
+  for (const name of companionNames) if (sums.has(name)) read(name);
   return {
     "model.safetensors": model,
     "config.json": config,

@@ -24,6 +24,8 @@ export interface ModelFiles {
   readonly config: string;
   /** `tokenizer.json`. */
   readonly tokenizer: string;
+  /** Further files by name (`companionNames`): of a Hugging Face folder its template, special tokens, stop tokens. */
+  readonly companions?: Readonly<Record<string, string>>;
 }
 
 /**
