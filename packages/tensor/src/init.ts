@@ -58,11 +58,13 @@ export async function createDevice(options: InitOptions = {}): Promise<Device> {
   let device: Device;
   if (wanted === "cpu") device = cpuDevice("cpu: asked for");
   else {
-    const { adapter, report } = await acquireAdapter();
-    if (adapter) {
+    const found = await acquireAdapter();
+    const { report } = found;
+    if (found.adapter) {
+      const { adapter } = found;
       const gpu = holdDevice(
         await adapter.requestDevice({
-          requiredLimits: usefulLimits(adapter.limits),
+          requiredLimits: usefulLimits(adapter.limits, found.gpu.wgslLanguageFeatures),
           requiredFeatures: usefulFeatures.filter((name) => adapter.features.has(name)),
         }),
       );
@@ -85,12 +87,17 @@ export async function createDevice(options: InitOptions = {}): Promise<Device> {
   return device;
 }
 
-/** The features that are used where they are offered: `shader-f16` for tensors of dtype `f16`. */
-const usefulFeatures = ["shader-f16"] as const;
+/** The features that are used where they are offered: `shader-f16` for tensors of dtype `f16`, `subgroups` (variants.ts). */
+const usefulFeatures = ["shader-f16", "subgroups"] as const;
 
-/** The limits above WebGPU's defaults that kernels profit from. */
-function usefulLimits(limits: GPUSupportedLimits): Record<string, number> {
+/**
+ * The limits above WebGPU's defaults that kernels profit from. Immediates (parameters inside a command) are asked for
+ * where WGSL can declare them; queue.ts uses them if the device has them.
+ */
+function usefulLimits(limits: GPUSupportedLimits, language: WGSLLanguageFeatures): Record<string, number> {
+  const immediates = language.has("immediate_address_space") ? (limits.maxImmediateSize ?? 0) : 0;
   return {
+    ...(immediates > 0 ? { maxImmediateSize: immediates } : {}),
     maxBufferSize: limits.maxBufferSize,
     maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
     maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,

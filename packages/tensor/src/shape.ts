@@ -58,8 +58,11 @@ export function formatSpec(x: { dtype: string; shape: Shape }): string {
 
 /** What messages call the arguments of an operation that does not name them: `x`, or `a`, `b`, `c`, …. */
 export function argumentNames(count: number): readonly string[] {
-  return count === 1 ? ["x"] : Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i));
+  return count === 1 ? onlyName : letters.slice(0, count);
 }
+
+const onlyName = ["x"];
+const letters = [..."abcdefghijklmnopqrstuvwxyz"];
 
 /** The shape both operands broadcast to; dimensions are aligned at the right, 1 stretches. */
 export function broadcastShapes(

@@ -11,7 +11,7 @@ import { coalesce } from "../../shape.ts";
 import type { Storage, Tensor } from "../../tensor.ts";
 import { coordinates } from "../../walk.ts";
 import type { Backend, BackendStats } from "../backend.ts";
-import { bindingLimit, type PooledBuffer } from "./buffers.ts";
+import type { PooledBuffer } from "./buffers.ts";
 import { MapMode } from "./flags.ts";
 import { bufferType, type KernelCall, u32Params } from "./kernel.ts";
 import { CommandQueue } from "./queue.ts";
@@ -29,7 +29,7 @@ export class WebGpuBackend implements Backend {
   constructor(device: GPUDevice) {
     this.device = device;
     this.queue = new CommandQueue(device, this.stats);
-    this.maxTensorBytes = bindingLimit(device);
+    this.maxTensorBytes = this.queue.pool.limit;
     device.addEventListener("uncapturederror", (event) => {
       void this.onError((event as GPUUncapturedErrorEvent).error);
     });

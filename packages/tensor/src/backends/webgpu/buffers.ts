@@ -40,11 +40,6 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
-/** The most bytes that one tensor can have. */
-export function bindingLimit({ limits }: GPUDevice): number {
-  return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-}
-
 export class BufferPool {
   /** Number of the submission being collected; the queue counts. */
   serial = 0;
@@ -52,6 +47,8 @@ export class BufferPool {
   idleBytes = 0;
   /** True from a refusal until every error that follows from it has been reported. */
   recovering = false;
+  /** The most bytes that one tensor can have. */
+  readonly limit: number;
   private readonly device: GPUDevice;
   /** Submits what was collected and forgets bind groups, so that idle buffers can be destroyed. */
   private readonly letGo: () => void;
@@ -63,12 +60,14 @@ export class BufferPool {
 
   constructor(device: GPUDevice, letGo: () => void) {
     this.device = device;
+    const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+    this.limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     this.letGo = letGo;
   }
 
   /** A buffer of at least `bytes`; with `forWrite`, one that no command waiting for submission uses. */
   acquire(bytes: number, forWrite = false): PooledBuffer {
-    const capacity = Math.min(sizeClass(bytes), bindingLimit(this.device));
+    const capacity = Math.min(sizeClass(bytes), this.limit);
     const list = this.free.get(capacity) ?? [];
     for (let i = list.length - 1; i >= 0; i--) {
       if (forWrite && list[i].lastUse >= this.serial) continue;

@@ -4,6 +4,7 @@
  * `p`, and runs `main` once for each `i` from 0 to `count` − 1.
  */
 import { computeType, type DType } from "../../dtype.ts";
+import type { LiveScalar } from "../../live.ts";
 import type { Tensor } from "../../tensor.ts";
 
 /** WGSL types of buffer elements; a vec4 needs sizes and offsets that are multiples of 4. */
@@ -22,6 +23,8 @@ export interface KernelSource {
   buffers: readonly { name: string; type: BufferType; write?: boolean }[];
   /** Name and type of each scalar parameter, in order. */
   params: readonly { name: string; type: ParamType }[];
+  /** True if lanes of a subgroup hand values to each other; then the count is a multiple of its size. */
+  subgroups?: boolean;
   /** Functions that `main` calls. */
   helpers?: string;
   /** Statements run for each `i: u32` below the count; `p.name` are the parameters. */
@@ -34,7 +37,8 @@ export interface KernelCall {
   key: string;
   source: () => KernelSource;
   buffers: readonly Tensor[];
-  params: readonly number[];
+  /** Live scalars are read anew at each start. */
+  params: readonly (number | LiveScalar)[];
   /** Invocations. */
   count: number;
 }

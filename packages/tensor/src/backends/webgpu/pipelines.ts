@@ -5,7 +5,7 @@
 
 import { ShapeError } from "../../errors.ts";
 import type { BackendStats } from "../backend.ts";
-import { moduleText } from "./codegen.ts";
+import { moduleText, paramBytes } from "./codegen.ts";
 import { ShaderStage } from "./flags.ts";
 import type { KernelCall, ParamType } from "./kernel.ts";
 
@@ -17,6 +17,8 @@ export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly params: readonly ParamType[];
+  /** True if its parameters travel inside the command; otherwise they lie in a uniform buffer at a dynamic offset. */
+  readonly immediates: boolean;
   /** Which buffers it writes. */
   readonly writes: readonly boolean[];
 }
@@ -40,6 +42,8 @@ export class PipelineCache {
         `${call.key} needs ${source.params.length} parameters, one start holds ${maxParams}: this view has too many dimensions that can not be merged. Copy it with reshape, or use fewer dimensions.`,
       );
     }
+    const bytes = paramBytes(source);
+    const immediates = bytes <= (this.device.limits.maxImmediateSize ?? 0);
     const layout = this.device.createBindGroupLayout({
       entries: [
         ...source.buffers.map((b, binding) => ({
@@ -47,18 +51,25 @@ export class PipelineCache {
           visibility: ShaderStage.COMPUTE,
           buffer: { type: b.write ? ("storage" as const) : ("read-only-storage" as const) },
         })),
-        {
-          binding: source.buffers.length,
-          visibility: ShaderStage.COMPUTE,
-          buffer: { type: "uniform" as const, hasDynamicOffset: true },
-        },
+        ...(immediates
+          ? []
+          : [
+              {
+                binding: source.buffers.length,
+                visibility: ShaderStage.COMPUTE,
+                buffer: { type: "uniform" as const, hasDynamicOffset: true },
+              },
+            ]),
       ],
     });
     const pipeline = this.device.createComputePipeline({
       label: call.key,
-      layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      layout: this.device.createPipelineLayout({
+        bindGroupLayouts: [layout],
+        ...(immediates ? { immediateSize: bytes } : {}),
+      }),
       compute: {
-        module: this.device.createShaderModule({ label: call.key, code: moduleText(source) }),
+        module: this.device.createShaderModule({ label: call.key, code: moduleText(source, immediates) }),
         entryPoint: "main",
       },
     });
@@ -67,6 +78,7 @@ export class PipelineCache {
       pipeline,
       layout,
       params: source.params.map((p) => p.type),
+      immediates,
       writes: source.buffers.map((b) => b.write === true),
     };
     this.byKey.set(call.key, made);

@@ -1,18 +1,18 @@
 /**
- * Collects kernel starts into one compute pass and submits them together. Parameters of all starts lie in one uniform
- * buffer, written once per submission and addressed by dynamic offsets, so a start costs no buffer and, with the bind
- * group cache, usually no bind group.
+ * Collects kernel starts into one compute pass and submits them together. A start's parameters travel inside the command
+ * (immediates) where the device has room for them. The others lie in one uniform buffer, written once per submission and
+ * addressed by dynamic offsets. So a start costs no buffer and, with the bind group cache, usually no bind group.
  */
 
 import type { BackendStats } from "../backend.ts";
 import { BufferPool, type PooledBuffer } from "./buffers.ts";
-import { workgroupSize } from "./codegen.ts";
 import { BufferUsage } from "./flags.ts";
-import type { KernelCall, ParamType } from "./kernel.ts";
+import type { KernelCall } from "./kernel.ts";
+import { gridOf, type Words, wordsOf, writeParams } from "./params.ts";
 import { type Pipeline, PipelineCache } from "./pipelines.ts";
 
-/** Bytes of parameters per start: the largest alignment that WebGPU may ask of dynamic offsets. */
-const slotBytes = 256;
+/** Bytes of parameters per start in the uniform buffer: the largest alignment that WebGPU may ask of dynamic offsets. */
+export const slotBytes = 256;
 /** Starts per submission: enough to amortise it, few enough that the device begins while the host goes on. */
 const slots = 512;
 /** Bind groups kept; all are dropped when the cache is full. */
@@ -24,17 +24,22 @@ export class CommandQueue {
   private readonly device: GPUDevice;
   private readonly pipelines: PipelineCache;
   private readonly uniforms: GPUBuffer;
-  private readonly staging = new ArrayBuffer(slotBytes * slots);
-  private readonly words = new Uint32Array(this.staging);
-  private readonly floats = new Float32Array(this.staging);
+  private readonly staging: Words = wordsOf((slotBytes * slots) / 4);
+  /** The immediates of one start, and views of its first n words. */
+  private readonly immediates: Words;
+  private readonly firstWords: Uint32Array<ArrayBuffer>[];
   private readonly bindGroups = new Map<string, GPUBindGroup>();
+  private readonly maxGroups: number;
   private encoder: GPUCommandEncoder | undefined;
   private pass: GPUComputePassEncoder | undefined;
+  private started = 0;
+  /** Uniform slots taken. */
   private used = 0;
 
   constructor(device: GPUDevice, stats: BackendStats) {
     this.device = device;
     this.stats = stats;
+    this.maxGroups = device.limits.maxComputeWorkgroupsPerDimension;
     this.pool = new BufferPool(device, () => {
       this.flush();
       this.bindGroups.clear();
@@ -42,6 +47,10 @@ export class CommandQueue {
     this.pipelines = new PipelineCache(device, stats);
     const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
     this.uniforms = device.createBuffer({ size: slotBytes * slots, usage });
+    this.immediates = wordsOf((device.limits.maxImmediateSize ?? 0) / 4);
+    this.firstWords = Array.from({ length: this.immediates.integers.length + 1 }, (_, n) =>
+      this.immediates.integers.subarray(0, n),
+    );
   }
 
   /** A buffer that a host write may fill at once: no command waiting for submission uses it. */
@@ -58,17 +67,24 @@ export class CommandQueue {
       if (b.lost) throw b.lost;
       this.use(b, pipeline.writes[k]);
     });
-    const groups = Math.ceil(call.count / workgroupSize);
-    const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
-    const width = Math.min(groups, limit);
-    this.writeParams(pipeline.params, call, width);
+    const grid = gridOf(call.count, this.maxGroups);
     this.pass ??= this.begin().beginComputePass();
     this.pass.setPipeline(pipeline.pipeline);
-    this.pass.setBindGroup(0, this.bindGroup(pipeline, buffers), [this.used * slotBytes]);
-    this.pass.dispatchWorkgroups(width, Math.ceil(groups / width));
+    const group = this.bindGroup(pipeline, buffers);
+    const { params } = pipeline;
+    if (pipeline.immediates) {
+      writeParams(this.immediates, 0, params, call, grid);
+      this.pass.setBindGroup(0, group);
+      this.pass.setImmediates(0, this.firstWords[2 + params.length]);
+    } else {
+      writeParams(this.staging, (this.used * slotBytes) / 4, params, call, grid);
+      this.pass.setBindGroup(0, group, [this.used * slotBytes]);
+      this.used++;
+    }
+    this.pass.dispatchWorkgroups(grid.width, grid.height);
     this.stats.dispatches++;
-    this.used++;
-    if (this.used === slots) this.flush();
+    this.started++;
+    if (this.started === slots) this.flush();
   }
 
   private use(buffer: PooledBuffer, write: boolean): void {
@@ -81,16 +97,6 @@ export class CommandQueue {
     return this.encoder;
   }
 
-  private writeParams(types: readonly ParamType[], call: KernelCall, width: number): void {
-    const at = (this.used * slotBytes) / 4;
-    this.words[at] = call.count;
-    this.words[at + 1] = width;
-    for (let k = 0; k < types.length; k++) {
-      if (types[k] === "f32") this.floats[at + 2 + k] = call.params[k];
-      else this.words[at + 2 + k] = call.params[k];
-    }
-  }
-
   private bindGroup(pipeline: Pipeline, buffers: readonly PooledBuffer[]): GPUBindGroup {
     let name = `${pipeline.id}`;
     for (const b of buffers) name += `,${b.id}`;
@@ -101,7 +107,9 @@ export class CommandQueue {
       layout: pipeline.layout,
       entries: [
         ...buffers.map((b, k) => ({ binding: k, resource: { buffer: b.buffer } })),
-        { binding: buffers.length, resource: { buffer: this.uniforms, size: slotBytes } },
+        ...(pipeline.immediates
+          ? []
+          : [{ binding: buffers.length, resource: { buffer: this.uniforms, size: slotBytes } }]),
       ],
     });
     this.stats.bindGroups++;
@@ -135,10 +143,11 @@ export class CommandQueue {
     if (!this.encoder) return;
     this.endPass();
     if (this.used > 0)
-      this.device.queue.writeBuffer(this.uniforms, 0, this.staging, 0, this.used * slotBytes);
+      this.device.queue.writeBuffer(this.uniforms, 0, this.staging.integers.buffer, 0, this.used * slotBytes);
     this.device.queue.submit([this.encoder.finish()]);
     this.encoder = undefined;
     this.used = 0;
+    this.started = 0;
     this.pool.serial++;
     this.stats.submits++;
   }
