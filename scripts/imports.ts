@@ -75,7 +75,7 @@ function sources(root: string): string[] {
         join(folder, file),
       ),
     )
-    .filter((file) => file.endsWith(".ts"))
+    .filter((file) => file.endsWith(".ts") && !file.split(sep).includes("node_modules"))
     .sort();
 }
 
