@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,6 +6,7 @@ import * as library from "@huggingface/tokenizers";
 import {
   loadTokenizer,
   PretrainedTokenizer,
+  renderChat,
   splitControls,
   Tokenizer,
   TokenizerError,
@@ -271,9 +272,25 @@ describe("loadTokenizer", () => {
     }
   });
 
-  it("reads the shipped base, which has no chat template", async () => {
+  it("reads the shipped base with its chat template", async () => {
     const loaded = await loadTokenizer(base);
     expect(loaded.decode(loaded.encode("Bavo<|end|>"))).toBe("Bavo<|end|>");
-    expect(() => loaded.chatTemplate()).toThrow(TokenizerError);
+    const [system, user, end] = ["<|system|>", "<|user|>", "<|end|>"].map((name) => loaded.controlId(name));
+    const text = renderChat(loaded.chatTemplate(), [{ role: "user", content: "Bavo" }]);
+    const ids = splitControls(loaded, text).flatMap((part) =>
+      typeof part === "string" ? loaded.encode(part) : [part],
+    );
+    expect(ids).toEqual([system, end, user, ...loaded.encode("Bavo"), end]);
+  });
+
+  it("says that a folder has no chat template", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tokenizer-"));
+    try {
+      cpSync(join(base, "tokenizer.json"), join(folder, "tokenizer.json"));
+      const loaded = await loadTokenizer(folder);
+      expect(() => loaded.chatTemplate()).toThrow(TokenizerError);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -169,7 +169,7 @@ test("a setting that matmul does not have", () => {
   expect(
     messageOf(() => t.matmul(x, x, { transpose: true } as unknown as t.MatmulOptions)),
   ).toMatchInlineSnapshot(
-    `"ValueError (value): matmul: options has no setting "transpose", expected transposeA, transposeB. Rename it: { transposeA: … }."`,
+    `"ValueError (value): matmul: options has no setting "transpose", expected transposeA, transposeB, wide. Rename it: { transposeA: … }."`,
   );
 });
 

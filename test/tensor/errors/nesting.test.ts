@@ -32,28 +32,28 @@ test("an async function with a scope", () => {
 
 test("a value that is no scalar, no tensor, no float", () => {
   expect(messageOf(() => t.grad(square)(x))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the function must return one number, received shape [2, 3]. Reduce it with sum or mean, or use vjp for other outputs."`,
+    `"AutodiffError (autodiff): grad: the function must return one number, received shape [2, 3]. Reduce it with sum or mean, or use vjp for other outputs."`,
   );
   const f = (y: unknown) => () => t.grad((() => y) as () => t.Tensor)(x);
   expect(messageOf(f(3))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the function returned a number, expected a tensor with one element. Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true })."`,
+    `"AutodiffError (autodiff): grad: the function returned a number, expected a tensor with one element. Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true })."`,
   );
   expect(messageOf(f(undefined))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the function returned undefined, expected a tensor with one element. Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true })."`,
+    `"AutodiffError (autodiff): grad: the function returned undefined, expected a tensor with one element. Return the loss itself; other results go beside it: return [loss, aux] with valueAndGrad(f, { aux: true })."`,
   );
   expect(messageOf(() => t.grad((x: t.Tensor) => t.sum(t.argmax(x)))(x))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the function returned i32[], expected a float. Cast what it is computed from: cast(x, "f32")."`,
+    `"AutodiffError (autodiff): grad: the function returned i32[], expected a float. Cast what it is computed from: cast(x, "f32")."`,
   );
 });
 
 test("a value made outside the function", () => {
   const loss = t.sum(square(x));
   expect(messageOf(() => t.grad((_: t.Tensor) => loss)(x))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. Compute the value inside the function, from its arguments."`,
+    `"AutodiffError (autodiff): grad: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. Compute the value inside the function, from its arguments."`,
   );
   const inner = (y: t.Tensor) => t.sum(t.grad((_: t.Tensor) => y)(x));
   expect(messageOf(() => t.grad(inner)(make([])))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. Compute the value inside the function, from its arguments."`,
+    `"AutodiffError (autodiff): grad: the function returned a tensor that was made outside it, so nothing in it depends on the parameters. Compute the value inside the function, from its arguments."`,
   );
 });
 
@@ -61,10 +61,10 @@ test("parameters that are no floats, or no tensors", () => {
   const f = (_params: unknown) => t.sum(x);
   const ids = make([2], "i32");
   expect(messageOf(() => t.grad(f)(ids))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the parameter is i32[2]; only tensors of floats have gradients. Pass it as a further argument instead: valueAndGrad(f)(params, x)."`,
+    `"AutodiffError (autodiff): grad: the parameter is i32[2]; only tensors of floats have gradients. Pass it as a further argument instead: grad(f)(params, x)."`,
   );
   expect(messageOf(() => t.grad(f)({ layers: [{ w: x, ids }] }))).toMatchInlineSnapshot(
-    `"AutodiffError (autodiff): valueAndGrad: the parameter at layers[0].ids is i32[2]; only tensors of floats have gradients. Pass it as a further argument instead: valueAndGrad(f)(params, x)."`,
+    `"AutodiffError (autodiff): grad: the parameter at layers[0].ids is i32[2]; only tensors of floats have gradients. Pass it as a further argument instead: grad(f)(params, x)."`,
   );
   expect(messageOf(() => t.grad(f)({ w: x, rate: 0.1 }))).toMatchInlineSnapshot(
     `"AutodiffError (autodiff): parameters at rate: expected a tensor, an array or a plain record, received a number. Keep settings out of the parameter tree; pass them as further arguments."`,
@@ -78,7 +78,7 @@ test("parameters that are no floats, or no tensors", () => {
   const gone = make([2]);
   gone.dispose();
   expect(messageOf(() => t.grad(f)({ layers: [x, gone] }))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): valueAndGrad: params.layers[1] is f32[2] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => params.layers[1]), or call params.layers[1].dispose() after its last use."`,
+    `"DisposedError (disposed): grad: params.layers[1] is f32[2] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => params.layers[1]), or call params.layers[1].dispose() after its last use."`,
   );
 });
 
@@ -109,7 +109,7 @@ test("a tensor disposed inside the function, that the derivative needs", () => {
     return y;
   };
   expect(messageOf(() => t.grad(result)(x))).toMatchInlineSnapshot(
-    `"DisposedError (disposed): valueAndGrad: value is f32[] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => value), or call value.dispose() after its last use."`,
+    `"DisposedError (disposed): grad: value is f32[] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => value), or call value.dispose() after its last use."`,
   );
 });
 
