@@ -3,6 +3,7 @@ import { key } from "@pact/tensor";
 import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
 import { freezeBatch } from "../../packages/pact/src/denominators.ts";
 import { objectiveAt } from "../../packages/pact/src/methods.ts";
+import type { Model } from "../../packages/pact/src/model.ts";
 import { type MicroBatch, microBatches } from "../../packages/pact/src/pack.ts";
 import {
   collectRollouts,
@@ -16,7 +17,7 @@ import {
   type RoutedPrompt,
   stepTrees,
 } from "../../packages/pact/src/trees.ts";
-import { batchGradient, frozenLogProbs, type Model } from "../../packages/pact/src/update.ts";
+import { batchGradient, frozenLogProbs } from "../../packages/pact/src/update.ts";
 import { testDialect } from "./codec.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";
 import { task, trace } from "./tasks.ts";

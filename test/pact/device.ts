@@ -1,7 +1,7 @@
 /** The cpu device for tests, made once, and tiny models on it. */
 import { initParams, type TransformerConfig } from "@pact/nn";
 import { createDevice, type Device, key, setDefaultDevice } from "@pact/tensor";
-import type { Model } from "../../packages/pact/src/update.ts";
+import type { Model } from "../../packages/pact/src/model.ts";
 import { testVocabulary } from "./codec.ts";
 
 let device: Promise<Device> | undefined;

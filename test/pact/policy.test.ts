@@ -2,6 +2,7 @@
 import { packSequences, tokenLogProbs } from "@pact/nn";
 import { key } from "@pact/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Model } from "../../packages/pact/src/model.ts";
 import { modelPolicy } from "../../packages/pact/src/policy.ts";
 import {
   collectRollouts,
@@ -9,7 +10,6 @@ import {
   rolloutPrompt,
   withoutTrace,
 } from "../../packages/pact/src/rollout.ts";
-import type { Model } from "../../packages/pact/src/update.ts";
 import { testDialect } from "./codec.ts";
 import { tinyModel } from "./device.ts";
 import { task } from "./tasks.ts";

@@ -1,12 +1,14 @@
 /** What the expert trace may touch: its own terms, its own context, and never the answer. Over every switch. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
+import { termGradientNorm } from "../../packages/pact/src/gradient-norms.ts";
 import { objectiveAt } from "../../packages/pact/src/methods.ts";
+import type { Model } from "../../packages/pact/src/model.ts";
 import { microBatches } from "../../packages/pact/src/pack.ts";
 import { isSampled } from "../../packages/pact/src/roles.ts";
 import type { Rollout } from "../../packages/pact/src/rollout.ts";
 import { buildTrees, lossTerm } from "../../packages/pact/src/trees.ts";
-import { batchGradient, type Model, termGradientNorm } from "../../packages/pact/src/update.ts";
+import { batchGradient } from "../../packages/pact/src/update.ts";
 import { routedPrompts, scriptedRollouts, switchCases, treesOf } from "./batches.ts";
 import { testCodec, testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";

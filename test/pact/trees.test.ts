@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { defaultConfig } from "../../packages/pact/src/config.ts";
 import { contextTokens } from "../../packages/pact/src/contexts.ts";
 import { pactObjective } from "../../packages/pact/src/losses/objective.ts";
+import type { Model } from "../../packages/pact/src/model.ts";
 import { packMicroBatches } from "../../packages/pact/src/pack.ts";
 import { renderPrompt, renderTrace } from "../../packages/pact/src/render.ts";
 import { isSampled } from "../../packages/pact/src/roles.ts";
@@ -22,7 +23,7 @@ import {
   type RoutedPrompt,
   type TreeConfig,
 } from "../../packages/pact/src/trees.ts";
-import { batchGradient, frozenLogProbs, type Model } from "../../packages/pact/src/update.ts";
+import { batchGradient, frozenLogProbs } from "../../packages/pact/src/update.ts";
 import { testCodec, testDialect } from "./codec.ts";
 import { cpuDevice, tinyModel } from "./device.ts";
 import { callText, scriptedPolicy, scriptIds } from "./script.ts";

@@ -45,6 +45,7 @@ export {
 export { AdamW, type AdamWOptions } from "./optim.ts";
 export { concatPacked, type Packed, type PrefixTree, packSequences, packTree, predecessors } from "./pack.ts";
 export { type ParamSpec, type Params, paramSpecs } from "./params.ts";
+export { castBlocks } from "./precision.ts";
 export { type RopeScaling, ropeFrequencies } from "./rope-scaling.ts";
 export {
   readSafetensors,

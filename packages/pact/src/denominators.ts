@@ -7,9 +7,10 @@
 import { type Tensor, tensor } from "@pact/tensor";
 import type { TrainConfig } from "./config.ts";
 import { frozenRatio } from "./losses/denominator.ts";
+import type { Model } from "./model.ts";
 import type { MicroBatch } from "./pack.ts";
 import { lossTerm } from "./trees.ts";
-import { type FrozenLogProbs, frozenLogProbs, type Model } from "./update.ts";
+import { type FrozenLogProbs, frozenLogProbs } from "./update.ts";
 
 /** Micro-batches with what their ratios are taken against. */
 export interface FrozenBatch {

@@ -15,6 +15,7 @@ import { ExplainError } from "./errors.ts";
 import { klPenalties } from "./losses/kl.ts";
 import { policyLoss } from "./losses/policy-registry.ts";
 import { objectiveAt } from "./methods.ts";
+import type { Model } from "./model.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
 import {
   buildTrees,
@@ -24,7 +25,7 @@ import {
   type RoutedPrompt,
   stepTrees,
 } from "./trees.ts";
-import { frozenLogProbs, type Model, tokenLosses, type UpdateOptions } from "./update.ts";
+import { frozenLogProbs, tokenLosses, type UpdateOptions } from "./update.ts";
 
 /** A term of the objective: L^x, L^h, the parts of the SFT term, the KL penalty, the entropy bonus. */
 export type TermName = "x" | "h" | "sft/reasoning" | "sft/call" | "sft/answer" | "kl" | "entropy";

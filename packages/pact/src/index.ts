@@ -63,6 +63,7 @@ export {
   RolloutError,
 } from "./errors.ts";
 export { type EvaluateOptions, evaluate } from "./evaluate.ts";
+export { termGradientNorm } from "./gradient-norms.ts";
 export {
   type LatentGradients,
   type LatentTables,
@@ -70,6 +71,7 @@ export {
   latentGradients,
   latentView,
 } from "./latent.ts";
+export { LossScale, type LossScaleState } from "./loss-scale.ts";
 export { chordMix, chordPhiLosses } from "./losses/chord.ts";
 export { cispoLosses, cispoStatistics, reinforceLosses } from "./losses/cispo.ts";
 export { type FrozenRatio, frozenRatio, type TraceDenominator } from "./losses/denominator.ts";
@@ -125,6 +127,13 @@ export { type Method, type MethodDefinition, methods, objectiveAt, type Phase, p
 export { type MetricDefinition, metricDescriptions, metricTable } from "./metric-table.ts";
 export { rolloutMetrics } from "./metrics-rollouts.ts";
 export { tokenMetrics } from "./metrics-tokens.ts";
+export {
+  forwardParams,
+  type Model,
+  type ModelSettings,
+  type SamplingParams,
+  samplingParams,
+} from "./model.ts";
 export { type MicroBatch, microBatches, packMicroBatches, unpackTrees } from "./pack.ts";
 export { modelPolicy } from "./policy.ts";
 export {
@@ -234,7 +243,5 @@ export {
   type Frozen,
   type FrozenLogProbs,
   frozenLogProbs,
-  type Model,
-  termGradientNorm,
   type UpdateOptions,
 } from "./update.ts";

@@ -196,6 +196,12 @@ const rows: readonly Row[] = [
   ["sft/answer_nll", "nats", "mean −log π of expert answer tokens", "only whole episodes train them"],
 
   ["gradient/norm", "norm", "global gradient norm before clipping"],
+  [
+    "gradient/loss_scale",
+    "factor",
+    "what the loss was multiplied by on its way back through f16",
+    "only with precision f16; it falls when a gradient left the floats, which was then computed again",
+  ],
   ["gradient/x", "norm", "norm of the gradient of L^x alone", "every gradientNormsEvery steps"],
   ["gradient/h", "norm", "norm of the gradient of L^h alone"],
   ["gradient/sft", "norm", "norm of the gradient of β L_SFT alone"],

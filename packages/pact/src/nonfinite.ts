@@ -6,7 +6,8 @@
  */
 import { debug, NonFiniteError as OperationError } from "@pact/tensor";
 import { NonFiniteError } from "./errors.ts";
-import { type BatchGradient, disposeParams, gradientNorm } from "./update.ts";
+import { gradientNorm } from "./gradient-norms.ts";
+import { type BatchGradient, disposeParams } from "./update.ts";
 
 /**
  * The error that ends the run.

@@ -145,11 +145,13 @@ export interface EvaluationResult {
   readonly time: { readonly seconds: number };
 }
 
-/** A model to save, the state to go on from, and the step they belong to. */
+/** What was trained, the state to go on from, and the step they belong to. */
 export interface Checkpoint {
   readonly step: number;
-  /** The model as a safetensors file. */
+  /** The model as a safetensors file; with LoRA the adapters as PEFT's `adapter_model.safetensors`. */
   readonly model: Uint8Array;
+  /** With LoRA the object of PEFT's `adapter_config.json`. */
+  readonly adapterConfig?: { readonly [key: string]: unknown };
   /** `TrainerState` as a safetensors file. */
   readonly state: Uint8Array;
 }

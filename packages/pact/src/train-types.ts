@@ -2,18 +2,25 @@
 import type { Params, TransformerConfig } from "@pact/nn";
 import type { Task, ToolRunner } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
+import type { MetricValues } from "./counts.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Rollout, RolloutPolicy } from "./rollout.ts";
 import type { RunSink, StepMetrics } from "./run-sink.ts";
 import type { StepPart } from "./timings.ts";
 import type { TrainerState } from "./trainer-state.ts";
+import type { PromptTree } from "./trees.ts";
 
 /** What a training run needs. */
 export interface TrainOptions {
   readonly config: TrainConfig;
   readonly model: TransformerConfig;
-  /** Initial parameters; copied, and kept as the frozen KL reference. The caller disposes them. */
+  /**
+   * Initial parameters. They are copied, and read again only for a KL term (`klCoefficient`); with LoRA they are the frozen
+   * base, which is not copied. They must live as long as they are read; the caller disposes them.
+   */
   readonly params: Params;
+  /** Folder or name of the base, for the `adapter_config.json` of adapters; default "". */
+  readonly baseModel?: string;
   /** How its episodes become tokens. */
   readonly dialect: Dialect;
   readonly tasks: readonly Task[];
@@ -27,8 +34,8 @@ export interface TrainOptions {
   /** What executes the calls of rollouts; default: the simulator, the sandbox or the recorded calls of the task's setup. */
   readonly createRunner?: (task: Task) => ToolRunner;
   /**
-   * Where to go on: the state, the weights that belong to it (copied; the caller disposes them), and the lines of metrics
-   * so far, for the health checks (default none).
+   * Where to go on: the state, the weights that belong to it (with LoRA the adapters'; copied, the caller disposes them),
+   * and the lines of metrics so far, for the health checks (default none).
    */
   readonly resume?: {
     readonly state: TrainerState;
@@ -50,4 +57,13 @@ export interface TrainResult {
   readonly sampledTokens: number;
   readonly trainedTokens: number;
   readonly forwardTokens: number;
+}
+
+/** What a step trains on, and where it came from. */
+export interface Material {
+  readonly trees: readonly PromptTree[];
+  /** The traced prompts' rollouts behind their prompts alone, where the denominator asks for them. */
+  readonly plain: readonly PromptTree[];
+  readonly rollouts: readonly Rollout[];
+  readonly metrics: MetricValues;
 }

@@ -9,6 +9,7 @@
 import { type AdamW, readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@pact/nn";
 import { scope, tensor } from "@pact/tensor";
 import { CheckpointError } from "./errors.ts";
+import type { LossScaleState } from "./loss-scale.ts";
 
 /** Counters and moments of a run after `step` steps. */
 export interface TrainerState {
@@ -22,6 +23,8 @@ export interface TrainerState {
   /** AdamW's moments over its arena [P]. */
   readonly m: Float32Array | Float64Array;
   readonly v: Float32Array | Float64Array;
+  /** Of a run in f16. */
+  readonly lossScale?: LossScaleState;
 }
 
 /** Changes when what is stored changes its meaning. */
@@ -44,6 +47,10 @@ export function encodeState(state: TrainerState): Uint8Array {
     {
       formatVersion,
       ...Object.fromEntries(counters.map((name) => [name, String(state[name])])),
+      ...(state.lossScale && {
+        lossScale: String(state.lossScale.scale),
+        lossScaleUpdates: String(state.lossScale.goodUpdates),
+      }),
     },
   );
 }
@@ -77,6 +84,7 @@ export function decodeState(bytes: Uint8Array): TrainerState {
     );
   };
   const [step, optimizerSteps, sampledTokens, trainedTokens, forwardTokens] = counters.map(count);
+  const isScaled = metadata.has("lossScale");
   return {
     step,
     optimizerSteps,
@@ -85,6 +93,7 @@ export function decodeState(bytes: Uint8Array): TrainerState {
     forwardTokens,
     m: moment("m"),
     v: moment("v"),
+    ...(isScaled && { lossScale: { scale: count("lossScale"), goodUpdates: count("lossScaleUpdates") } }),
   };
 }
 
@@ -95,7 +104,7 @@ export function decodeState(bytes: Uint8Array): TrainerState {
  */
 export async function captureState(
   { m, v, steps }: AdamW,
-  run: Pick<TrainerState, "step" | "sampledTokens" | "trainedTokens" | "forwardTokens">,
+  run: Omit<TrainerState, "optimizerSteps" | "m" | "v">,
 ): Promise<TrainerState> {
   const moments = [await m.data(), await v.data()] as (Float32Array | Float64Array)[];
   return { ...run, optimizerSteps: steps, m: moments[0], v: moments[1] };

@@ -7,17 +7,20 @@
  * phases train on expert episodes instead of rollouts. Departures from the paper: one update per batch by default, KL off
  * by default, settings of small scale; docs/algorithms/pact.md lists them. Left out: asynchronous rollouts.
  */
-import { AdamW, type Params, paramsToSafetensors } from "@pact/nn";
+import { AdamW, type Params } from "@pact/nn";
 import { foldIn, type Key, key } from "@pact/tensor";
 import type { Task } from "@pact/tools-sim";
 import { advantageEstimator } from "./advantage-registry.ts";
 import { fittingTasks } from "./contexts.ts";
 import { countSampled, type MetricValues } from "./counts.ts";
 import { freezeBatch } from "./denominators.ts";
+import { finiteGradient, termNorms } from "./gradient-norms.ts";
 import { Health } from "./health.ts";
+import { LossScale } from "./loss-scale.ts";
 import { objectiveAt, phaseAt } from "./methods.ts";
 import { noMetrics, scheduleMetrics, updateMetrics } from "./metrics.ts";
 import { rolloutMetrics } from "./metrics-rollouts.ts";
+import { type Model, type StartModel, samplingParams, startModel, storedWeights } from "./model.ts";
 import { nonFiniteError } from "./nonfinite.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
 import { modelPolicy } from "./policy.ts";
@@ -26,21 +29,13 @@ import { collectRollouts, type Rollout, rolloutPrompt, withoutTrace } from "./ro
 import { isAnchored, learningRate } from "./schedules.ts";
 import { endlessly, uniformOf } from "./shuffle.ts";
 import { StepWatch } from "./timings.ts";
-import type { TrainEvent, TrainOptions, TrainResult } from "./train-types.ts";
+import type { Material, TrainEvent, TrainOptions, TrainResult } from "./train-types.ts";
 import { captureState, encodeState, restoreOptimizer, type TrainerState } from "./trainer-state.ts";
 import { trainingRewards } from "./training-rewards.ts";
 import { buildEpisode, type PromptTree, type RoutedPrompt, stepTrees } from "./trees.ts";
-import {
-  type BatchGradient,
-  batchGradient,
-  disposeParams,
-  frozenLogProbs,
-  gradientNorm,
-  termNorms,
-  tokenLosses,
-} from "./update.ts";
+import { type BatchGradient, batchGradient, disposeParams, frozenLogProbs, tokenLosses } from "./update.ts";
 
-/** Names of the random streams under the run's seed. */
+/** Names of the random streams under the run's seed; model.ts has that of fresh adapters. */
 const streams = { order: 1, gate: 2, rollouts: 3 } as const;
 
 /**
@@ -68,6 +63,10 @@ export class Trainer {
   readonly #options: TrainOptions;
   readonly #tasks: readonly Task[];
   readonly #optimizer: AdamW;
+  readonly #model: Model;
+  readonly #start: StartModel;
+  /** Only where gradients pass through f16. */
+  readonly #lossScale: LossScale | undefined;
   readonly #root: Key;
   readonly #skipped: number;
   readonly #health = new Health();
@@ -81,28 +80,39 @@ export class Trainer {
   #forwardTokens = 0;
 
   /**
-   * @throws ContextLengthError when no task fits into the context limit
+   * @throws ContextLengthError when no task fits into the context limit; ConfigError for `precision` f16 on a device without
+   *   it; ParameterError for `loraTargets` that are no layers of the model
    */
   constructor(options: TrainOptions) {
-    const { config, model, params, dialect } = options;
+    const { config, model, params, dialect, resume } = options;
     this.#options = options;
     this.#watch = new StepWatch(options.onPart);
     this.#tasks = fittingTasks(dialect, options.tasks, config, model.maxPositions);
     this.#skipped = options.tasks.length - this.#tasks.length;
-    this.#optimizer = new AdamW(options.resume?.params ?? params, {
+    const start = startModel(model, params, config, resume?.params);
+    this.#optimizer = new AdamW(start.model.params, {
       beta1: config.beta1,
       beta2: config.beta2,
       weightDecay: config.weightDecay,
       clipNorm: config.clipNorm,
     });
-    if (options.resume) this.#restore(options.resume.state);
+    disposeParams(start.fresh);
+    this.#model = { ...start.model, params: this.#optimizer.params };
+    this.#start = start;
+    this.#lossScale = config.precision === "f16" ? new LossScale(resume?.state.lossScale) : undefined;
+    if (resume) this.#restore(resume.state);
     this.#root = key(config.seed);
-    for (const line of options.resume?.lines ?? []) this.#health.observe(line);
+    for (const line of resume?.lines ?? []) this.#health.observe(line);
   }
 
-  /** Live parameters; they change in place. */
+  /** The model with its live parameters; they change in place. To sample from it take `samplingParams(trainer.model)`. */
+  get model(): Model {
+    return this.#model;
+  }
+
+  /** What is trained: all parameters, or with LoRA the weights of the adapters. They change in place. */
   get params(): Params {
-    return this.#optimizer.params;
+    return this.#model.params;
   }
 
   /** Counters so far. */
@@ -159,8 +169,10 @@ export class Trainer {
   async #save(): Promise<void> {
     if (this.#stepsDone === this.#saved || !this.#isSettled) return;
     const { stepsDone: step, ...counters } = this.result;
-    const state = encodeState(await captureState(this.#optimizer, { step, ...counters }));
-    await this.#options.sink.checkpoint({ step, model: await paramsToSafetensors(this.params), state });
+    const { baseModel, sink } = this.#options;
+    const lossScale = this.#lossScale && { lossScale: this.#lossScale.state };
+    const state = encodeState(await captureState(this.#optimizer, { step, ...counters, ...lossScale }));
+    await sink.checkpoint({ step, ...(await storedWeights(this.#model, baseModel)), state });
     this.#saved = step;
   }
 
@@ -172,9 +184,10 @@ export class Trainer {
     this.#forwardTokens = state.forwardTokens;
   }
 
-  /** Frees parameters and optimiser state. */
+  /** Frees what is trained and the optimiser's state. */
   dispose(): void {
     this.#optimizer.dispose();
+    disposeParams(this.#start.copies);
   }
 
   /** The tasks of a step: consecutive slices of one shuffle of all tasks per epoch. */
@@ -196,9 +209,10 @@ export class Trainer {
     const { config, model, dialect, sink } = this.#options;
     const count = config.rolloutsPerPrompt;
     const prompts = tasks.map((task, slot) => rolloutPrompt(dialect, withoutTrace(task), slot));
+    const sampling = samplingParams(this.#model);
     const rollouts = await collectRollouts(prompts, {
       dialect,
-      policy: (this.#options.policy ?? modelPolicy)(model, this.params),
+      policy: (this.#options.policy ?? modelPolicy)(model, sampling.params),
       rolloutsPerPrompt: count,
       temperature: 1,
       maxTurns: config.maxTurns,
@@ -208,7 +222,7 @@ export class Trainer {
       createRunner: this.#options.createRunner,
       onTokens: this.#options.onTokens,
       signal: this.#options.signal,
-    });
+    }).finally(() => sampling.dispose());
     this.#watch.lap("rollouts");
     const rewards = rollouts.map((rollout, index) =>
       trainingRewards(rollout, tasks[Math.floor(index / count)], config),
@@ -254,8 +268,9 @@ export class Trainer {
     given: readonly MicroBatch[],
     plain: readonly MicroBatch[],
   ): Promise<MetricValues> {
-    const { config, model } = this.#options;
-    const current = { config: model, params: this.params };
+    const { config } = this.#options;
+    const current = this.#model;
+    const scale = this.#lossScale;
     const objective = objectiveAt(config, step);
     const rate = learningRate({
       step,
@@ -269,31 +284,34 @@ export class Trainer {
     const { batches, old } = frozen;
     const norms =
       config.gradientNormsEvery > 0 && step % config.gradientNormsEvery === 0
-        ? await termNorms(current, batches, objective, old)
+        ? await termNorms(current, batches, objective, old, scale)
         : {};
-    const reference = objective.klCoefficient
-      ? frozenLogProbs({ config: model, params: this.#options.params }, batches)
-      : undefined;
+    const reference = objective.klCoefficient ? frozenLogProbs(this.#start.reference, batches) : undefined;
     this.#watch.lap("frozen");
     let first: BatchGradient | undefined;
     let last: BatchGradient | undefined;
     let norm = 0;
+    let used: number | null = null;
     for (let update = 0; update < config.innerUpdates; update++) {
-      const gradient = () => batchGradient(current, batches, objective, { old, reference });
-      last = await gradient();
+      const compute = (lossScale = 1) =>
+        batchGradient(current, batches, { ...objective, lossScale }, { old, reference });
+      const checked = await finiteGradient(scale, compute);
+      last = checked.gradient;
       first ??= last;
-      const checked = Number.isFinite(last.loss) ? await gradientNorm(last.grads) : last.loss;
       this.#watch.lap("gradients");
-      if (!Number.isFinite(checked)) {
+      if (!Number.isFinite(checked.norm)) {
         disposeParams(last.grads);
-        const name = Number.isFinite(last.loss) ? "gradient norm" : "loss";
-        throw await nonFiniteError(step, name, checked, gradient);
+        const isLoss = !Number.isFinite(last.loss);
+        const [name, value] = isLoss ? ["loss", last.loss] : ["gradient norm", checked.norm];
+        throw await nonFiniteError(step, String(name), Number(value), compute);
       }
       this.#isSettled = false;
       const clipped = this.#optimizer.step(last.grads, rate);
       norm = await clipped.item();
       clipped.dispose();
       disposeParams(last.grads);
+      used = scale?.value ?? null;
+      scale?.update();
       this.#watch.lap("update");
     }
     for (const tensor of [...(old ?? []), ...(reference ?? [])]) tensor.dispose();
@@ -303,6 +321,7 @@ export class Trainer {
       ...updateMetrics(frozen, first, last, losses, objective),
       ...norms,
       "gradient/norm": norm,
+      "gradient/loss_scale": used,
       "schedule/learning_rate": rate,
     };
   }
@@ -324,13 +343,4 @@ export class Trainer {
       "tasks/skipped": this.#skipped,
     };
   }
-}
-
-/** What a step trains on, and where it came from. */
-interface Material {
-  readonly trees: readonly PromptTree[];
-  /** The traced prompts' rollouts behind their prompts alone, where the denominator asks for them. */
-  readonly plain: readonly PromptTree[];
-  readonly rollouts: readonly Rollout[];
-  readonly metrics: MetricValues;
 }

@@ -4,15 +4,13 @@
  * Old log-probs (arXiv 2606.16215 §method; details in `oldLogProbs`) come from this same forward with this same packing, never from the
  * sampler: the sampler saw no trace, and its kernels round differently.
  */
-import { type Params, type TransformerConfig, targetLogits, tokenLogProbs } from "@pact/nn";
+import { type Params, targetLogits, tokenLogProbs } from "@pact/nn";
 import {
   add,
   entropy,
   logProbGather,
   mul,
   scope,
-  sqrt,
-  square,
   stopGradient,
   sub,
   sum,
@@ -23,14 +21,8 @@ import {
 import { klPenalties } from "./losses/kl.ts";
 import { type ObjectiveOptions, pactObjective } from "./losses/objective.ts";
 import { policyLoss } from "./losses/policy-registry.ts";
+import { forwardParams, type Model } from "./model.ts";
 import type { MicroBatch } from "./pack.ts";
-import { lossTerm } from "./trees.ts";
-
-/** A model: its configuration and parameters. */
-export interface Model {
-  readonly config: TransformerConfig;
-  readonly params: Params;
-}
 
 /** Gradient of a whole batch and what it was computed from. */
 export interface BatchGradient {
@@ -44,9 +36,12 @@ export interface BatchGradient {
   readonly entropy: number | null;
 }
 
-/** The objective's options, and the weight of the entropy bonus over rollout tokens (default 0). */
+/** The objective's options, and what belongs to its gradient. */
 export interface UpdateOptions extends ObjectiveOptions {
+  /** Weight of the entropy bonus over rollout tokens; default 0. */
   readonly entropyWeight?: number;
+  /** What the loss is multiplied by on the way back through f16 (loss-scale.ts); default 1. Loss and gradient are without. */
+  readonly lossScale?: number;
 }
 
 /** Frozen log-probs of each micro-batch's scored tokens [M], on the device. */
@@ -75,8 +70,8 @@ export interface Frozen {
  * frozenLogProbs(model, batches)[0]; // → f32[2]
  * ```
  */
-export function frozenLogProbs({ config, params }: Model, batches: readonly MicroBatch[]): FrozenLogProbs {
-  return batches.map((batch) => tokenLogProbs(config, params, batch.packed, batch.targets));
+export function frozenLogProbs(model: Model, batches: readonly MicroBatch[]): FrozenLogProbs {
+  return batches.map((batch) => scope(() => scoredLogProbs(model, model.params, batch, false).logProbs));
 }
 
 /**
@@ -105,7 +100,7 @@ export function frozenLogProbs({ config, params }: Model, batches: readonly Micr
  * ```
  */
 export async function batchGradient(
-  { config, params }: Model,
+  model: Model,
   batches: readonly MicroBatch[],
   options: UpdateOptions,
   { old, reference }: Frozen = {},
@@ -114,7 +109,8 @@ export async function batchGradient(
   const losses: Tensor[] = [];
   const scored: Tensor[] = [];
   const extras: { readonly kl?: Tensor; readonly entropy?: Tensor }[] = [];
-  const { entropyWeight = 0, klCoefficient = 0, klEstimator } = options;
+  const { params } = model;
+  const { entropyWeight = 0, klCoefficient = 0, klEstimator, lossScale = 1 } = options;
   batches.forEach((batch, index) => {
     const { dtype, device } = Object.values(params)[0];
     const column = (values: Float64Array) => tensor(values, { dtype, device });
@@ -127,7 +123,7 @@ export async function batchGradient(
         sequences: batch.sequences,
       };
       const objective = (theta: Params): [Tensor, ForwardTensors] => {
-        const { logProbs, entropies } = forward(config, theta, batch, entropyWeight > 0);
+        const { logProbs, entropies } = scoredLogProbs(model, theta, batch, entropyWeight > 0);
         const oldLogProbs = old ? old[index] : stopGradient(logProbs);
         const { loss } = pactObjective({ ...fixed, logProbs, oldLogProbs }, options);
         const mean = (values: Tensor) => sum(mul(fixed.policyWeights, values));
@@ -135,17 +131,18 @@ export async function batchGradient(
           klCoefficient > 0 && fixed.referenceLogProbs
             ? mean(klPenalties(stopGradient(logProbs), fixed.referenceLogProbs, klEstimator))
             : undefined;
-        if (entropies === undefined) return [loss, { logProbs, kl }];
-        const bonus = mean(entropies);
-        return [sub(loss, mul(bonus, entropyWeight)), { logProbs, kl, entropy: bonus }];
+        const bonus = entropies && mean(entropies);
+        const total = bonus ? sub(loss, mul(bonus, entropyWeight)) : loss;
+        const scaled = lossScale === 1 ? total : mul(total, lossScale);
+        return [scaled, { loss: total, logProbs, kl, entropy: bonus }];
       };
-      const { value, aux, grads: part } = valueAndGrad(objective, { aux: true })(params);
-      return { value, aux, grads: grads === undefined ? part : addParams(grads, part) };
+      const { aux, grads: part } = valueAndGrad(objective, { aux: true })(params);
+      return { aux, grads: grads === undefined ? part : addParams(grads, part) };
     });
     if (grads) disposeParams(grads);
-    const { logProbs, ...extra } = step.aux;
+    const { loss, logProbs, ...extra } = step.aux;
     grads = step.grads;
-    losses.push(step.value);
+    losses.push(loss);
     scored.push(logProbs);
     extras.push(extra);
   });
@@ -160,24 +157,27 @@ export async function batchGradient(
   const kl = await total(extras.map((extra) => extra.kl));
   const bonus = await total(extras.map((extra) => extra.entropy));
   for (const read of scored) read.dispose();
-  return { grads: grads ?? {}, loss, logProbs, kl, entropy: bonus };
+  return { grads: unscaled(grads ?? {}, lossScale), loss, logProbs, kl, entropy: bonus };
 }
 
 interface ForwardTensors {
+  readonly loss: Tensor;
   readonly logProbs: Tensor;
   readonly kl?: Tensor;
   readonly entropy?: Tensor;
 }
 
 /** log π of a micro-batch's scored tokens [M] and, if wanted, the entropy of the distributions they are from [M]. */
-function forward(
-  config: TransformerConfig,
-  params: Params,
+function scoredLogProbs(
+  model: Model,
+  trained: Params,
   { packed, targets }: MicroBatch,
   withEntropy: boolean,
 ): { readonly logProbs: Tensor; readonly entropies?: Tensor } {
-  if (!withEntropy) return { logProbs: tokenLogProbs(config, params, packed, targets) };
-  const scores = targetLogits(config, params, packed, targets); // [M, V]
+  const { config, forward } = model;
+  const params = forwardParams(model, trained);
+  if (!withEntropy) return { logProbs: tokenLogProbs(config, params, packed, targets, forward) };
+  const scores = targetLogits(config, params, packed, targets, forward); // [M, V]
   const ids = targets.map((target) => packed.ids[target]);
   const at = tensor(ids, { dtype: "i32", device: scores.device });
   return { logProbs: logProbGather(scores, at), entropies: entropy(scores) };
@@ -223,82 +223,6 @@ export async function tokenLosses(
   );
 }
 
-/**
- * Global gradient norm of one term of the objective alone, for logging; costs a forward and backward.
- *
- * @param keep terms (`lossTerm`) whose tokens keep their weights
- * @example
- * ```ts
- * const config = configFromJson({
- *   model_type: "qwen3", vocab_size: 16, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1,
- *   num_attention_heads: 1, num_key_value_heads: 1, head_dim: 8, max_position_embeddings: 32, tie_word_embeddings: true,
- * });
- * const model = { config, params: initParams(config, key(0)) };
- * const token = { position: 1, term: lossTerm.traced, rollout: 0, advantage: 1, policyWeight: 1, sftWeight: 0, samplerLogProb: 0 };
- * const branches = [{ ids: [7, 8], scored: [token] }, { ids: [9], scored: [{ ...token, position: 0, rollout: 1 }] }];
- * const trees = [{ prefix: { ids: [5, 6], scored: [] }, branches }];
- * const batches = packMicroBatches(trees, 100);
- * (await termGradientNorm(model, batches, { sftWeight: 0 }, [lossTerm.traced])) > 0; // → true
- * await termGradientNorm(model, batches, { sftWeight: 0 }, [lossTerm.anchored]); // → 0
- * ```
- */
-export async function termGradientNorm(
-  model: Model,
-  batches: readonly MicroBatch[],
-  options: UpdateOptions,
-  keep: readonly number[],
-  old?: FrozenLogProbs,
-): Promise<number> {
-  const masked = batches.map((batch): MicroBatch => {
-    const only = (weights: Float64Array) =>
-      weights.map((weight, token) => (keep.includes(batch.terms[token]) ? weight : 0));
-    return { ...batch, policyWeights: only(batch.policyWeights), sftWeights: only(batch.sftWeights) };
-  });
-  const alone = { ...options, klCoefficient: 0, entropyWeight: 0 };
-  const { grads } = await batchGradient(model, masked, alone, { old });
-  const norm = await gradientNorm(grads);
-  disposeParams(grads);
-  return norm;
-}
-
-/**
- * Global norm √Σg² of a gradient, read back; NaN or infinity if any of it is.
- *
- * @example await gradientNorm(grads) // 1.5
- */
-export async function gradientNorm(grads: Params): Promise<number> {
-  const norm = scope(() =>
-    sqrt(
-      Object.values(grads)
-        .map((gradient) => sum(square(gradient)))
-        .reduce(add),
-    ),
-  );
-  const value = await norm.item();
-  norm.dispose();
-  return value;
-}
-
-/**
- * Gradient norms of L^x, L^h and the SFT terms apart, as metrics.
- *
- * @example await termNorms(model, batches, options)
- */
-export async function termNorms(
-  model: Model,
-  batches: readonly MicroBatch[],
-  options: UpdateOptions,
-  old?: FrozenLogProbs,
-): Promise<{ [name: string]: number }> {
-  const { anchored, traced, sftReasoning, sftCall, sftAnswer } = lossTerm;
-  const norm = (...terms: number[]) => termGradientNorm(model, batches, options, terms, old);
-  return {
-    "gradient/x": await norm(anchored),
-    "gradient/h": await norm(traced),
-    "gradient/sft": await norm(sftReasoning, sftCall, sftAnswer),
-  };
-}
-
 /** Frees every tensor of a record. */
 export function disposeParams(params: Params): void {
   for (const value of Object.values(params)) value.dispose();
@@ -306,4 +230,12 @@ export function disposeParams(params: Params): void {
 
 function addParams(a: Params, b: Params): Params {
   return Object.fromEntries(Object.entries(a).map(([name, value]) => [name, add(value, b[name])]));
+}
+
+/** Takes the loss scale out of a gradient again, in f32 and so exactly. */
+function unscaled(grads: Params, lossScale: number): Params {
+  if (lossScale === 1) return grads;
+  const divided = Object.entries(grads).map(([name, value]) => [name, mul(value, 1 / lossScale)]);
+  disposeParams(grads);
+  return Object.fromEntries(divided);
 }

@@ -13,8 +13,8 @@ import {
   type TermName,
   type TokenLoss,
 } from "../explain.ts";
+import type { Model } from "../model.ts";
 import { type Role, roles } from "../roles.ts";
-import type { Model } from "../update.ts";
 import { checkpointName } from "./checkpoints.ts";
 import { type ExplainOptions, explainOptions, explainPositionals } from "./explain-options.ts";
 import { promptsOf, type RecordedStep, type RecordedWeights, readStep, weightsOf } from "./explain-run.ts";
