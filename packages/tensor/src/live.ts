@@ -1,11 +1,11 @@
 /**
- * Scalars that change between the replays of a captured function (capture.ts): a learning rate, a count of steps. A
+ * Scalars that change between the replays of a captured function (capture/): a learning rate, a count of steps. A
  * kernel's parameter may be one; it is read anew whenever the kernel starts.
  */
 
 /**
  * A number that is read each time it is used: when an operation runs, and at each replay of a capture that recorded it.
- * Made by `live`, and by `capture` of the numbers among its inputs.
+ * Made by `live`.
  *
  * @example
  * ```ts
@@ -29,16 +29,14 @@ export class LiveScalar {
 }
 
 /**
- * A scalar that `read` gives anew each time it is used. Where an operation takes one in place of a number (`adamWStep`,
- * `sgdStep`, arithmetic beside tensors), captures of it stay up to date.
+ * A scalar that `read` gives anew each time it is used.
  *
  * @example
  * ```ts
- * let rate = 0.1;
- * const step = capture((x: Tensor) => mul(x, live(() => rate)));
- * await step(tensor([10])).data(); // → [1]
- * rate = 0.2;
- * await step(tensor([10])).data(); // → [2]
+ * let steps = 0;
+ * const rate = live(() => 1 / (1 + steps));
+ * steps = 3;
+ * rate.value; // → 0.25
  * ```
  */
 export function live(read: () => number): LiveScalar {
