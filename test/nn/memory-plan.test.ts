@@ -1,5 +1,13 @@
 /** What plans say, without any GPU; that they are right is tested in memory-plan.gpu.test.ts. */
-import { InputError, type PlanOptions, planMemory, type TransformerConfig } from "@pact/nn";
+import {
+  forwardHidden,
+  InputError,
+  type PlanOptions,
+  packSequences,
+  paramSpecs,
+  planMemory,
+  type TransformerConfig,
+} from "@pact/nn";
 import { add, createDevice, type Device, matmul, planningDevice, ShapeError, sum, zeros } from "@pact/tensor";
 import { describe, expect, it } from "vitest";
 import { gpt, qwen3 } from "./models.ts";
@@ -52,6 +60,29 @@ describe("planMemory", () => {
     expect(() => planMemory(gpt, { tokens: 10, targets: 10 })).toThrow(InputError);
     expect(() => planMemory({ ...gpt, numLayers: 0 }, { tokens: 10 })).toThrow(/numLayers/);
   });
+});
+
+describe("a forward pass that is not differentiated", () => {
+  it.each([false, true])(
+    "gives a block's temporaries back before the next (checkpointBlocks %s)",
+    (checkpointBlocks) => {
+      const tokens = 64;
+      const working = (numLayers: number): number => {
+        const config = { ...qwen3, numLayers };
+        const device = planningDevice();
+        const params = Object.fromEntries(
+          paramSpecs(config).map(({ name, shape }) => [name, device.empty(shape, "f32")]),
+        );
+        const before = device.memory().liveBytes;
+        forwardHidden(config, params, packSequences([new Int32Array(tokens)]), { checkpointBlocks });
+        const { peakBytes } = device.memory();
+        device.destroy();
+        return peakBytes - before;
+      };
+      const hidden = 4 * tokens * qwen3.hiddenSize; // what goes from block to block
+      expect(working(9) - working(3)).toBe(6 * hidden);
+    },
+  );
 });
 
 describe("planningDevice", () => {

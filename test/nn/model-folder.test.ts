@@ -16,6 +16,7 @@ import {
   CheckpointError,
   ConfigError,
   initParams,
+  inspectModel,
   loadModel,
   type Model,
   ParameterError,
@@ -81,6 +82,37 @@ describe.each(models)("$name", ({ config }) => {
         expect(readFileSync(join(second, name)).equals(readFileSync(join(first, name))), name).toBe(true);
     },
   );
+});
+
+describe("inspectModel", () => {
+  it("says what loading will give, of one file or of shards", async () => {
+    const params = randomParams(qwen2, device);
+    for (const maxShardBytes of [5e9, 3000]) {
+      const folder = newFolder();
+      const generationConfig = { top_k: 20 };
+      await saveModel(folder, { config: qwen2, params, generationConfig }, { dtype: "F16", maxShardBytes });
+      const found = await inspectModel(folder);
+      expect(found.config).toEqual(qwen2);
+      expect(found.generationConfig).toEqual(generationConfig);
+      for (const { name, shape } of paramSpecs(qwen2)) {
+        const { dtype, bytes, shape: stored } = found.tensors.get(name)!;
+        expect([name, dtype, stored, bytes]).toEqual([name, "F16", shape, 2 * params[name].size]);
+      }
+    }
+  });
+
+  it("refuses a model that does not fit its configuration, as loadModel does", async () => {
+    const folder = newFolder();
+    await saveModel(folder, { config: qwen3, params: initParams(qwen3, key(3), { device }) });
+    const path = join(folder, "config.json");
+    const json = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...json, hidden_size: 2 * json.hidden_size }));
+    const text = await messageOf(folder, ParameterError);
+    await expect(inspectModel(folder)).rejects.toThrow(ParameterError);
+    expect(
+      (await inspectModel(folder).catch((e: Error) => e.message)).toString().replaceAll(folder, "FOLDER"),
+    ).toBe(text);
+  });
 });
 
 describe("the layout", () => {

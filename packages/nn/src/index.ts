@@ -35,9 +35,11 @@ export {
 export { loraFromPeft, loraToPeft, type PeftFiles } from "./lora-peft.ts";
 export { type MemoryPlan, type PlanOptions, planMemory } from "./memory-plan.ts";
 export {
+  inspectModel,
   type LoadModelOptions,
   loadModel,
   type Model,
+  type ModelHeaders,
   type ModelProgress,
   type SaveModelOptions,
   saveModel,

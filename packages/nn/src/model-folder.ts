@@ -12,7 +12,7 @@ import { CheckpointError, ParameterError } from "./errors.ts";
 import { indexName, indexText, splitShards, weightsPattern } from "./folder/shards.ts";
 import { loadTensor, type StoredDType, storedBytes, tensorBytes } from "./folder/transfer.ts";
 import { type Params, paramSpecs } from "./params.ts";
-import { writeHeader } from "./safetensors-header.ts";
+import { type SafetensorsDType, writeHeader } from "./safetensors-header.ts";
 import { isObject } from "./safetensors-json.ts";
 
 /** A model as a folder holds it. */
@@ -27,6 +27,20 @@ export type Model = {
    * is right.
    */
   readonly configJson?: Readonly<Record<string, unknown>>;
+};
+
+/** What a folder says of its model before any weight is read: the files' JSON and the headers of its tensors. */
+export type ModelHeaders = Omit<Model, "params"> & {
+  /** One entry per parameter, by name: its type, shape and bytes in the file. */
+  readonly tensors: ReadonlyMap<
+    string,
+    {
+      readonly name: string;
+      readonly dtype: SafetensorsDType;
+      readonly shape: readonly number[];
+      readonly bytes: number;
+    }
+  >;
 };
 
 /** How far loading or saving is: `bytes` of `totalBytes` in files, lately of tensor `name`. */
@@ -77,15 +91,8 @@ const torchDtypes = { F32: "float32", F64: "float64", F16: "float16", BF16: "bfl
  */
 export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
   const { dtype = "f32", device = defaultDevice(), onProgress = () => {} } = options;
-  const { readHeaders, readJson, TensorReader } = await import("./folder/read.ts");
-  const problems: string[] = [];
-  const configJson = await readJson(folder, "config.json", problems);
-  if (configJson === undefined && problems.length === 0) problems.push("config.json is missing");
-  const generationConfig = await readJson(folder, "generation_config.json", problems);
-  const tensors = await readHeaders(folder, problems);
-  if (problems.length > 0) throw new CheckpointError(folder, problems);
-  const config = configFromJson(configJson);
-  requireFit(fitProblems(config, tensors));
+  const { TensorReader } = await import("./folder/read.ts");
+  const { config, configJson, generationConfig, tensors } = await readFolder(folder);
 
   const specs = paramSpecs(config);
   const wanted = new Set(specs.map(({ name }) => name));
@@ -110,6 +117,37 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   device.trim(); // the buffers of the pieces
   const params = Object.fromEntries(specs.map(({ name }) => [name, loaded[name]]));
   return { config, params, configJson, ...(generationConfig && { generationConfig }) };
+}
+
+/**
+ * Reads what a model folder says of itself, without its weights: enough to know its sizes and that it can be loaded.
+ *
+ * @throws CheckpointError, ConfigError and ParameterError as `loadModel`
+ * @example
+ * ```ts
+ * const json = { model_type: "qwen2", vocab_size: 8, hidden_size: 4, intermediate_size: 8, num_hidden_layers: 1 };
+ * const config = configFromJson({ ...json, num_attention_heads: 2, max_position_embeddings: 16 });
+ * const folder = `${(await import("node:os")).tmpdir()}/pact-example-inspect`;
+ * await saveModel(folder, { config, params: initParams(config, key(0)) }, { dtype: "BF16" });
+ * const { tensors } = await inspectModel(folder);
+ * tensors.get("lm_head.weight")?.bytes; // → 64
+ * ```
+ */
+export async function inspectModel(folder: string): Promise<ModelHeaders> {
+  return readFolder(folder);
+}
+
+async function readFolder(folder: string) {
+  const { readHeaders, readJson } = await import("./folder/read.ts");
+  const problems: string[] = [];
+  const configJson = await readJson(folder, "config.json", problems);
+  if (configJson === undefined && problems.length === 0) problems.push("config.json is missing");
+  const generationConfig = await readJson(folder, "generation_config.json", problems);
+  const tensors = await readHeaders(folder, problems);
+  if (problems.length > 0) throw new CheckpointError(folder, problems);
+  const config = configFromJson(configJson);
+  requireFit(fitProblems(config, tensors));
+  return { config, configJson, tensors, ...(generationConfig && { generationConfig }) };
 }
 
 /**

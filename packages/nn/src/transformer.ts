@@ -208,7 +208,8 @@ export function runDecoder(
       return add(middle, mlp(config, theta, parts, norm(config, theta, parts.mlpNorm, middle)));
     };
     const theta = withPrefix(params, layerPrefix(config, layer));
-    x = checkpointBlocks ? checkpoint(block)(theta, x) : block(theta, x);
+    // Where nothing is differentiated, a block's temporaries are given back before the next block begins.
+    x = checkpointBlocks ? checkpoint(block)(theta, x) : scope(() => block(theta, x));
   }
   const final = withPrefix(params, names.finalNorm);
   return norm(config, convertedParams(final, computeDtype), names.finalNorm, x);
