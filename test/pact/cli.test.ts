@@ -53,6 +53,7 @@ describe("help", () => {
         compare  train several methods with several seeds and compare them
         view     serve the report of a run or a comparison, fresh while it is going on
         explain  print one training rollout token by token: where its loss comes from
+        chat     talk to a model in the terminal, or watch it solve a task
         play     play one episode of an environment by hand
         traces   make, check and look at expert traces
         doctor   print the adapter and driver that compute here, and what is missing
@@ -179,7 +180,7 @@ describe("wrong command lines end with code 2 and one line", () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
     [
       [],
-      "pact: no command given. Commands: train, eval, compare, view, explain, play, traces, doctor. See `pact --help`.",
+      "pact: no command given. Commands: train, eval, compare, view, explain, chat, play, traces, doctor. See `pact --help`.",
     ],
     [["trian"], 'pact: unknown command "trian". Did you mean train? See `pact --help`.'],
     [["zzzzzzzz"], 'pact: unknown command "zzzzzzzz". See `pact --help`.'],

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { chatHelp } from "./cli/chat-options.ts";
 import { compareHelp } from "./cli/compare-options.ts";
 import { evalHelp } from "./cli/eval-options.ts";
 import { explainHelp } from "./cli/explain-options.ts";
@@ -39,6 +40,10 @@ const commands: Readonly<Record<string, ListedCommand>> = {
   explain: {
     ...explainHelp,
     run: async (args) => (await import("./cli/explain.ts")).explain(args),
+  },
+  chat: {
+    ...chatHelp,
+    run: async (args) => (await import("./cli/chat.ts")).chat(args),
   },
   play: {
     ...playHelp,

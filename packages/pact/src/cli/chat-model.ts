@@ -1,0 +1,223 @@
+/**
+ * What `pact chat` loads of a model folder: weights, tokenizer, chat template, the tokens that end a turn, and how the
+ * folder's author samples from it. One road for all folders: our own have a chat template too (packages/pact/base).
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  ChatTemplate,
+  type GenerationModel,
+  loadModel,
+  loadTokenizer,
+  loraFromPeft,
+  type ModelProgress,
+  type Params,
+  type PeftFiles,
+  type PretrainedTokenizer,
+  renderChat,
+  splitControls,
+  type TransformerConfig,
+  withLora,
+} from "@pact/nn";
+import type { Device } from "@pact/tensor";
+import { controlTokens } from "../tokens.ts";
+
+/** How to sample; names as in `GenerateOptions`. */
+export interface Sampling {
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+}
+
+/** A model to talk to. */
+export interface ChatModel {
+  readonly folder: string;
+  readonly model: GenerationModel;
+  readonly tokenizer: PretrainedTokenizer;
+  /** Templates of a conversation without tools, and with tools. */
+  readonly templates: { readonly plain: ChatTemplate; readonly tools: ChatTemplate };
+  /** Names of the control tokens that end a turn. */
+  readonly stopTokens: readonly string[];
+  /** Ids that the model scores and the tokenizer does not have, forbidden. */
+  readonly logitBias: Readonly<Record<number, number>> | undefined;
+  /** What `generation_config.json` says. */
+  readonly sampling: Sampling;
+  /** One of ours: answers and roles are control tokens. */
+  readonly isNative: boolean;
+}
+
+/** What to load. */
+export interface ChatModelOptions {
+  /** Default: the shipped base. */
+  readonly folder?: string;
+  readonly adapter?: string;
+  readonly precision: "f32" | "f16";
+  readonly device: Device;
+  readonly onProgress?: (progress: ModelProgress) => void;
+  /** Variables that will be set and that the template must therefore read. */
+  readonly variables?: readonly string[];
+}
+
+/** A folder that has no way to chat. */
+export class ChatModelError extends Error {
+  override readonly name = "ChatModelError";
+  readonly code = "ERR_PACT_CHAT_MODEL";
+}
+
+/** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
+const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
+
+/**
+ * Loads a model folder.
+ *
+ * @throws ChatModelError for a folder without a chat template, without a token that ends a turn, or whose files are not of
+ * one model; errors of `loadModel`, `loadTokenizer`, `loraFromPeft`
+ * @example const base = await loadChatModel({ precision: "f32", device: defaultDevice() });
+ */
+export async function loadChatModel(options: ChatModelOptions): Promise<ChatModel> {
+  const { folder = baseFolder, adapter, precision, device, onProgress, variables = [] } = options;
+  const tokenizer = await loadTokenizer(folder);
+  const isNative = controlTokens.every((name) => tokenizer.controlTokens.includes(name));
+  // Checkpoints of ours that were saved before they had a template speak as the base does.
+  const speaker =
+    isNative && tokenizer.chatTemplates.size === 0 ? await loadTokenizer(baseFolder) : tokenizer;
+  if (speaker.chatTemplates.size === 0)
+    throw new ChatModelError(
+      `${folder} has no chat template, so nobody knows how to talk to it. Take an instruction-tuned model, or put the ` +
+        "template into chat_template.jinja of the folder.",
+    );
+  const templates = {
+    plain: new ChatTemplate(speaker.chatTemplate()),
+    tools: new ChatTemplate(speaker.chatTemplate({ tools: true })),
+  };
+  for (const name of variables)
+    if (!templates.plain.source.includes(name))
+      throw new ChatModelError(
+        `the chat template of ${folder} does not read ${name}, so setting it changes nothing. Leave out --no-think.`,
+      );
+  const { config, params, generationConfig, configJson } = await loadModel(folder, {
+    dtype: precision,
+    device,
+    onProgress,
+  });
+  if (tokenizer.vocabSize > config.vocabSize)
+    throw new ChatModelError(
+      `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: config.json and ` +
+        "tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
+    );
+  const named = [speaker.special.get("eos_token") ?? [], namesOf(tokenizer, generationConfig)].flat();
+  const stopTokens = turnEnds(tokenizer, templates.plain, [...named, ...namesOf(tokenizer, configJson)]);
+  if (stopTokens.length === 0)
+    throw new ChatModelError(
+      `${folder} names no token that ends a turn. Put eos_token into its tokenizer_config.json, or eos_token_id into ` +
+        "its generation_config.json.",
+    );
+  return {
+    folder,
+    model: { config, params: adapter === undefined ? params : adapted(config, params, adapter, device) },
+    tokenizer,
+    templates,
+    stopTokens,
+    logitBias: forbidden(tokenizer, config.vocabSize),
+    sampling: samplingOf(generationConfig),
+    isNative,
+  };
+}
+
+function adapted(config: TransformerConfig, params: Params, folder: string, device: Device): Params {
+  const read = (name: string): Uint8Array => {
+    try {
+      return readFileSync(join(folder, name));
+    } catch (cause) {
+      throw new ChatModelError(
+        `the adapter folder ${folder} has no readable ${name}. Give --adapter the folder that PEFT's save_pretrained wrote, ` +
+          "or a checkpoint of a run with loraRank.",
+        { cause },
+      );
+    }
+  };
+  const file = "adapter_config.json";
+  const text = new TextDecoder().decode(read(file));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new ChatModelError(`${file} in ${folder} is not JSON. Copy the adapter again.`, { cause });
+  }
+  if (typeof json !== "object" || json === null)
+    throw new ChatModelError(`${file} in ${folder} is no JSON object. Copy the adapter again.`);
+  const files: PeftFiles = {
+    "adapter_config.json": json as Readonly<Record<string, unknown>>,
+    "adapter_model.safetensors": read("adapter_model.safetensors"),
+  };
+  return withLora(params, loraFromPeft(config, files, { device }));
+}
+
+/** Control tokens that `eos_token_id` of a configuration names; other values are not looked at. */
+function namesOf(
+  tokenizer: PretrainedTokenizer,
+  json: Readonly<Record<string, unknown>> | undefined,
+): string[] {
+  return [json?.eos_token_id].flat().flatMap((id) => {
+    return typeof id === "number" && tokenizer.isControl(id) ? [tokenizer.decode([id])] : [];
+  });
+}
+
+const probe = "probe-of-a-turn";
+
+/**
+ * The named tokens and, where the template ends an assistant's turn with none of them (some folders name only the end of a
+ * document), the first control token that it writes behind one.
+ */
+function turnEnds(
+  tokenizer: PretrainedTokenizer,
+  template: ChatTemplate,
+  named: readonly string[],
+): string[] {
+  const known = [...new Set(named)];
+  const messages = [
+    { role: "user", content: "?" },
+    { role: "assistant", content: probe },
+  ];
+  let text: string;
+  try {
+    text = renderChat(template, messages, [], { variables: Object.fromEntries(tokenizer.special) });
+  } catch {
+    // A template that refuses this conversation may take others.
+    return known;
+  }
+  const behind = splitControls(tokenizer, text.slice(text.lastIndexOf(probe) + probe.length));
+  const controls = behind.flatMap((piece) => (typeof piece === "number" ? [tokenizer.decode([piece])] : []));
+  const isNamed = controls.some((name) => known.includes(name));
+  return isNamed ? known : [...known, ...controls.slice(0, 1)];
+}
+
+/** A bias against ids without a token: vocabularies are often padded. */
+function forbidden(tokenizer: PretrainedTokenizer, vocabSize: number): Record<number, number> | undefined {
+  const missing: [number, number][] = [];
+  for (let id = 0; id < vocabSize; id++) {
+    try {
+      tokenizer.tokenBytes(id);
+    } catch {
+      missing.push([id, Number.NEGATIVE_INFINITY]);
+    }
+  }
+  return missing.length === 0 ? undefined : Object.fromEntries(missing);
+}
+
+/** Values out of range are not looked at: the file is the folder author's advice, not the user's wish. */
+function samplingOf(json: Readonly<Record<string, unknown>> = {}): Sampling {
+  const value = (name: string, min: number, max: number): number | undefined => {
+    const found = Object.hasOwn(json, name) ? json[name] : undefined;
+    return typeof found === "number" && found >= min && found <= max ? found : undefined;
+  };
+  const topK = value("top_k", 1, Number.MAX_SAFE_INTEGER);
+  return {
+    temperature: json.do_sample === false ? 0 : value("temperature", 0, 10),
+    topK: topK === undefined ? undefined : Math.floor(topK),
+    topP: value("top_p", 1e-6, 1),
+    minP: value("min_p", 0, 1),
+  };
+}
