@@ -3,6 +3,7 @@
  * (recorder.ts); fusion rewrites it, and each backend turns it into commands of its own. Leaves out where memories lie.
  */
 import type { DType } from "../dtype.ts";
+import type { LiveScalar } from "../live.ts";
 import type { Op } from "../op.ts";
 import { isContiguous, type Shape, sizeOf } from "../shape.ts";
 
@@ -19,6 +20,8 @@ export interface Memory {
   readonly dtype: DType;
   /** Elements. */
   readonly size: number;
+  /** What a constant of one element holds, where the host knows it: a number that nothing changes, or a live scalar. */
+  readonly scalar?: number | LiveScalar;
 }
 
 /** A tensor of a recording: which memory it lies in (a place in `Program.memories`), and how; views share a memory. */
