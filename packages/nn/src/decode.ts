@@ -159,6 +159,20 @@ export class DecodeSession {
     return scope(() => logits(this.config, this.params, this.run(runs)));
   }
 
+  /**
+   * Forgets a row's tokens after its first `length`; what is appended next stands there.
+   *
+   * @throws InputError for a length that the row does not have
+   */
+  rewind(row: number, length: number): void {
+    const own = this.rows[row];
+    if (!own || !Number.isInteger(length) || length < 0 || length > own.length)
+      throw new InputError(
+        `DecodeSession.rewind: row ${row} can not go back to ${length} tokens; ${own ? `it has ${own.length}` : `there are ${this.rows.length} rows`}.`,
+      );
+    own.length = length;
+  }
+
   /** Tokens a row has grown by. */
   length(row: number): number {
     return this.rows[row].length;

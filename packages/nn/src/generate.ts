@@ -18,6 +18,7 @@ import {
 } from "@pact/tensor";
 import type { TransformerConfig } from "./config.ts";
 import { DecodeSession } from "./decode.ts";
+import type { DecodeCache } from "./decode-cache.ts";
 import { InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
 import { type Decoder, TextStream } from "./text-stream.ts";
@@ -51,6 +52,8 @@ export type GenerateOptions = {
   readonly key?: Key;
   /** Or the stream of each row, prompt by prompt. */
   readonly keys?: readonly Key[];
+  /** Keeps keys and values for the next call, for one prompt with one sample; default: they are freed. */
+  readonly cache?: DecodeCache;
   /** Ends sampling with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Tokens per pass over the model; see `DecodeOptions`. */
@@ -121,16 +124,17 @@ export async function* generateTokens(
     return { row, key: keys[row], text, last: 0 };
   });
   const rows = promptOfRow.map((prompt) => ({ prompt, capacity: maxTokens - 1 }));
-  using session = new DecodeSession(config, params, {
-    prompts,
-    rows,
-    tokensPerPass: options.tokensPerPass,
-  });
+  const { cache, tokensPerPass } = options;
+  using own = cache ? undefined : new DecodeSession(config, params, { prompts, rows, tokensPerPass });
+  const session = own ?? cache!.begin({ config, params }, prompts[0], maxTokens - 1, tokensPerPass);
   for (let step = 0; step < maxTokens && live.length > 0; step++) {
     signal?.throwIfAborted();
     const entries = live.map(({ row, last }) => ({ row, ids: [last] }));
     const scores = () => (step === 0 ? session.prefill() : session.append(entries));
-    const drawn = await draw(config, scores, live, step, options);
+    const drawn = await draw(config, scores, live, step, options).catch((error) => {
+      cache?.dispose(); // what it holds may be what failed
+      throw error;
+    });
     const column = live.map((row, i): SampledToken => {
       const [id, logProb, modelLogProb] = drawn.map((values) => values[i]);
       row.last = id;
@@ -227,7 +231,7 @@ function streamOf({ key: stream = key(0) }: GenerateOptions, prompt: number, sam
 }
 
 function check(options: GenerateOptions, prompts: number): void {
-  const { maxTokens, samples = 1, stopStrings = [], tokenizer, keys } = options;
+  const { maxTokens, samples = 1, stopStrings = [], tokenizer, keys, cache } = options;
   const fault = (text: string) => {
     throw new InputError(`generate: ${text}`);
   };
@@ -238,6 +242,8 @@ function check(options: GenerateOptions, prompts: number): void {
   if (stopStrings.length > 0 && !tokenizer)
     fault("stopStrings need text, and there is no tokenizer. Pass { tokenizer } or use stopTokens.");
   if (stopStrings.includes("")) fault('stopStrings holds "", which every text contains. Leave it out.');
+  if (cache && prompts * samples !== 1)
+    fault(`cache keeps one row, and there are ${prompts * samples}. Leave it out, or sample one at a time.`);
   if (keys && keys.length !== prompts * samples)
     fault(
       `keys has ${keys.length} entries, expected ${prompts * samples}, one per row. Or pass one: { key }.`,

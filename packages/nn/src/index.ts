@@ -5,6 +5,7 @@ export { paramsFromSafetensors, paramsToSafetensors } from "./checkpoint.ts";
 export { type TransformerConfig, validateConfig } from "./config.ts";
 export { configFromJson, configToJson } from "./config-json.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
+export { DecodeCache, type Decoding } from "./decode-cache.ts";
 export {
   CapacityError,
   CheckpointError,
