@@ -1,21 +1,18 @@
 /**
- * Batched matrix product. Transposed operands are read through their strides, never copied. Kernels: each invocation
- * computes a tile in registers; where both operands allow it (their contiguous dimension a multiple of 4), loads
- * are vec4. No shared memory: its barriers are slow on software adapters.
+ * Batched matrix product. Transposed operands are read through their strides, never copied. How kernels are
+ * started is matmul-calls.ts.
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
-import { type BufferType, bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { computeType, isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { broadcastShapes, broadcastStrides, formatShape, formatSpec, type Shape, sizeOf } from "../shape.ts";
+import { broadcastShapes, broadcastStrides, formatSpec, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
-import { kernelText, type Layout } from "./matmul-wgsl.ts";
+import { batchStride, matmulCalls } from "./matmul-calls.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
-import { reduceCall, sumKernel } from "./reduce.ts";
 
 const leading = (shape: Shape) => shape.slice(0, -2);
 const batchNames = ["the batch of a", "the batch of b"];
@@ -115,114 +112,6 @@ function batchOffsets(batch: Shape, operands: readonly { shape: Shape; strides: 
       return at;
     });
   });
-}
-
-function layoutOf(x: Tensor, outerAxis: number, innerAxis: number, batchStrides: Shape): Layout {
-  const fits = (contiguous: number, other: number) =>
-    x.strides[contiguous] === 1 &&
-    x.shape[contiguous] % 4 === 0 &&
-    x.strides[other] % 4 === 0 &&
-    x.offset % 4 === 0 &&
-    batchStrides.every((s) => s % 4 === 0);
-  if (fits(innerAxis, outerAxis)) return "inner";
-  if (fits(outerAxis, innerAxis)) return "outer";
-  return "scalar";
-}
-
-/** Strides of the leading dimensions, merged to one; null if they do not walk in even steps. */
-function batchStride(x: Tensor, batch: Shape): number | null {
-  const strides = broadcastStrides(leading(x.shape), leading(x.strides), batch);
-  let step: number | null = null;
-  let size = 1;
-  for (let d = batch.length - 1; d >= 0; d--) {
-    if (batch[d] === 1) continue;
-    if (step === null) step = strides[d];
-    else if (strides[d] !== step * size) return null;
-    size *= batch[d];
-  }
-  return step ?? 0;
-}
-
-/**
- * Rows and columns of the tile that one invocation computes, by the layouts of a and b. Larger tiles load less per
- * multiply-add; past these sizes registers spill (docs/log.md).
- */
-const tileSizes: Readonly<Record<string, readonly [number, number]>> = {
-  "inner:inner": [8, 8],
-  "inner:outer": [8, 8],
-  "outer:inner": [4, 4],
-  "outer:outer": [8, 8],
-  "scalar:scalar": [4, 4],
-};
-
-/** Inner products longer than this are cut into parts of it, summed afterwards: cache-sized pieces, more lanes at work. */
-const chunkLength = 256;
-
-function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
-  const k = a.shape[a.rank - 1];
-  const parts = Math.ceil(k / chunkLength);
-  if (parts < 4 || out.size > 2 ** 17 || sizeOf(leading(out.shape)) !== 1)
-    return [matmulCall(a, b, out, k, 1)];
-  const partial = a.device.empty([parts, out.size], computeType(out.dtype));
-  const calls = [
-    matmulCall(a, b, partial, chunkLength, parts, out),
-    reduceCall(sumKernel, partial, out, [0], 1),
-  ];
-  partial.dispose();
-  return calls;
-}
-
-/** One product, or with `parts` > 1 one product per chunk of k, stored one after another in `target`. */
-function matmulCall(
-  a: Tensor,
-  b: Tensor,
-  target: Tensor,
-  chunk: number,
-  parts: number,
-  out = target,
-): KernelCall {
-  const batch = leading(out.shape);
-  const [m, n] = out.shape.slice(-2);
-  const k = a.shape[a.rank - 1];
-  const [sa, sb] = [batchStride(a, batch), batchStride(b, batch)];
-  if (sa === null || sb === null) {
-    throw new ShapeError(
-      `matmul: a is ${formatShape(a.shape)}, b is ${formatShape(b.shape)}; expected leading axes in even steps, one is a view with others. ` +
-        "Copy it: reshape(a, a.shape).",
-    );
-  }
-  let la = layoutOf(a, a.rank - 2, a.rank - 1, [sa]);
-  let lb = layoutOf(b, b.rank - 1, b.rank - 2, [sb]);
-  // Vector loads need both sides: tiles advance by 4 along k as soon as one operand is read along k.
-  if (la === "scalar" || lb === "scalar" || ((la === "inner" || lb === "inner") && k % 4 !== 0))
-    la = lb = "scalar";
-  const element = a.dtype === "f16" ? "f16" : "f32";
-  const type: BufferType = la === "scalar" ? element : `vec4<${element}>`;
-  const [tileM, tileN] = tileSizes[`${la}:${lb}`];
-  const tiles = [Math.ceil(m / tileM), Math.ceil(n / tileN)];
-  const [am, ak] = a.strides.slice(-2);
-  const [bk, bn] = b.strides.slice(-2);
-  const split = parts > 1;
-  return {
-    key: `matmul:${la}:${lb}:${a.dtype}>${target.dtype}`,
-    source: () => ({
-      buffers: [
-        { name: "a", type },
-        { name: "b", type },
-        { name: "out", type: bufferType(target.dtype), write: true },
-      ],
-      params: u32Params(..."m n k chunk tilesN tiles offsetA offsetB batchA batchB am ak bk bn".split(" ")),
-      main: kernelText(la, lb, tileM, tileN, target.dtype),
-    }),
-    buffers: [a, b, target],
-    params: [
-      ...[m, n, k, chunk, tiles[1], tiles[0] * tiles[1], a.offset, b.offset],
-      // A part starts where its chunk of k does; the parts take the place of the batch.
-      ...(split ? [chunk * ak, chunk * bk] : [sa, sb]),
-      ...[am, ak, bk, bn],
-    ],
-    count: (split ? parts : sizeOf(batch)) * tiles[0] * tiles[1],
-  };
 }
 
 /**

@@ -21,7 +21,7 @@ export interface AdapterReport {
   description: string;
   /** WebGPU feature names, sorted. */
   features: string[];
-  /** Every limit of the adapter by name. */
+  /** Every limit of the adapter by name, and the sizes of its subgroups where it has them. */
   limits: Record<string, number>;
   /** One line: what was chosen and why. */
   why: string;
@@ -169,6 +169,10 @@ async function describe(
   for (const name in adapter.limits) {
     const value: unknown = adapter.limits[name as keyof GPUSupportedLimits];
     if (typeof value === "number") limits[name] = value;
+  }
+  if (adapter.features.has("subgroups")) {
+    limits.subgroupMinSize = info.subgroupMinSize;
+    limits.subgroupMaxSize = info.subgroupMaxSize;
   }
   const platform = typeof process === "undefined" ? "browser" : process.platform;
   return {

@@ -1,0 +1,186 @@
+/**
+ * How a matrix product starts its kernels: which text reads its operands where they lie, and into how many parts a long sum
+ * is cut. Which variant runs is variants.ts; the texts are matmul-wgsl.ts (a tile per invocation) and matmul-subgroups.ts.
+ */
+import { type BufferType, bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { computeType } from "../dtype.ts";
+import { ShapeError } from "../errors.ts";
+import { broadcastStrides, formatShape, type Shape, sizeOf } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { subgroupLanes } from "../variants.ts";
+import { laneColumns, type Reads, subgroupSource } from "./matmul-subgroups.ts";
+import { kernelText, type Layout } from "./matmul-wgsl.ts";
+import { reduceCall, sumKernel } from "./reduce.ts";
+
+const leading = (shape: Shape) => shape.slice(0, -2);
+
+/** Strides of the leading dimensions, merged to one; null if they do not walk in even steps. */
+export function batchStride(x: Tensor, batch: Shape): number | null {
+  const strides = broadcastStrides(leading(x.shape), leading(x.strides), batch);
+  let step: number | null = null;
+  let size = 1;
+  for (let d = batch.length - 1; d >= 0; d--) {
+    if (batch[d] === 1) continue;
+    if (step === null) step = strides[d];
+    else if (strides[d] !== step * size) return null;
+    size *= batch[d];
+  }
+  return step ?? 0;
+}
+
+/** The last two axes of an operand and how its batch walks: what the kernels get of it. */
+interface Operand {
+  readonly x: Tensor;
+  readonly offset: number;
+  /** Steps along m or n, along k, and from batch entry to batch entry. */
+  readonly outer: number;
+  readonly inner: number;
+  readonly batch: number;
+}
+
+/** One product for the kernels: out [batches, m, n] in memory. */
+interface Product {
+  readonly a: Operand;
+  readonly b: Operand;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batches: number;
+}
+
+/** The kernel starts of out = a·b; a batch that does not walk in even steps is refused. */
+export function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
+  const batch = leading(out.shape);
+  const [sa, sb] = [batchStride(a, batch), batchStride(b, batch)];
+  if (sa === null || sb === null) {
+    throw new ShapeError(
+      `matmul: a is ${formatShape(a.shape)}, b is ${formatShape(b.shape)}; expected leading axes in even steps, one is a view with others. ` +
+        "Copy it: reshape(a, a.shape).",
+    );
+  }
+  const [m, n] = out.shape.slice(-2);
+  const product: Product = {
+    a: { x: a, offset: a.offset, outer: a.strides[a.rank - 2], inner: a.strides[a.rank - 1], batch: sa },
+    b: { x: b, offset: b.offset, outer: b.strides[b.rank - 1], inner: b.strides[b.rank - 2], batch: sb },
+    ...{ m, n, k: a.shape[a.rank - 1], batches: sizeOf(batch) },
+  };
+  const lanes = subgroupLanes(a.device, "matmul");
+  // One column: y = a·b is yᵀ = bᵀ·aᵀ in the same memory, one row that many columns share.
+  const turned = lanes > 0 && n === 1 ? { ...product, a: product.b, b: product.a, m: 1, n: m } : product;
+  const start = lanes > 0 ? subgroupCall : tileCall;
+  const chunk = lanes > 0 ? subgroupChunk(turned, lanes) : tileChunk(product, out);
+  if (chunk >= turned.k) return [start(turned, out, turned.k, lanes)];
+  const partial = a.device.empty([Math.ceil(turned.k / chunk), out.size], computeType(out.dtype));
+  const calls = [start(turned, partial, chunk, lanes), reduceCall(sumKernel, partial, out, [0], 1)];
+  partial.dispose();
+  return calls;
+}
+
+/** Sums longer than this are cut into parts of it, summed afterwards: cache-sized pieces, more lanes at work. */
+const tileChunkLength = 256;
+
+function tileChunk({ k, batches }: Product, out: Tensor): number {
+  const cut = k > 3 * tileChunkLength && out.size <= 2 ** 17 && batches === 1;
+  return cut ? tileChunkLength : k;
+}
+
+/** Subgroups that keep a software adapter's threads busy: a few workgroups each. */
+const busySubgroups = 32;
+/** Neither parts shorter than this (they do not pay), nor sums longer than `longest` in one go (they lose digits). */
+const shortest = 256;
+const longest = 4096;
+
+function subgroupChunk({ m, n, k, batches }: Product, lanes: number): number {
+  if (batches > 1) return k;
+  const tiles = Math.ceil(m / rowsFor(m)) * Math.ceil(n / (lanes * laneColumns));
+  const parts = Math.min(Math.ceil(busySubgroups / tiles), Math.floor(k / shortest));
+  return Math.ceil(k / Math.max(parts, Math.ceil(k / longest), 1) / 4) * 4;
+}
+
+/** Rows of one subgroup. Few rows are those of decoding; more than 16 gain little and compile for seconds (docs/log.md). */
+const rowsFor = (m: number) => (m <= 8 ? 8 : 16);
+
+const paramNames = "m n k chunk tilesN tiles offsetA offsetB batchA batchB am ak bk bn".split(" ");
+
+/** Values of `paramNames`. Where k is cut, its parts take the place of the batch: each starts where its chunk does. */
+function params({ a, b, m, n, k }: Product, chunk: number, tilesM: number, tilesN: number): number[] {
+  const split = chunk < k;
+  return [
+    ...[m, n, k, chunk, tilesN, tilesM * tilesN, a.offset, b.offset],
+    ...(split ? [chunk * a.inner, chunk * b.inner] : [a.batch, b.batch]),
+    ...[a.outer, a.inner, b.inner, b.outer],
+  ];
+}
+
+const copies = ({ k, batches }: Product, chunk: number) => (chunk < k ? Math.ceil(k / chunk) : batches);
+
+/** Whether vec4 loads along one dimension are aligned everywhere. */
+function fits({ offset, batch }: Operand, along: number, size: number, other: number): boolean {
+  return along === 1 && size % 4 === 0 && other % 4 === 0 && offset % 4 === 0 && batch % 4 === 0;
+}
+
+function subgroupCall(product: Product, target: Tensor, chunk: number, lanes: number): KernelCall {
+  const { a, b, m, n, k } = product;
+  const reads: Reads = fits(b, b.outer, n, b.inner)
+    ? "columns"
+    : fits(a, a.inner, k, a.outer)
+      ? "inner"
+      : "single";
+  const rows = rowsFor(m);
+  const tiles = [Math.ceil(m / rows), Math.ceil(n / (lanes * laneColumns))];
+  return {
+    key: `matmul:subgroups:${rows}:${reads}:${a.x.dtype}>${target.dtype}`,
+    source: () => ({
+      ...subgroupSource(reads, lanes, rows, a.x.dtype, target.dtype),
+      params: u32Params(...paramNames),
+    }),
+    buffers: [a.x, b.x, target],
+    params: params(product, chunk, tiles[0], tiles[1]),
+    count: copies(product, chunk) * tiles[0] * tiles[1] * lanes,
+  };
+}
+
+function layoutOf(x: Operand, size: number, k: number): Layout {
+  if (fits(x, x.inner, k, x.outer)) return "inner";
+  return fits(x, x.outer, size, x.inner) ? "outer" : "scalar";
+}
+
+/**
+ * Rows and columns of the tile that one invocation computes, by the layouts of a and b. Larger tiles load less per
+ * multiply-add; past these sizes registers spill (docs/log.md).
+ */
+const tileSizes: Readonly<Record<string, readonly [number, number]>> = {
+  "inner:inner": [8, 8],
+  "inner:outer": [8, 8],
+  "outer:inner": [4, 4],
+  "outer:outer": [8, 8],
+  "scalar:scalar": [4, 4],
+};
+
+function tileCall(product: Product, target: Tensor, chunk: number): KernelCall {
+  const { a, b, m, n, k } = product;
+  let la = layoutOf(a, m, k);
+  let lb = layoutOf(b, n, k);
+  // Vector loads need both sides: tiles advance by 4 along k as soon as one operand is read along k.
+  if (la === "scalar" || lb === "scalar" || ((la === "inner" || lb === "inner") && k % 4 !== 0))
+    la = lb = "scalar";
+  const element = a.x.dtype === "f16" ? "f16" : "f32";
+  const type: BufferType = la === "scalar" ? element : `vec4<${element}>`;
+  const [tileM, tileN] = tileSizes[`${la}:${lb}`];
+  const tiles = [Math.ceil(m / tileM), Math.ceil(n / tileN)];
+  return {
+    key: `matmul:${la}:${lb}:${a.x.dtype}>${target.dtype}`,
+    source: () => ({
+      buffers: [
+        { name: "a", type },
+        { name: "b", type },
+        { name: "out", type: bufferType(target.dtype), write: true },
+      ],
+      params: u32Params(...paramNames),
+      main: kernelText(la, lb, tileM, tileN, target.dtype),
+    }),
+    buffers: [a.x, b.x, target],
+    params: params(product, chunk, tiles[0], tiles[1]),
+    count: copies(product, chunk) * tiles[0] * tiles[1],
+  };
+}
