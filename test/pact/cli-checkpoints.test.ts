@@ -73,8 +73,28 @@ describe("a checkpoint", () => {
     expect(readFileSync(join(folder, "checkpoints", "latest"), "utf8")).toBe("step-000040\n");
     expect(newest()).toMatchObject({
       name: "step-000040",
-      files: { "state.safetensors": Buffer.from([40, 9]) },
+      model: Buffer.from([40, 1, 2, 3]),
+      state: Buffer.from([40, 9]),
     });
+  });
+
+  it("of adapters has PEFT's files instead of the model, and is read back with its configuration", () => {
+    const adapterConfig = { peft_type: "LORA", r: 2 };
+    saveCheckpoint(folder, { ...made(3), adapterConfig }, files);
+    const place = join(folder, "checkpoints", "step-000003");
+    expect(readdirSync(place).sort()).toEqual([
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "config.json",
+      "manifest.json",
+      "state.safetensors",
+      "tokenizer.json",
+    ]);
+    expect(newest()).toMatchObject({ model: Buffer.from([3, 1, 2, 3]), adapterConfig });
+    writeFileSync(join(place, "adapter_config.json"), '{"r": 3}');
+    const notes: string[] = [];
+    expect(newest(notes)).toBeUndefined();
+    expect(notes[0]).toContain("adapter_config.json does not have its checksum");
   });
 
   it("of one step is the same files whenever it is made", () => {
@@ -99,7 +119,7 @@ describe("a checkpoint", () => {
       const notes: string[] = [];
       const found = newest(notes);
       expect(found?.name, `kill at step ${last}`).toMatch(/^step-0000[12]0$/);
-      expect(found?.files["model.safetensors"][0]).toBe(Number(found?.name.slice(-2)));
+      expect(found?.model[0]).toBe(Number(found?.name.slice(-2)));
       // What is found is never half of one: the torn one has another name, so nothing had to be passed over.
       expect(notes).toEqual([]);
       // And the next attempt, in a new process, succeeds.

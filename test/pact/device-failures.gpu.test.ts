@@ -29,13 +29,13 @@ const config = trainConfig({
 /** A run in a folder of its own; `onTokens` is called while it samples. */
 async function run(folder: string, params: Params, onTokens: (step: number) => void, resume = false) {
   const { config: model } = await tinyModel(3);
-  const files = resume ? readNewestCheckpoint(folder, () => {})?.files : undefined;
-  const weights = files && paramsFromSafetensors(model, files["model.safetensors"]);
+  const saved = resume ? readNewestCheckpoint(folder, () => {}) : undefined;
+  const weights = saved && paramsFromSafetensors(model, saved.model);
   const trainer: Trainer = new Trainer({
     ...{ config, model, params, dialect: testDialect, tasks: [task] },
     sink: new FolderSink(folder, { config: "{}", tokenizer: "{}" }),
     onTokens: () => onTokens(trainer.result.stepsDone),
-    resume: files && weights && { state: decodeState(files["state.safetensors"]), params: weights },
+    resume: saved && weights && { state: decodeState(saved.state), params: weights },
   });
   for await (const event of trainer.steps()) if (event.kind === "rollouts") onTokens(event.step + 0.5);
   return trainer.result.stepsDone;

@@ -11,8 +11,10 @@ import {
   type ForwardOptions,
   type LoraSettings,
   lora,
+  loraFromPeft,
   loraToPeft,
   type Params,
+  paramsFromSafetensors,
   paramsToSafetensors,
   type TransformerConfig,
   withLora,
@@ -97,6 +99,17 @@ export function samplingParams(model: Model): SamplingParams {
   return { params: used, dispose, [Symbol.dispose]: dispose };
 }
 
+/** How forward passes are made under the settings. */
+export function forwardOf({
+  precision,
+  activationCheckpointing,
+}: Pick<TrainConfig, "precision" | "activationCheckpointing">): ForwardOptions {
+  return {
+    checkpointBlocks: activationCheckpointing,
+    ...(precision === "f16" ? { computeDtype: "f16" } : {}),
+  };
+}
+
 /** What a run starts from. */
 export interface StartModel {
   /** Its `params` are what the optimiser copies. */
@@ -126,10 +139,7 @@ export function startModel(
   const { device } = Object.values(params)[0];
   requirePrecision(settings, device);
   const { seed, precision, loraRank: rank, loraAlpha: alpha, loraTargets } = settings;
-  const forward: ForwardOptions = {
-    checkpointBlocks: settings.activationCheckpointing,
-    ...(precision === "f16" ? { computeDtype: "f16" } : {}),
-  };
+  const forward = forwardOf(settings);
   const reference = { config, params, forward };
   if (rank === 0) {
     return { model: { config, params: resumed ?? params, forward }, reference, fresh: {}, copies: {} };
@@ -165,6 +175,20 @@ export async function storedWeights(
   if (!adapted) return { model: await paramsToSafetensors(params) };
   const files = await loraToPeft({ settings: adapted.settings, weights: params }, { baseModel });
   return { model: files["adapter_model.safetensors"], adapterConfig: files["adapter_config.json"] };
+}
+
+/**
+ * The weights of a checkpoint on the default device, as a run that goes on takes them: of the model, or of adapters.
+ *
+ * @throws ParameterError if they are of another model; SafetensorsError if the file is malformed
+ */
+export function weightsOfCheckpoint(
+  config: TransformerConfig,
+  { model, adapterConfig }: Pick<Checkpoint, "model" | "adapterConfig">,
+): Params {
+  if (!adapterConfig) return paramsFromSafetensors(config, model);
+  const files = { "adapter_model.safetensors": model, "adapter_config.json": adapterConfig };
+  return loraFromPeft(config, files).weights;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The base policy that is shipped with the package: a small transformer that can use tools a little, where the paper
  * starts from a pre-trained model. How it was made is written beside it, in packages/pact/base/README.md.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   configFromJson,
@@ -37,6 +37,10 @@ const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
  * @example const base = readModelFolder();
  */
 export function readModelFolder(folder: string = baseFolder): ModelFolder {
+  if (existsSync(`${folder}/adapter_config.json`) && !existsSync(`${folder}/model.safetensors`))
+    throw new Error(
+      `the folder ${folder} holds LoRA adapters, not a model. Make one of them: pact merge ${folder} --model <base folder> --out <folder>.`,
+    );
   const files = { config: readText(folder, "config.json"), tokenizer: readText(folder, "tokenizer.json") };
   const config = parse(folder, "config.json", () => configFromJson(JSON.parse(files.config)));
   const tokenizer = parse(folder, "tokenizer.json", () => Tokenizer.fromJson(JSON.parse(files.tokenizer)));
@@ -57,11 +61,12 @@ export function readModelFolder(folder: string = baseFolder): ModelFolder {
 /**
  * The weights of a model folder as tensors on the default device.
  *
+ * @param dtype default f32; f16 where the device has it
  * @throws Error naming the file, if it is damaged or has not the tensors that `config.json` asks for
  * @example const params = modelParams(readModelFolder());
  */
-export function modelParams({ folder, config, weights }: ModelFolder): Params {
-  return parse(folder, "model.safetensors", () => paramsFromSafetensors(config, weights));
+export function modelParams({ folder, config, weights }: ModelFolder, dtype: "f32" | "f16" = "f32"): Params {
+  return parse(folder, "model.safetensors", () => paramsFromSafetensors(config, weights, { dtype }));
 }
 
 function read(folder: string, name: string): Uint8Array {

@@ -3,6 +3,7 @@
  *
  *   checkpoints/step-<n>/  model.safetensors · config.json · tokenizer.json   a model folder that loads by itself
  *                          of a Hugging Face folder also its other small files (template, stop tokens)
+ *                          with LoRA adapter_model.safetensors · adapter_config.json (PEFT's) instead of the model
  *                          state.safetensors                                  what training needs to go on
  *                          manifest.json                                      format version and the SHA-256 of each file
  *   checkpoints/latest     name of the newest folder, written last
@@ -23,9 +24,10 @@ import type { ModelFiles } from "./folder-sink.ts";
 /** Changes when the layout changes. */
 const formatVersion = 1;
 const namePattern = /^step-\d{6,}$/;
-/** Every file of a checkpoint but the manifest. */
-const fileNames = ["model.safetensors", "config.json", "tokenizer.json", "state.safetensors"] as const;
-type FileName = (typeof fileNames)[number];
+const stateName = "state.safetensors";
+/** Names of what was trained, as Hugging Face and PEFT have them. */
+const weightsNames = { model: "model.safetensors", adapter: "adapter_model.safetensors" } as const;
+const adapterConfigName = "adapter_config.json";
 /** Files of a model that only some models have. */
 export const companionNames: readonly string[] = [
   "generation_config.json",
@@ -33,9 +35,8 @@ export const companionNames: readonly string[] = [
 ];
 
 /** A checkpoint read back and verified. */
-export interface StoredCheckpoint {
+export interface StoredCheckpoint extends Omit<Checkpoint, "step"> {
   readonly name: string;
-  readonly files: Readonly<Record<FileName, Uint8Array>>;
 }
 
 /** Name of a step's folder. */
@@ -56,7 +57,7 @@ export function stepOf(name: string): number {
  */
 export function saveCheckpoint(
   folder: string,
-  { step, model, state }: Checkpoint,
+  { step, model, adapterConfig, state }: Checkpoint,
   files: ModelFiles,
   use: Disk = disk,
 ): void {
@@ -64,11 +65,12 @@ export function saveCheckpoint(
   const place = join(all, checkpointName(step));
   const temporary = `${place}.tmp`;
   const contents: Record<string, Uint8Array> = {
-    "model.safetensors": model,
+    [adapterConfig ? weightsNames.adapter : weightsNames.model]: model,
     "config.json": Buffer.from(files.config),
     "tokenizer.json": Buffer.from(files.tokenizer),
-    "state.safetensors": state,
+    [stateName]: state,
   };
+  if (adapterConfig) contents[adapterConfigName] = Buffer.from(`${JSON.stringify(adapterConfig, null, 2)}\n`);
   for (const name of companionNames) {
     if (files.companions?.[name] !== undefined) contents[name] = Buffer.from(files.companions[name]);
   }
@@ -114,7 +116,7 @@ export function readNewestCheckpoint(
   const newest = names.filter((own) => stepOf(own) <= upTo).sort((a, b) => stepOf(b) - stepOf(a));
   for (const name of newest) {
     try {
-      return { name, files: readVerified(join(all, name)) };
+      return { name, ...readVerified(join(all, name)) };
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       note(`checkpoint ${name} is not usable (${error.message}); trying the one before`);
@@ -128,7 +130,7 @@ export function readNewestCheckpoint(
  *
  * @throws CheckpointError for a file that is missing or differs, or another format version
  */
-function readVerified(folder: string): Record<FileName, Uint8Array> {
+function readVerified(folder: string): Omit<StoredCheckpoint, "name"> {
   const sums = readManifest(readIfThere(join(folder, "manifest.json")));
   const read = (name: string): Uint8Array => {
     let bytes: Uint8Array;
@@ -140,24 +142,35 @@ function readVerified(folder: string): Record<FileName, Uint8Array> {
     if (sha256(bytes) !== sums.get(name)) throw new CheckpointError(`${name} does not have its checksum`);
     return bytes;
   };
-  const [model, config, tokenizer, state] = fileNames.map(read);
-  for (const name of companionNames) if (sums.has(name)) read(name);
-  return {
-    "model.safetensors": model,
-    "config.json": config,
-    "tokenizer.json": tokenizer,
-    "state.safetensors": state,
+  const isAdapter = sums.has(weightsNames.adapter);
+  const stored = {
+    model: read(isAdapter ? weightsNames.adapter : weightsNames.model),
+    ...(isAdapter && { adapterConfig: readObject(adapterConfigName, read(adapterConfigName)) }),
+    state: read(stateName),
   };
+  for (const name of ["config.json", "tokenizer.json"]) read(name);
+  for (const name of companionNames) if (sums.has(name)) read(name);
+  return stored;
+}
+
+function readObject(name: string, bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  const value = parsed(name, new TextDecoder().decode(bytes));
+  if (typeof value === "object" && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new CheckpointError(`${name} is no JSON object`);
+}
+
+function parsed(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new CheckpointError(`${name} is no JSON`);
+  }
 }
 
 function readManifest(text: string | undefined): Map<string, unknown> {
   if (text === undefined) throw new CheckpointError("manifest.json is missing");
-  let manifest: unknown;
-  try {
-    manifest = JSON.parse(text);
-  } catch {
-    throw new CheckpointError("manifest.json is no JSON");
-  }
+  const manifest = parsed("manifest.json", text);
   const { formatVersion: version, sha256: sums } = Object(manifest) as Record<string, unknown>;
   if (version !== formatVersion) {
     throw new CheckpointError(

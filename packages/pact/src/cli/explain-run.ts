@@ -15,7 +15,7 @@ import { roles } from "../roles.ts";
 import type { RunConfig } from "../run-sink.ts";
 import type { RoutedPrompt, TrainedRollout } from "../trees.ts";
 import { type ModelFolder, readModelFolder } from "./base-policy.ts";
-import { readNewestCheckpoint, stepOf } from "./checkpoints.ts";
+import { readNewestCheckpoint, type StoredCheckpoint, stepOf } from "./checkpoints.ts";
 import { readRunConfig } from "./resume.ts";
 import { runTasks, type TaskOptions } from "./tasks.ts";
 import { trainOptions } from "./train-options.ts";
@@ -236,12 +236,12 @@ function rolloutOf({ ids, roles: codes, advantages, line }: RecordedRollout): Tr
 export interface RecordedWeights {
   /** Of the model that the run started from. */
   readonly start: ModelFolder;
-  /** `model.safetensors` before the step, or the nearest before that is there. */
-  readonly before: Uint8Array;
+  /** What was trained before the step, or the nearest before that is there; undefined: the start. */
+  readonly before?: StoredCheckpoint;
   /** Steps done before those weights. */
   readonly doneBefore: number;
   /** After the step, if it is there. */
-  readonly after?: Uint8Array;
+  readonly after?: StoredCheckpoint;
 }
 
 /**
@@ -259,8 +259,7 @@ export function weightsOf(
   const stored = step === 0 ? undefined : readNewestCheckpoint(folder, note, step);
   const next = readNewestCheckpoint(folder, note, step + 1);
   const isNext = next !== undefined && stepOf(next.name) === step + 1;
-  const after = isNext ? next.files["model.safetensors"] : undefined;
-  const needsStart = stored === undefined || config.klCoefficient > 0;
+  const needsStart = stored === undefined || config.klCoefficient > 0 || config.loraRank > 0;
   const place = model ?? textOf(run.command?.model);
   const start = needsStart ? readModelFolder(place) : checkpointFolder(folder, stored.name);
   if (needsStart && createHash("sha256").update(start.weights).digest("hex") !== run.base)
@@ -269,9 +268,9 @@ export function weightsOf(
     );
   return {
     start,
-    before: stored?.files["model.safetensors"] ?? start.weights,
+    before: stored,
     doneBefore: stored === undefined ? 0 : stepOf(stored.name),
-    after,
+    after: isNext ? next : undefined,
   };
 }
 

@@ -1,6 +1,5 @@
 /** `pact explain <run> <rollout>`: where the loss of one training rollout comes from, token by token. */
 import { resolve } from "node:path";
-import { paramsFromSafetensors } from "@pact/nn";
 import { init } from "@pact/tensor";
 import { ExplainError } from "../errors.ts";
 import {
@@ -13,9 +12,10 @@ import {
   type TermName,
   type TokenLoss,
 } from "../explain.ts";
-import type { Model } from "../model.ts";
+import { requirePrecision, startModel, weightsOfCheckpoint } from "../model.ts";
 import { type Role, roles } from "../roles.ts";
-import { checkpointName } from "./checkpoints.ts";
+import { modelParams } from "./base-policy.ts";
+import { checkpointName, type StoredCheckpoint } from "./checkpoints.ts";
 import { type ExplainOptions, explainOptions, explainPositionals } from "./explain-options.ts";
 import { promptsOf, type RecordedStep, type RecordedWeights, readStep, weightsOf } from "./explain-run.ts";
 import { explanationLines } from "./explain-table.ts";
@@ -132,16 +132,19 @@ export async function explainRollout(
   const wanted = options.device === "run" ? recorded.run.device.kind : options.device;
   const device = await init({ device: wanted === "webgpu" ? "webgpu" : "cpu", log: () => {} });
   using _device = { [Symbol.dispose]: () => device.destroy() };
-  const load = (bytes: Uint8Array): Model => ({ config: shape, params: paramsFromSafetensors(shape, bytes) });
-  const model = load(weights.before);
+  requirePrecision(config, device);
+  const base = modelParams(weights.start, config.loraRank > 0 ? config.precision : "f32");
+  const load = (stored?: StoredCheckpoint) =>
+    startModel(shape, base, config, stored && weightsOfCheckpoint(shape, stored));
+  const { model, reference } = load(weights.before);
   const inputs = {
     config,
     step,
     dialect,
     model,
     prompts,
-    reference: config.klCoefficient > 0 ? load(weights.start.weights) : undefined,
-    next: weights.after && weights.doneBefore === step ? load(weights.after) : undefined,
+    reference: config.klCoefficient > 0 ? reference : undefined,
+    next: weights.after && weights.doneBefore === step ? load(weights.after).model : undefined,
   };
   const explained = await explainStep(inputs);
   const place = Math.floor(recorded.chosen / config.rolloutsPerPrompt);

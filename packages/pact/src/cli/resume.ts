@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import type { EvaluationResult, RunConfig, StepMetrics } from "../run-sink.ts";
 import { decodeState, type TrainerState } from "../trainer-state.ts";
-import { readNewestCheckpoint } from "./checkpoints.ts";
+import { readNewestCheckpoint, type StoredCheckpoint } from "./checkpoints.ts";
 import { readIfThere, writeWhole } from "./disk.ts";
 import { RunFolderError } from "./run-folder.ts";
 
@@ -15,8 +15,8 @@ import { RunFolderError } from "./run-folder.ts";
 export interface ResumePoint {
   /** Undefined: there is no checkpoint, the run starts at step 0. */
   readonly state?: TrainerState;
-  /** `model.safetensors` of the checkpoint. */
-  readonly model?: Uint8Array;
+  /** The checkpoint's weights: of the model, or of adapters. */
+  readonly weights?: StoredCheckpoint;
   /** Evaluations that are done and stay. */
   readonly evaluations: readonly EvaluationResult[];
   /** Lines of metrics.jsonl that stay. */
@@ -99,7 +99,7 @@ export function requireSame(folder: string, was: RunConfig, is: RunConfig): void
  */
 export function prepareResume(folder: string, note: (line: string) => void): ResumePoint {
   const stored = readNewestCheckpoint(folder, note);
-  const state = stored && decodeState(stored.files["state.safetensors"]);
+  const state = stored && decodeState(stored.state);
   const step = state?.step ?? 0;
   note(
     stored
@@ -115,7 +115,7 @@ export function prepareResume(folder: string, note: (line: string) => void): Res
   });
   return {
     state,
-    model: stored?.files["model.safetensors"],
+    weights: stored,
     evaluations: evaluations as unknown as EvaluationResult[],
     lines: lines.filter(({ values }) => isRecord(values)) as unknown as StepMetrics[],
   };

@@ -7,10 +7,11 @@
 import { createHash } from "node:crypto";
 import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { configToJson, type Params, paramsFromSafetensors } from "@pact/nn";
+import { configToJson, type Params } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
 import type { TrainConfig } from "../config.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
+import { forwardOf, type Model, requirePrecision, samplingParams, weightsOfCheckpoint } from "../model.ts";
 import { runReport } from "../report/report.ts";
 import type { EvaluationResult, RunConfig } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
@@ -33,6 +34,8 @@ import { requestOf, type TrainRequest } from "./train-request.ts";
 interface Run {
   readonly config: TrainConfig;
   readonly base: ModelFolder;
+  /** Where the base is, as given. */
+  readonly baseModel?: string;
   readonly params: Params;
   readonly tasks: RunTasks;
   readonly sink: FolderSink;
@@ -123,11 +126,14 @@ export async function runIn(
   );
   const device = await init({ device: options.device, log: (line) => progress.line(line) });
   using _device = { [Symbol.dispose]: () => device.destroy() };
-  const params = modelParams(base);
+  requirePrecision(config, device);
+  // A frozen base is needed in the type of its passes alone; what is trained stays in f32.
+  const params = modelParams(base, config.loraRank > 0 ? config.precision : "f32");
   const sink = new FolderSink(folder, base.files);
   const run: Run = {
     config,
     base,
+    baseModel: options.model,
     params,
     tasks,
     sink,
@@ -208,16 +214,17 @@ function describeRun(
 
 /** Evaluation, training with evaluations, evaluation; what follows is skipped once the run is to stop. */
 async function stages(run: Run): Promise<void> {
-  const { config, base, params, tasks, sink } = run;
-  const { state, model: weights, lines, evaluations = [] } = run.resume ?? {};
+  const { config, base, baseModel, params, tasks, sink } = run;
+  const { state, weights, lines, evaluations = [] } = run.resume ?? {};
   run.evaluations.push(...evaluations);
-  await evaluateOnce(run, "evaluate before", params);
+  await evaluateOnce(run, "evaluate before", { config: base.config, params, forward: forwardOf(config) });
   if (run.stop.aborted) return;
-  const resumed = weights && paramsFromSafetensors(base.config, weights);
+  const resumed = weights && weightsOfCheckpoint(base.config, weights);
   const trainer = new Trainer({
     config,
     model: base.config,
     params,
+    baseModel,
     dialect: base.dialect,
     tasks: tasks.training,
     sink,
@@ -229,7 +236,7 @@ async function stages(run: Run): Promise<void> {
   run.tokens = trainer.result.sampledTokens + trainer.result.trainedTokens;
   try {
     await training(run, trainer);
-    if (!run.stop.aborted) await evaluateOnce(run, "evaluate after", trainer.params);
+    if (!run.stop.aborted) await evaluateOnce(run, "evaluate after", trainer.model);
   } finally {
     trainer.dispose();
   }
@@ -242,7 +249,7 @@ async function training(run: Run, trainer: Trainer): Promise<void> {
   const isDue = (): boolean =>
     run.evaluation.every > 0 && run.steps % run.evaluation.every === 0 && run.steps < config.steps;
   // A run can be killed between the checkpoint of a step and its evaluation.
-  if (run.steps > 0 && isDue()) await evaluateOnce(run, `evaluate at step ${run.steps}`, trainer.params);
+  if (run.steps > 0 && isDue()) await evaluateOnce(run, `evaluate at step ${run.steps}`, trainer.model);
   if (stop.aborted) return;
   begin();
   let last = performance.now();
@@ -263,7 +270,7 @@ async function training(run: Run, trainer: Trainer): Promise<void> {
       run.steps = stepsDone;
       run.tokens = tokens;
       if (isDue() && !stop.aborted) {
-        await evaluateOnce(run, `evaluate at step ${stepsDone}`, trainer.params);
+        await evaluateOnce(run, `evaluate at step ${stepsDone}`, trainer.model);
         if (!stop.aborted) begin();
       }
       last = performance.now();
@@ -277,14 +284,15 @@ function evaluationAt({ evaluations }: Pick<Run, "evaluations">, step: number): 
 }
 
 /** The evaluation of the current step with its progress, unless there is one already; Ctrl-C ends it without a result. */
-async function evaluateOnce(run: Run, name: string, params: Params): Promise<void> {
+async function evaluateOnce(run: Run, name: string, model: Model): Promise<void> {
   const { config, base, tasks, sink, progress, stop } = run;
   if (evaluationAt(run, run.steps) !== undefined) return;
   progress.stage(name, "episode", (run.evaluation.rollouts + 1) * tasks.heldOut.length);
+  using sampling = samplingParams(model);
   const options: EvaluateOptions = {
     ...config,
     model: base.config,
-    params,
+    params: sampling.params,
     dialect: base.dialect,
     tasks: tasks.heldOut,
     rollouts: run.evaluation.rollouts,
