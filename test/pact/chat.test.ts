@@ -3,7 +3,7 @@ import { PretrainedTokenizer, renderChat } from "@pact/nn";
 import type { Message, ToolDefinition } from "@pact/tools-sim";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ChatMessage, renderConversation } from "../../packages/pact/src/chat/conversation.ts";
+import { type ChatMessage, renderConversation } from "../../packages/pact/src/chat/index.ts";
 import { turnRoles } from "../../packages/pact/src/chat/sampled.ts";
 import { RenderError } from "../../packages/pact/src/errors.ts";
 import { type Role, roleCode, roles } from "../../packages/pact/src/roles.ts";

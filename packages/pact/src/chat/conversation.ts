@@ -10,39 +10,13 @@
  * often its reasoning), no sample can hold both turns: a new one begins with P(k+1), and the result says so.
  * Left out: expert traces in chunks (render.ts), templates that take texts apart.
  */
-import { ChatTemplate, PretrainedTokenizer, renderChat, splitControls, type TokenizerLike } from "@pact/nn";
-import type { Message, ToolDefinition } from "@pact/tools-sim";
-import { RenderError } from "../errors.ts";
+import type { ChatTemplate, TokenizerLike } from "@pact/nn";
 import type { Role } from "../roles.ts";
 import { appendParts, type FieldSpan, type TokenBuffer } from "./encode.ts";
-import { type Field, type MarkedConversation, markConversation } from "./fields.ts";
-import { FieldMarks, type RenderedPart } from "./marks.ts";
-import { type TurnTags, turnRoles } from "./sampled.ts";
-
-/** A message; an assistant turn of the policy with its ids as they were sampled, stop token included. */
-export interface ChatMessage extends Message {
-  readonly ids?: readonly number[];
-}
-
-/** Messages in order, and the tools that the template lists. */
-export interface ChatConversation {
-  readonly messages: readonly ChatMessage[];
-  readonly tools?: readonly ToolDefinition[];
-}
-
-/** Options of {@link renderConversation}. */
-export interface ConversationOptions {
-  /** Names of control tokens that end a turn. Default the tokenizer's `eos_token`. */
-  readonly stopTokens?: readonly string[];
-  /** Variables of the template, over the tokenizer's special tokens: `{ enable_thinking: false }`. */
-  readonly variables?: Readonly<Record<string, unknown>>;
-  /** Whether the last sample goes on to what opens the next turn. Default false: it ends with the last sampled turn. */
-  readonly addGenerationPrompt?: boolean;
-  /** Tags in sampled turns. Default those of Qwen and Hermes. */
-  readonly tags?: TurnTags;
-  /** Time that the template reads. Default now, one for all renderings. */
-  readonly now?: Date;
-}
+import type { Field } from "./fields.ts";
+import type { RenderedPart } from "./marks.ts";
+import { type ChatConversation, type ConversationOptions, ConversationRenderer } from "./renderer.ts";
+import { turnRoles } from "./sampled.ts";
 
 /** A sampled turn in a sample: tokens `[start, end)`. */
 export interface TurnSpan {
@@ -105,7 +79,7 @@ export function renderConversation(
   conversation: ChatConversation,
   options: ConversationOptions = {},
 ): RenderedConversation {
-  const renderer = new Renderer(tokenizer, template, conversation, options);
+  const renderer = new ConversationRenderer(tokenizer, template, conversation, options);
   const { messages } = conversation;
   const turns = messages.flatMap((message, index) => (message.ids === undefined ? [] : [index]));
   const samples: Sample[] = [];
@@ -134,125 +108,17 @@ export function renderConversation(
   return { samples, split: splits.length > 0, splits };
 }
 
-type Between =
-  | { readonly parts: readonly RenderedPart[]; readonly exact: boolean }
-  | Pick<ConversationSplit, "kind" | "reason">;
-
-/** The conversation, marked, and what the template makes of its beginnings. */
-class Renderer {
-  readonly marks: FieldMarks;
-  readonly marked: MarkedConversation;
-  readonly tokenizer: TokenizerLike;
-  readonly messages: readonly ChatMessage[];
-  readonly tags: TurnTags | undefined;
-  readonly #template: ChatTemplate;
-  readonly #stops: ReadonlySet<number>;
-  readonly #variables: Readonly<Record<string, unknown>>;
-  readonly #now: Date;
-
-  constructor(
-    tokenizer: TokenizerLike,
-    template: ChatTemplate | string,
-    { messages, tools = [] }: ChatConversation,
-    options: ConversationOptions,
-  ) {
-    const special = tokenizer instanceof PretrainedTokenizer ? Object.fromEntries(tokenizer.special) : {};
-    this.tokenizer = tokenizer;
-    this.messages = messages;
-    this.tags = options.tags;
-    this.#template = typeof template === "string" ? new ChatTemplate(template) : template;
-    this.#variables = { ...special, ...options.variables };
-    this.#now = options.now ?? new Date();
-    const stops = options.stopTokens ?? (special.eos_token === undefined ? [] : [special.eos_token]);
-    this.#stops = new Set(stops.map((name) => tokenizer.controlId(name)));
-    const sources = [JSON.stringify({ messages, tools, ...this.#variables }), this.#template.source];
-    this.marks = new FieldMarks(sources, tokenizer.controlTokens);
-    this.marked = markConversation(this.marks, messages, tools);
-  }
-
-  /** Marked text of the messages before `count`. */
-  render(count: number, addGenerationPrompt: boolean): string {
-    return renderChat(this.#template, this.marked.messages.slice(0, count), this.marked.tools, {
-      addGenerationPrompt,
-      variables: this.#variables,
-      now: this.#now,
-    });
-  }
-
-  prompt(turn: number): string {
-    return this.render(turn, true);
-  }
-
-  /** What stands between the sampled ids of a turn and the next turn, or why nothing can. */
-  between(turn: number, prompt: string, next: string): Between {
-    if (!next.startsWith(prompt)) {
-      let at = 0;
-      while (prompt[at] === next[at]) at++;
-      const shown = (text: string): string => JSON.stringify(this.marks.plain(text.slice(at, at + 60)));
-      const reason = `what stands before message ${turn} changed from ${shown(prompt)} to ${shown(next)}`;
-      return { kind: "history", reason };
-    }
-    const parts = this.marks.parts(next.slice(prompt.length));
-    const shown = new Set(parts.map((part) => part.field));
-    const dropped = this.marked.fields.find(
-      (field, index) => field.message === turn && field.kind !== "label" && field.shown && !shown.has(index),
-    );
-    if (dropped !== undefined) {
-      return { kind: "dropped", reason: `the template leaves out the ${dropped.kind} of message ${turn}` };
-    }
-    return this.#afterTurn(turn, parts);
-  }
-
-  /** Cuts the parts after the turn's stop token; a turn that was sampled without one gets the template's. */
-  #afterTurn(turn: number, parts: readonly RenderedPart[]): Between {
-    const isOfTurn = ({ field }: RenderedPart): boolean =>
-      field !== undefined && this.marked.fields[field].message === turn;
-    const start = parts.findLastIndex(isOfTurn) + 1;
-    const stop = parts[start]?.field === undefined ? this.#findStop(parts[start]?.text ?? "") : undefined;
-    if (stop === undefined) {
-      throw new RenderError(
-        `renderConversation: after message ${turn} the template writes none of the stop tokens ` +
-          `${JSON.stringify([...this.#stops].map((id) => this.tokenizer.decode([id])))}, but ` +
-          `${JSON.stringify((parts[start]?.text ?? "").slice(0, 80))}. Name them: { stopTokens: ["<|im_end|>"] }`,
-      );
-    }
-    const ids = this.messages[turn].ids ?? [];
-    const stopped = this.#stops.has(ids.at(-1) ?? -1);
-    const { text } = parts[start];
-    const body =
-      parts
-        .slice(0, start)
-        .map((part) => part.text)
-        .join("") + text.slice(0, stop.start);
-    const rest = text.slice(stopped ? stop.end : stop.start);
-    return {
-      parts: [...(rest === "" ? [] : [{ text: rest }]), ...parts.slice(start + 1)],
-      exact: this.tokenizer.decode(stopped ? ids.slice(0, -1) : ids) === body,
-    };
-  }
-
-  #findStop(text: string): { start: number; end: number } | undefined {
-    let start = 0;
-    for (const piece of splitControls(this.tokenizer, text)) {
-      const length = typeof piece === "string" ? piece.length : this.tokenizer.decode([piece]).length;
-      if (typeof piece === "number" && this.#stops.has(piece)) return { start, end: start + length };
-      start += length;
-    }
-    return undefined;
-  }
-}
-
 /** A sample under way. */
 class Sample implements TokenBuffer, ConversationSample {
   readonly ids: number[] = [];
   readonly roles: number[] = [];
   readonly spans: FieldSpan[] = [];
   readonly turns: TurnSpan[] = [];
-  readonly #renderer: Renderer;
+  readonly #renderer: ConversationRenderer;
   /** Messages from here on are what the environment answered. */
   readonly #first: number;
 
-  constructor(renderer: Renderer, first: number) {
+  constructor(renderer: ConversationRenderer, first: number) {
     this.#renderer = renderer;
     this.#first = first;
   }

@@ -5,6 +5,7 @@
 import type { Message, ToolDefinition } from "@pact/tools-sim";
 import { RenderError } from "../errors.ts";
 import type { FieldMarks } from "./marks.ts";
+import type { TurnTags } from "./sampled.ts";
 
 /** What a marked text is. `label`: names and ids beside the text proper. */
 export type FieldKind = "content" | "reasoning" | "call" | "label" | "tools";
@@ -42,12 +43,14 @@ const NAMING = new Set(["properties", "patternProperties", "$defs", "definitions
  * Marks a conversation.
  *
  * @param marks made for these messages and tools
+ * @param reasoningTags what to write around reasoning in front of the content; without them it is a field of its own
  * @throws RenderError if a message has another role than system, user, assistant or tool
  */
 export function markConversation(
   marks: FieldMarks,
   messages: readonly Message[],
   tools: readonly ToolDefinition[],
+  reasoningTags?: TurnTags,
 ): MarkedConversation {
   const fields: Field[] = [];
   const add = (kind: FieldKind, message: number | undefined, shown: boolean): number =>
@@ -55,13 +58,21 @@ export function markConversation(
   const text = (kind: FieldKind, message: number, value: string | undefined): string | undefined =>
     value === undefined ? undefined : marks.mark(value, add(kind, message, value.trim() !== ""));
 
+  const texts = (index: number, message: Message): object => {
+    const content = text("content", index, message.content);
+    const reasoning = text("reasoning", index, message.reasoning_content);
+    if (reasoningTags === undefined) return { content, reasoning_content: reasoning };
+    const { reasoningStart, reasoningEnd } = reasoningTags;
+    const before = reasoning?.trim() ? `${reasoningStart}\n${reasoning}\n${reasoningEnd}\n\n` : "";
+    return { content: before + (content ?? "") };
+  };
+
   const markedTools = add("tools", undefined, tools.length > 0);
   return {
     tools: tools.map((tool) => markSchema(tool, (value) => marks.mark(value, markedTools))),
     messages: messages.map((message, index) => ({
       role: checkedRole(message.role, index),
-      content: text("content", index, message.content),
-      reasoning_content: text("reasoning", index, message.reasoning_content),
+      ...texts(index, message),
       tool_calls: message.tool_calls?.map(({ id, function: call }) => {
         const field = add("call", index, true);
         const mark = (value: string): string => marks.mark(value, field);

@@ -1,9 +1,6 @@
 /** Public names of chat rendering. */
 
 export {
-  type ChatConversation,
-  type ChatMessage,
-  type ConversationOptions,
   type ConversationSample,
   type ConversationSplit,
   type RenderedConversation,
@@ -12,4 +9,5 @@ export {
 } from "./conversation.ts";
 export type { FieldSpan } from "./encode.ts";
 export type { FieldKind } from "./fields.ts";
+export type { ChatConversation, ChatMessage, ConversationOptions } from "./renderer.ts";
 export { hermesTags, type TurnTags, turnRoles } from "./sampled.ts";

@@ -15,12 +15,11 @@ import {
   type Params,
   type PeftFiles,
   type PretrainedTokenizer,
-  renderChat,
-  splitControls,
   type TransformerConfig,
   withLora,
 } from "@pact/nn";
 import type { Device } from "@pact/tensor";
+import { namedEnds, turnEnds } from "../chat/turn-ends.ts";
 import { controlTokens } from "../tokens.ts";
 
 /** How to sample; names as in `GenerateOptions`. */
@@ -107,8 +106,8 @@ export async function loadChatModel(options: ChatModelOptions): Promise<ChatMode
       `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: config.json and ` +
         "tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
     );
-  const named = [speaker.special.get("eos_token") ?? [], namesOf(tokenizer, generationConfig)].flat();
-  const stopTokens = turnEnds(tokenizer, templates.plain, [...named, ...namesOf(tokenizer, configJson)]);
+  const named = [speaker.special.get("eos_token") ?? [], namedEnds(tokenizer, generationConfig)].flat();
+  const stopTokens = turnEnds(tokenizer, templates.plain, [...named, ...namedEnds(tokenizer, configJson)]);
   if (stopTokens.length === 0)
     throw new ChatModelError(
       `${folder} names no token that ends a turn. Put eos_token into its tokenizer_config.json, or eos_token_id into ` +
@@ -153,45 +152,6 @@ function adapted(config: TransformerConfig, params: Params, folder: string, devi
     "adapter_model.safetensors": read("adapter_model.safetensors"),
   };
   return withLora(params, loraFromPeft(config, files, { device }));
-}
-
-/** Control tokens that `eos_token_id` of a configuration names; other values are not looked at. */
-function namesOf(
-  tokenizer: PretrainedTokenizer,
-  json: Readonly<Record<string, unknown>> | undefined,
-): string[] {
-  return [json?.eos_token_id].flat().flatMap((id) => {
-    return typeof id === "number" && tokenizer.isControl(id) ? [tokenizer.decode([id])] : [];
-  });
-}
-
-const probe = "probe-of-a-turn";
-
-/**
- * The named tokens and, where the template ends an assistant's turn with none of them (some folders name only the end of a
- * document), the first control token that it writes behind one.
- */
-function turnEnds(
-  tokenizer: PretrainedTokenizer,
-  template: ChatTemplate,
-  named: readonly string[],
-): string[] {
-  const known = [...new Set(named)];
-  const messages = [
-    { role: "user", content: "?" },
-    { role: "assistant", content: probe },
-  ];
-  let text: string;
-  try {
-    text = renderChat(template, messages, [], { variables: Object.fromEntries(tokenizer.special) });
-  } catch {
-    // A template that refuses this conversation may take others.
-    return known;
-  }
-  const behind = splitControls(tokenizer, text.slice(text.lastIndexOf(probe) + probe.length));
-  const controls = behind.flatMap((piece) => (typeof piece === "number" ? [tokenizer.decode([piece])] : []));
-  const isNamed = controls.some((name) => known.includes(name));
-  return isNamed ? known : [...known, ...controls.slice(0, 1)];
 }
 
 /** A bias against ids without a token: vocabularies are often padded. */
