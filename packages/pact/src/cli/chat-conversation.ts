@@ -1,10 +1,10 @@
 /**
  * A conversation with a model: messages to a prompt by the chat template, the reply token by token, what it says.
  *
- * Sampled tokens stay as they are and are never encoded again. Each reply reads the whole prompt anew; only the last
- * sample counts where a template rewrites the past (chat/conversation.ts). Left out: a cache kept between turns.
+ * Sampled tokens stay as they are and are never encoded again; only the last sample counts where a template rewrites the
+ * past (chat/conversation.ts). Keys and values are kept, so a prompt is read from where it departs from what was read.
  */
-import { generateTokens } from "@pact/nn";
+import { DecodeCache, generateTokens } from "@pact/nn";
 import { foldIn, type Key, key } from "@pact/tensor";
 import { type ParsedAssistant, parseReply, type ToolDefinition } from "@pact/tools-sim";
 import { type ChatMessage, renderConversation } from "../chat/index.ts";
@@ -29,6 +29,8 @@ export interface Reply {
   /** `token`, `string`: it ended; `length`: `maxTokens`; `context`: no position is left; `stopped`: by Ctrl-C. */
   readonly finish: "token" | "string" | "length" | "context" | "stopped";
   readonly promptTokens: number;
+  /** Tokens of the prompt that were read for earlier replies. */
+  readonly reusedTokens: number;
   readonly tokens: number;
   readonly seconds: number;
 }
@@ -47,6 +49,7 @@ export class Conversation {
   readonly #settings: ReplySettings;
   readonly #stopIds: readonly number[];
   readonly #key: Key;
+  readonly #cache = new DecodeCache();
   #replies = 0;
 
   constructor(chat: ChatModel, settings: ReplySettings) {
@@ -91,6 +94,7 @@ export class Conversation {
       tokenizer,
       logitBias,
       key: foldIn(this.#key, this.#replies++),
+      cache: this.#cache,
     });
     for await (const [token] of tokens) {
       ids.push(token.id);
@@ -105,7 +109,18 @@ export class Conversation {
     const message: ChatMessage = { role: "assistant", ...this.#parts(parsed), ids };
     if (ids.length > 0) this.messages.push(message);
     const seconds = (performance.now() - began) / 1000;
-    return { text, message, parsed, finish, promptTokens: prompt.length, tokens: ids.length, seconds };
+    const promptTokens = prompt.length;
+    const reusedTokens = this.#cache.reused;
+    return { text, message, parsed, finish, promptTokens, reusedTokens, tokens: ids.length, seconds };
+  }
+
+  /** Frees what was kept of the conversation. */
+  dispose(): void {
+    this.#cache.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 
   #prompt(): readonly number[] {

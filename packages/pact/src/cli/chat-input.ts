@@ -101,8 +101,13 @@ export class ChatInput {
       this.#history = history;
     });
     return new Promise((resolve) => {
+      const end = (): void => {
+        this.#ended = true;
+        this.#output.write("\n");
+        resolve(undefined);
+      };
       const finish = (line: Line): void => {
-        lines.removeAllListeners("close");
+        lines.off("close", end);
         this.#unfinished = line === interrupt ? "" : lines.line;
         lines.close();
         resolve(line);
@@ -115,11 +120,7 @@ export class ChatInput {
         this.#output.write("^C\n");
         finish(interrupt);
       });
-      lines.on("close", () => {
-        this.#ended = true;
-        this.#output.write("\n");
-        resolve(undefined);
-      });
+      lines.on("close", end);
       lines.prompt();
       if (this.#unfinished !== "") lines.write(this.#unfinished);
     });

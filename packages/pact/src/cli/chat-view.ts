@@ -78,11 +78,11 @@ export class ChatView {
     this.#turns++;
     if (this.#json) {
       const { content, reasoning_content: reasoning, tool_calls: calls = [] } = reply.message;
-      const { text, finish, promptTokens, tokens } = reply;
+      const { text, finish, promptTokens, reusedTokens, tokens } = reply;
       const seconds = Math.round(reply.seconds * 1000) / 1000;
       const errors = reply.parsed.errors.map(({ message }) => message);
       const said = { content, ...(reasoning !== undefined && { reasoning }), calls, errors, text };
-      const counts = { finish, promptTokens, tokens, seconds };
+      const counts = { finish, promptTokens, reusedTokens, tokens, seconds };
       this.#line({ type: "turn", turn: this.#turns, ...said, ...counts, observations });
       return;
     }

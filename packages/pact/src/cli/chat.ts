@@ -64,7 +64,7 @@ async function talk(
   const { json } = options;
   const view = new ChatView(console, json);
   const input = new ChatInput(console.input, json ? console.errors : console.output);
-  const conversation = new Conversation(loaded, {
+  using conversation = new Conversation(loaded, {
     temperature: options.temperature ?? loaded.sampling.temperature ?? 1,
     topK: (options["top-k"] ?? loaded.sampling.topK) || undefined,
     topP: options["top-p"] ?? loaded.sampling.topP,
