@@ -53,6 +53,7 @@ describe("help", () => {
         compare  train several methods with several seeds and compare them
         view     serve the report of a run or a comparison, fresh while it is going on
         explain  print one training rollout token by token: where its loss comes from
+        merge    work the LoRA adapters of a run into its model: a plain model folder
         chat     talk to a model in the terminal, or watch it solve a task
         play     play one episode of an environment by hand
         traces   make, check and look at expert traces

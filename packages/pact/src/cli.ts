@@ -9,6 +9,7 @@ import { compareHelp } from "./cli/compare-options.ts";
 import { evalHelp } from "./cli/eval-options.ts";
 import { explainHelp } from "./cli/explain-options.ts";
 import { type Command, commandHelp, positionalsOf, programHelp } from "./cli/help.ts";
+import { mergeHelp } from "./cli/merge-options.ts";
 import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
 import { playHelp } from "./cli/play-options.ts";
 import { tracesHelp } from "./cli/traces-options.ts";
@@ -40,6 +41,10 @@ const commands: Readonly<Record<string, ListedCommand>> = {
   explain: {
     ...explainHelp,
     run: async (args) => (await import("./cli/explain.ts")).explain(args),
+  },
+  merge: {
+    ...mergeHelp,
+    run: async (args) => (await import("./cli/merge.ts")).merge(args),
   },
   chat: {
     ...chatHelp,

@@ -2,8 +2,7 @@
  * What `pact chat` loads of a model folder: weights, tokenizer, chat template, the tokens that end a turn, and how the
  * folder's author samples from it. One road for all folders: our own have a chat template too (packages/pact/base).
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   ChatTemplate,
@@ -12,15 +11,14 @@ import {
   loadTokenizer,
   loraFromPeft,
   type ModelProgress,
-  type Params,
-  type PeftFiles,
   type PretrainedTokenizer,
-  type TransformerConfig,
   withLora,
 } from "@pact/nn";
 import type { Device } from "@pact/tensor";
 import { namedEnds, turnEnds } from "../chat/turn-ends.ts";
+import { requirePrecision } from "../model.ts";
 import { controlTokens } from "../tokens.ts";
+import { readAdapterFolder } from "./adapter-folder.ts";
 
 /** How to sample; names as in `GenerateOptions`. */
 export interface Sampling {
@@ -72,11 +70,17 @@ const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
  * Loads a model folder.
  *
  * @throws ChatModelError for a folder without a chat template, without a token that ends a turn, or whose files are not of
- * one model; errors of `loadModel`, `loadTokenizer`, `loraFromPeft`
+ * one model; errors of `loadModel`, `loadTokenizer`, `readAdapterFolder`, `loraFromPeft`
  * @example const base = await loadChatModel({ precision: "f32", device: defaultDevice() });
  */
 export async function loadChatModel(options: ChatModelOptions): Promise<ChatModel> {
   const { folder = baseFolder, adapter, precision, device, onProgress, variables = [] } = options;
+  if (!existsSync(folder))
+    throw new ChatModelError(
+      `there is no folder ${folder}. Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint.`,
+    );
+  requirePrecision({ precision }, device);
+  const peft = adapter === undefined ? undefined : readAdapterFolder(adapter);
   const tokenizer = await loadTokenizer(folder);
   const isNative = controlTokens.every((name) => tokenizer.controlTokens.includes(name));
   // Checkpoints of ours that were saved before they had a template speak as the base does.
@@ -115,7 +119,7 @@ export async function loadChatModel(options: ChatModelOptions): Promise<ChatMode
     );
   return {
     folder,
-    model: { config, params: adapter === undefined ? params : adapted(config, params, adapter, device) },
+    model: { config, params: peft ? withLora(params, loraFromPeft(config, peft, { device })) : params },
     tokenizer,
     templates,
     stopTokens,
@@ -123,35 +127,6 @@ export async function loadChatModel(options: ChatModelOptions): Promise<ChatMode
     sampling: samplingOf(generationConfig),
     isNative,
   };
-}
-
-function adapted(config: TransformerConfig, params: Params, folder: string, device: Device): Params {
-  const read = (name: string): Uint8Array => {
-    try {
-      return readFileSync(join(folder, name));
-    } catch (cause) {
-      throw new ChatModelError(
-        `the adapter folder ${folder} has no readable ${name}. Give --adapter the folder that PEFT's save_pretrained wrote, ` +
-          "or a checkpoint of a run with loraRank.",
-        { cause },
-      );
-    }
-  };
-  const file = "adapter_config.json";
-  const text = new TextDecoder().decode(read(file));
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new ChatModelError(`${file} in ${folder} is not JSON. Copy the adapter again.`, { cause });
-  }
-  if (typeof json !== "object" || json === null)
-    throw new ChatModelError(`${file} in ${folder} is no JSON object. Copy the adapter again.`);
-  const files: PeftFiles = {
-    "adapter_config.json": json as Readonly<Record<string, unknown>>,
-    "adapter_model.safetensors": read("adapter_model.safetensors"),
-  };
-  return withLora(params, loraFromPeft(config, files, { device }));
 }
 
 /** A bias against ids without a token: vocabularies are often padded. */
