@@ -181,7 +181,7 @@ describe("wrong command lines end with code 2 and one line", () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
     [
       [],
-      "pact: no command given. Commands: train, eval, compare, view, explain, chat, play, traces, doctor. See `pact --help`.",
+      "pact: no command given. Commands: train, eval, compare, view, explain, merge, chat, play, traces, doctor. See `pact --help`.",
     ],
     [["trian"], 'pact: unknown command "trian". Did you mean train? See `pact --help`.'],
     [["zzzzzzzz"], 'pact: unknown command "zzzzzzzz". See `pact --help`.'],
