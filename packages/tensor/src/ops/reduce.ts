@@ -22,7 +22,8 @@ export interface ReduceOptions {
   keepDims?: boolean;
 }
 
-interface ReduceAttrs {
+/** Attributes of a reduction. */
+export interface ReduceAttrs {
   /** Sorted, non-negative. */
   axes: readonly number[];
 }
@@ -32,7 +33,8 @@ function kept(shape: Shape, axes: readonly number[]): number[] {
   return shape.map((d, i) => (axes.includes(i) ? 1 : d));
 }
 
-interface Reduction {
+/** What a reduction starts with, and how it takes one element more: on the host and as WGSL. */
+export interface Reduction {
   name: string;
   start: number;
   step(total: number, x: number): number;
@@ -44,12 +46,18 @@ interface Reduction {
   logical?: boolean;
 }
 
+/** A record of a reduction keeps its definition, so that fusion can put it behind the expression that it reduces. */
+export interface ReductionOp extends Op<ReduceAttrs> {
+  reduction: Reduction;
+}
+
 /** Long reductions to few results are cut into this many parts, so that more than a handful of lanes work. */
 const parts = 64;
 
-function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): Op<ReduceAttrs> {
+function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): ReductionOp {
   return {
     name: r.name,
+    reduction: r,
     strided: true,
     half: true,
     infer: ([x], { axes }) => {
