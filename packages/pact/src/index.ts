@@ -135,6 +135,14 @@ export {
   samplingParams,
 } from "./model.ts";
 export { type MicroBatch, microBatches, packMicroBatches, unpackTrees } from "./pack.ts";
+export {
+  type PhasePlan,
+  type PlanPhase,
+  planTraining,
+  type TrainingPlan,
+  type TrainingPlanOptions,
+} from "./plan.ts";
+export type { PlanPart, PlanParts } from "./plan-parts.ts";
 export { modelPolicy } from "./policy.ts";
 export {
   type FtrlStep,
