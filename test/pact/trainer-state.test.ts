@@ -19,6 +19,8 @@ describe("the trainer's state", () => {
     expect(decodeState(encodeState(state))).toEqual(state);
     const wide = { ...state, m: Float64Array.of(0.1), v: Float64Array.of(Math.PI) };
     expect(decodeState(encodeState(wide))).toEqual(wide);
+    const scaled = { ...state, lossScale: { scale: 2 ** 20, goodUpdates: 17 } };
+    expect(decodeState(encodeState(scaled))).toEqual(scaled);
   });
 
   it("is the same bytes every time", () => {
@@ -53,5 +55,9 @@ describe("the trainer's state", () => {
     expect(problem(["m", "v"], { formatVersion: "1", ...counters, step: "-1" })).toContain(
       'counter step is "-1"',
     );
+    for (const lossScale of ["0", "3", "33554432"])
+      expect(
+        problem(["m", "v"], { formatVersion: "1", ...counters, lossScale, lossScaleUpdates: "0" }),
+      ).toContain(`lossScale is ${lossScale}, no power of two`);
   });
 });

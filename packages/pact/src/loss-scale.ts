@@ -42,6 +42,11 @@ export class LossScale {
     this.#goodUpdates = goodUpdates;
   }
 
+  /** Whether a state can have been one's own: a power of two in the bounds. */
+  static accepts({ scale }: LossScaleState): boolean {
+    return scale >= smallest && scale <= largest && Number.isInteger(Math.log2(scale));
+  }
+
   /** The factor now. */
   get value(): number {
     return this.#scale;

@@ -9,7 +9,7 @@
 import { type AdamW, readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@pact/nn";
 import { scope, tensor } from "@pact/tensor";
 import { CheckpointError } from "./errors.ts";
-import type { LossScaleState } from "./loss-scale.ts";
+import { LossScale, type LossScaleState } from "./loss-scale.ts";
 
 /** Counters and moments of a run after `step` steps. */
 export interface TrainerState {
@@ -84,7 +84,13 @@ export function decodeState(bytes: Uint8Array): TrainerState {
     );
   };
   const [step, optimizerSteps, sampledTokens, trainedTokens, forwardTokens] = counters.map(count);
-  const isScaled = metadata.has("lossScale");
+  const lossScale = metadata.has("lossScale")
+    ? { scale: count("lossScale"), goodUpdates: count("lossScaleUpdates") }
+    : undefined;
+  if (lossScale && !LossScale.accepts(lossScale))
+    throw new CheckpointError(
+      `the state's lossScale is ${lossScale.scale}, no power of two from 1 to 2^24. Resume from an earlier checkpoint.`,
+    );
   return {
     step,
     optimizerSteps,
@@ -93,7 +99,7 @@ export function decodeState(bytes: Uint8Array): TrainerState {
     forwardTokens,
     m: moment("m"),
     v: moment("v"),
-    ...(isScaled && { lossScale: { scale: count("lossScale"), goodUpdates: count("lossScaleUpdates") } }),
+    ...(lossScale && { lossScale }),
   };
 }
 
