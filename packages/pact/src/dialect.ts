@@ -1,6 +1,6 @@
 /**
  * How the episodes of tasks become tokens for one model: prompts, what the environment inserts, expert traces. Two kinds:
- * `nativeDialect` (the control tokens of tokens.ts), and `chatDialect` for a checkpoint with a chat template.
+ * `nativeDialect` (the control tokens of tokens.ts), and `chatDialect` for a checkpoint with a chat template (dialect-chat.ts).
  *
  *     x = prompt(task)                    what a rollout starts from
  *     x → turn → afterTurn → turn → …     a rollout; or a new segment, where the template rewrites the past
@@ -57,6 +57,8 @@ export interface Continuation extends TokenRun {
 
 /** How one model reads and writes episodes. */
 export interface Dialect {
+  /** What counts as an answer: text in `<answer>` tags, or any reply without calls, as chat models answer. */
+  readonly answers: "tagged" | "any";
   /** Text of any ids that the model can sample. */
   decode(ids: Iterable<number>): string;
   /** Whether a sampled id ends a turn. */
@@ -67,7 +69,11 @@ export interface Dialect {
   prompt(task: PromptTask): TokenRun;
   /** @param ids of one turn, with its stop token if it was not cut off */
   turn(ids: readonly number[]): SampledTurn;
-  /** What stands between the last of these turns and the next. */
+  /**
+   * What stands between the last of these turns and the next.
+   *
+   * @throws ChatTemplateError or RenderError if a chat template refuses what was sampled
+   */
   afterTurn(task: PromptTask, turns: readonly PastTurn[]): Continuation;
   /** h* behind x, labelled; it ends with the last observation. */
   trace(task: PromptTask, trace: ExpertTrace, options: TraceOptions): RenderedTrace;
@@ -95,6 +101,7 @@ export function nativeDialect(codec: TokenCodec): Dialect {
   const end = codec.controlId("<|end|>");
   const think = codec.controlId("<think>");
   return {
+    answers: "tagged",
     decode: (ids) => codec.decode(ids),
     isStop: (id) => id === end,
     opensReasoning: (ids) => ids[0] === think,

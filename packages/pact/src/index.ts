@@ -27,6 +27,7 @@ export {
   hermesTags,
   type RenderedConversation,
   renderConversation,
+  type TemplateTraits,
   type TurnSpan,
   type TurnTags,
   turnRoles,
@@ -50,6 +51,7 @@ export {
   type SampledTurn,
   type SplitReason,
 } from "./dialect.ts";
+export { type ChatDialect, type ChatDialectOptions, chatDialect } from "./dialect-chat.ts";
 export { type DynamicSample, dynamicSample } from "./dynamic-sampling.ts";
 export {
   AdvantageError,

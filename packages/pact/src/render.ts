@@ -7,7 +7,7 @@
  *
  * Token ids in are token ids out: what a policy sampled is kept and never encoded again. Expert reasoning is encoded
  * chunk by chunk, so a chunk boundary is a token boundary. The trace h* never holds the final turn (arXiv
- * 2606.16215: leakage). Left out: the Qwen chat template.
+ * 2606.16215: leakage). Left out: chat templates of other models (dialect-chat.ts).
  */
 import {
   activeChunks,
@@ -16,6 +16,7 @@ import {
   type Task,
   type ToolCall,
   type ToolDefinition,
+  type TraceTurn,
   toolCallJson,
 } from "@pact/tools-sim";
 import { RenderError } from "./errors.ts";
@@ -167,12 +168,7 @@ export function renderTrace(codec: TokenCodec, trace: ExpertTrace, options: Trac
   const writer = new TokenWriter(codec);
   const turns: Span[] = [];
   trace.turns.forEach((turn, index) => {
-    if (turn.calls.length === 0 || turn.calls.length !== turn.observations.length) {
-      throw new RenderError(
-        `renderTrace: turn ${index} has ${turn.calls.length} calls and ${turn.observations.length} observations, ` +
-          "expected at least one call and one observation for each. Check the trace that the teacher wrote.",
-      );
-    }
+    checkTurn(turn, index);
     if (index > 0) writer.control("<|assistant|>", "template");
     const start = writer.length;
     const active = activeChunks(turn.chunks, options.level);
@@ -190,8 +186,17 @@ export function renderTrace(codec: TokenCodec, trace: ExpertTrace, options: Trac
   return { ids: writer.ids, roles: writer.roles, labels: writer.labels, turns };
 }
 
+/** @throws RenderError when a turn has other than one observation per call, or no call */
+export function checkTurn({ calls, observations }: TraceTurn, index: number): void {
+  if (calls.length > 0 && calls.length === observations.length) return;
+  throw new RenderError(
+    `renderTrace: turn ${index} has ${calls.length} calls and ${observations.length} observations, ` +
+      "expected at least one call and one observation for each. Check the trace that the teacher wrote.",
+  );
+}
+
 /** Keeps of the labels in a span the first `share`, rounded up; the others become context. */
-function cutLabels(labels: number[], { start, end }: Span, share = 1): void {
+export function cutLabels(labels: number[], { start, end }: Span, share = 1): void {
   if (share >= 1) return;
   const labelled = [];
   for (let token = start; token < end; token++) if (labels[token] !== sftLabel.context) labelled.push(token);

@@ -63,8 +63,9 @@ export function markConversation(
     const reasoning = text("reasoning", index, message.reasoning_content);
     if (reasoningTags === undefined) return { content, reasoning_content: reasoning };
     const { reasoningStart, reasoningEnd } = reasoningTags;
-    const before = reasoning?.trim() ? `${reasoningStart}\n${reasoning}\n${reasoningEnd}\n\n` : "";
-    return { content: before + (content ?? "") };
+    if (reasoning === undefined || reasoning.trim() === "") return { content };
+    const tagged = `${reasoningStart}\n${reasoning}\n${reasoningEnd}`;
+    return { content: content ? `${tagged}\n\n${content}` : tagged };
   };
 
   const markedTools = add("tools", undefined, tools.length > 0);

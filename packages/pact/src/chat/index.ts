@@ -11,3 +11,4 @@ export type { FieldSpan } from "./encode.ts";
 export type { FieldKind } from "./fields.ts";
 export type { ChatConversation, ChatMessage, ConversationOptions } from "./renderer.ts";
 export { hermesTags, type TurnTags, turnRoles } from "./sampled.ts";
+export type { TemplateTraits } from "./traits.ts";
