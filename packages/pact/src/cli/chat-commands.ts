@@ -42,7 +42,7 @@ export async function runCommand(line: string, context: CommandContext): Promise
     else view.note("no tools");
   } else if (name === "retry") await session.retry(signal);
   else if (name === "system") {
-    session.conversation.setSystem(argument);
+    session.setSystem(argument);
     view.note(argument === "" ? "no system message from now on" : "system message set");
   } else if (name === "reset") {
     await session.begin(signal);

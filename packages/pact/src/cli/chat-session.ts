@@ -20,9 +20,12 @@ export interface ChatTask {
   readonly messages?: readonly Message[];
 }
 
+/** What a session needs of a conversation. */
+export type Talk = Pick<Conversation, "messages" | "tools" | "setSystem" | "reply">;
+
 /** What a session is made of. */
 export interface SessionParts {
-  readonly conversation: Conversation;
+  readonly conversation: Talk;
   readonly view: ChatView;
   readonly system?: string;
   readonly task?: ChatTask;
@@ -39,11 +42,12 @@ const failures = [
 
 /** A conversation under way. */
 export class ChatSession {
-  readonly conversation: Conversation;
+  readonly conversation: Talk;
   /** Whether a message got no reply. */
   failed = false;
   readonly #view: ChatView;
-  readonly #parts: SessionParts;
+  readonly #task: ChatTask | undefined;
+  #system: string | undefined;
   /** What answers calls. */
   #environment: Environment<unknown, string> | undefined;
   /** Whether there is a task without a score yet. */
@@ -52,14 +56,15 @@ export class ChatSession {
   #done = 0;
 
   constructor(parts: SessionParts) {
-    this.#parts = parts;
+    this.#task = parts.task;
+    this.#system = parts.system;
     this.conversation = parts.conversation;
     this.#view = parts.view;
   }
 
   /** Begins the conversation, or begins it anew: the system message, and the task if there is one. */
   async begin(signal: AbortSignal): Promise<void> {
-    const { system, task } = this.#parts;
+    const task = this.#task;
     await this.close();
     this.#isPlaying = task !== undefined;
     this.#done = 0;
@@ -70,11 +75,17 @@ export class ChatSession {
       this.conversation.tools = start.tools;
       this.conversation.messages.push(...(task.messages ?? start.messages));
     }
-    if (system !== undefined) this.conversation.setSystem(system);
+    if (this.#system !== undefined) this.conversation.setSystem(this.#system);
     if (task === undefined) return;
     const { messages } = this.conversation;
     this.#view.task({ title: task.title, messages, tools: this.conversation.tools });
     await this.#turns(signal);
+  }
+
+  /** Sets the system message, also for later beginnings; an empty text removes it. */
+  setSystem(text: string): void {
+    this.#system = text;
+    this.conversation.setSystem(text);
   }
 
   /** Takes a message of the person. */
@@ -129,7 +140,7 @@ export class ChatSession {
     const view = this.#view;
     const reply = await this.conversation.reply((text, opened) => view.piece(text, opened), signal);
     const { finish, parsed } = reply;
-    const { task } = this.#parts;
+    const task = this.#task;
     const isWhole = finish === "token" || finish === "string";
     const calls = parsed.calls.length + parsed.errors.length > 0;
     if (isWhole && task !== undefined && (this.#isPlaying || calls)) {

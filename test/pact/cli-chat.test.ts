@@ -1,0 +1,258 @@
+/** `pact chat` as a whole, in a pipe: the shipped base, tiny folders of every architecture, tasks, commands, Ctrl-C. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadModel, lora, loraToPeft, type Params } from "@pact/nn";
+import { add, createDevice, key } from "@pact/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { chat } from "../../packages/pact/src/cli/chat.ts";
+import { ChatModelError } from "../../packages/pact/src/cli/chat-model.ts";
+import { UsageError } from "../../packages/pact/src/cli/options.ts";
+import { eventsOf, TestSignals, testConsole } from "./chat-console.ts";
+import { architectures, makeHfFolder } from "./hf-folder.ts";
+
+const work = mkdtempSync(join(tmpdir(), "pact-chat-"));
+const folderOf = (name: string) => join(work, name);
+const names = Object.keys(architectures) as (keyof typeof architectures)[];
+
+beforeAll(async () => {
+  for (const name of names) await makeHfFolder(folderOf(name), name);
+});
+afterAll(() => rmSync(work, { recursive: true }));
+
+/** Runs the command on the cpu device with these lines as its input. */
+async function run(args: readonly string[], lines: readonly string[] = []) {
+  const console = testConsole(lines);
+  const code = await chat(["--device", "cpu", ...args], console, new TestSignals());
+  return { code, shown: console.shown(), told: console.told() };
+}
+
+/** The same with `--json`: its events. */
+async function events(args: readonly string[], lines: readonly string[] = []) {
+  return eventsOf((await run(["--json", ...args], lines)).shown);
+}
+
+describe.each(names)("a folder of %s", (name) => {
+  const args = ["--model", folderOf(name), "--max-tokens", "8"];
+
+  it("answers each line, and reads no turn twice", async () => {
+    const [first, second, ...more] = await events(args, ["Who is the mayor?", "", "And now?"]);
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({ type: "turn", turn: 1, reusedTokens: 0, observations: [] });
+    expect(first.tokens).toBeGreaterThan(0);
+    const { promptTokens, tokens } = first as { promptTokens: number; tokens: number };
+    // All but the last sampled token, which was never read.
+    expect(second.reusedTokens).toBe(promptTokens + tokens - 1);
+    expect(second.promptTokens).toBeGreaterThan(promptTokens + tokens);
+  });
+
+  it("says the same for the same seed, and something else for another", async () => {
+    const texts = async (...more: string[]) =>
+      (await events([...args, ...more], ["Hi", "Who?"])).map(({ text }) => text);
+    const once = await texts();
+    expect(await texts()).toEqual(once);
+    expect(await texts("--seed", "2")).not.toEqual(once);
+    expect(await texts("--temperature", "0")).toEqual(await texts("--temperature", "0", "--seed", "2"));
+  });
+});
+
+const hf = ["--model", folderOf("qwen3")];
+
+describe("a reply", () => {
+  it("is written to standard output, everything else to standard error", async () => {
+    const { code, shown, told } = await run([...hf, "--max-tokens", "4"], ["Hi", "/tools"]);
+    expect(code).toBe(0);
+    expect(told).toContain("no tools");
+    expect(told).toContain("cut: --max-tokens allows no more");
+    expect(shown).not.toContain("no tools");
+    expect(shown.length).toBeGreaterThan(1);
+    // What a random model says holds control characters: none of them may come through.
+    const long = await run([...hf, "--max-tokens", "300", "--temperature", "3"], ["Hi"]);
+    expect(long.shown).toMatch(/\\x[01]/);
+    expect(long.shown).not.toMatch(/[^\P{Cc}\n\t]/u);
+  });
+
+  it("ends before a stop string", async () => {
+    const [{ text }] = await events([...hf, "--max-tokens", "40"], ["Hi"]);
+    const stop = [...String(text)][9];
+    const [stopped] = await events([...hf, "--max-tokens", "40", "--stop", stop], ["Hi"]);
+    expect(stopped.finish).toBe("string");
+    expect(String(text).startsWith(String(stopped.text))).toBe(true);
+    expect(stopped.text).not.toContain(stop);
+  });
+
+  it("follows the system message and the template's switch for reasoning", async () => {
+    const tokens = async (...more: string[]) =>
+      (await events([...hf, "--max-tokens", "1", ...more], ["Hi"]))[0].promptTokens as number;
+    const plain = await tokens();
+    expect(await tokens("--system", "Be kind.")).toBeGreaterThan(plain + 5);
+    expect(await tokens("--no-think")).toBe(plain + 2);
+  });
+
+  it("is counted as failed where none is possible, with exit code 1", async () => {
+    const { code, told, shown } = await run([...hf, "--max-tokens", "4"], ["x".repeat(2500), "Hi"]);
+    expect(code).toBe(1);
+    expect(told).toMatch(
+      /the conversation has \d+ tokens, and the model reads at most 2048\. \/reset begins anew/,
+    );
+    expect(shown).not.toBe(""); // the second message got one
+  });
+
+  it("is that of the adapters, where there are some", async () => {
+    const device = await createDevice({ device: "cpu" });
+    const { config, params } = await loadModel(folderOf("qwen3"), { device });
+    const { settings, weights } = lora(config, params, { rank: 2, targets: ["o_proj"], key: key(1) });
+    const save = async (name: string, values: Params) => {
+      const files = await loraToPeft({ settings, weights: values });
+      mkdirSync(folderOf(name));
+      const json = JSON.stringify(files["adapter_config.json"]);
+      writeFileSync(join(folderOf(name), "adapter_config.json"), json);
+      writeFileSync(join(folderOf(name), "adapter_model.safetensors"), files["adapter_model.safetensors"]);
+    };
+    await save("fresh", weights);
+    await save(
+      "trained",
+      Object.fromEntries(Object.entries(weights).map(([name, x]) => [name, add(x, 0.5)])),
+    );
+    device.destroy();
+    const text = async (...more: string[]) =>
+      (await events([...hf, "--max-tokens", "8", "--temperature", "0", ...more], ["Hi"]))[0].text;
+    const base = await text();
+    expect(await text("--adapter", folderOf("fresh"))).toBe(base);
+    expect(await text("--adapter", folderOf("trained"))).not.toBe(base);
+  });
+});
+
+describe("the shipped base", () => {
+  it("solves a task with its tools, and takes messages behind it", async () => {
+    const task = ["--env", "ftrl-like", "--task", "3", "--temperature", "0"];
+    const lines = await events(task, ['Tell me the founder of "Keto".']);
+    const score = lines.findIndex(({ type }) => type === "score");
+    expect(lines[0]).toMatchObject({ type: "task", title: expect.stringContaining("ftrl-like/heldout/1") });
+    const turns = lines.slice(1, score);
+    expect(turns.flatMap(({ observations }) => observations as object[])).toContainEqual(
+      expect.objectContaining({ role: "tool", name: "founderLookup" }),
+    );
+    // Behind its first turn it reads only what is new: what the tool gave.
+    for (const { promptTokens, reusedTokens } of turns.slice(1) as Record<string, number>[])
+      expect(promptTokens - reusedTokens).toBeLessThan(20);
+    expect(lines[score]).toMatchObject({ success: true, stopReason: "answer" });
+    expect(lines.length).toBeGreaterThan(score + 1);
+    const { shown } = await run(task);
+    expect(shown).toContain("tool founderLookup");
+    expect(shown).toContain("solved, value 1.000, stop reason answer");
+  }, 60_000);
+});
+
+describe("commands", () => {
+  it("save the conversation, once", async () => {
+    const path = join(work, "talk.json");
+    const save = `/save ${path}`;
+    const { told } = await run([...hf, "--max-tokens", "2"], ["/system Kind.", "Hi", save, save, "/save"]);
+    const saved = JSON.parse(readFileSync(path, "utf8"));
+    expect(saved.messages.map(({ role }: { role: string }) => role)).toEqual(["system", "user", "assistant"]);
+    expect(saved.messages[2]).not.toHaveProperty("ids");
+    expect(told).toContain("is there already");
+    expect(told).toContain("/save needs the name of a file");
+  });
+
+  it("are listed, guessed and left by /quit", async () => {
+    const { told, shown } = await run(hf, ["/help", "/halp", "/dance", "/quit", "never read"]);
+    expect(told).toContain("/retry");
+    expect(told).toContain("unknown command /halp; did you mean /help?");
+    expect(told).toContain("unknown command /dance");
+    expect(shown).toBe("");
+  });
+});
+
+describe("Ctrl-C", () => {
+  it("stops the reply; from a pipe it also leaves", async () => {
+    const console = testConsole(["Tell me", "never read"]);
+    const signals = new TestSignals();
+    console.output.once("data", () => signals.press());
+    const code = await chat(["--device", "cpu", ...hf, "--max-tokens", "2000"], console, signals);
+    expect(code).toBe(130);
+    expect(console.told()).toContain("stopped; /retry asks again");
+    expect(signals.listenerCount("SIGINT")).toBe(0);
+    expect(signals.exits).toEqual([]);
+  });
+
+  it("at a terminal leaves the conversation where it is, until it is pressed again", async () => {
+    const console = testConsole();
+    Object.assign(console.input, { isTTY: true });
+    Object.assign(console.output, { isTTY: true, columns: 80 });
+    const signals = new TestSignals();
+    const until = async (text: RegExp) => {
+      while (![console.shown(), console.told()].some((part) => text.test(part)))
+        await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const done = chat(["--device", "cpu", ...hf, "--max-tokens", "2000"], console, signals);
+    await until(/> /);
+    console.input.write("Tell me\r");
+    await until(/Tell me\r?\n+[^\n]/);
+    signals.press();
+    await until(/stopped; \/retry asks again/);
+    console.input.write("\u0003");
+    await until(/\^C/);
+    expect(await done).toBe(130);
+  }, 20_000);
+});
+
+describe("what can not be used", () => {
+  it.each<[string, readonly string[], RegExp]>([
+    ["a task without an environment", ["--task", "3"], /--task is for --env/],
+    ["an unknown task", ["--env", "ftrl-like", "--task", "x"], /no task "x"; there are 100/],
+    ["an unknown option", ["--modle", "x"], /Did you mean --model/],
+    ["an empty stop string", ["--stop", ""], /--stop needs a text/],
+    ["a temperature out of range", ["--temperature", "11"], /from 0 to 10/],
+  ])("%s", async (_, args, message) => {
+    const error = await run(args).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UsageError);
+    expect(String(error)).toMatch(message);
+  });
+
+  it("a folder that is not there, has no template, or no end of a turn", async () => {
+    await makeHfFolder(folderOf("mute"), "qwen3", { "tokenizer_config.json": "{}" });
+    await makeHfFolder(folderOf("endless"), "qwen3", {
+      "tokenizer_config.json": JSON.stringify({ chat_template: "{{ messages[0].content }}" }),
+      "generation_config.json": "{}",
+    });
+    for (const [name, message] of [
+      ["none", /there is no folder .* Give --model/],
+      ["mute", /has no chat template.*chat_template\.jinja/],
+      ["endless", /names no token that ends a turn.*eos_token/],
+    ] as const) {
+      const error = await run(["--model", folderOf(name)]).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(ChatModelError);
+      expect(String(error)).toMatch(message);
+    }
+    await expect(run(["--no-think"])).rejects.toThrow(/does not read enable_thinking.*Leave out --no-think/);
+    await expect(run(["--precision", "f16"])).rejects.toThrow(/does not compute in it/);
+    await expect(run(["--adapter", work])).rejects.toThrow(/no readable adapter_config\.json/);
+  });
+});
+
+it("runs as a program in a pipe", () => {
+  const program = fileURLToPath(new URL("../../packages/pact/src/cli.ts", import.meta.url));
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [
+      "--import",
+      "tsx",
+      "--conditions=source",
+      program,
+      "chat",
+      "--device",
+      "cpu",
+      ...hf,
+      "--max-tokens",
+      "3",
+      "--json",
+    ],
+    { input: "Who?\nWho else?\n", encoding: "utf8" },
+  );
+  expect([status, stderr.split("\n").at(-2)]).toEqual([0, expect.stringMatching(/^load|^ {2}\(cut/)]);
+  expect(eventsOf(stdout).map(({ type }) => type)).toEqual(["turn", "turn"]);
+}, 60_000);
