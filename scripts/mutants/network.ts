@@ -142,31 +142,21 @@ export const networkMutants: readonly Mutant[] = [
   ]),
   ...inFile("ops/attention.ts", [
     [
-      "attention: δ over queries, not features",
-      "const delta = sum(mul(dy, y), { axes: -1 });",
-      "const delta = sum(dy, { axes: -1 });",
-      attention,
-    ],
-    [
       "attention: dk and dv exchanged",
-      "...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, delta, aligned(dy)], null),",
-      "...applyAll(attentionBackwardOp, [q, v, k, queries, keys, lse, delta, aligned(dy)], null),",
+      "...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, y, aligned(dy)], null),",
+      "...applyAll(attentionBackwardOp, [q, v, k, queries, keys, lse, y, aligned(dy)], null),",
       attention,
     ],
   ]),
   ...inFile("ops/attention-backward.ts", [
     [
-      "attention: δ not subtracted",
-      "w * (dp - delta.data[delta.offset + i * heads + h]) * scale",
-      "w * dp * scale",
+      "attention: δ without y",
+      "delta += dy.data[dy.offset + at + d] * y.data[y.offset + at + d];",
+      "delta += dy.data[dy.offset + at + d];",
       attention,
     ],
-    [
-      "attention: scale missing in ds",
-      "w * (dp - delta.data[delta.offset + i * heads + h]) * scale",
-      "w * (dp - delta.data[delta.offset + i * heads + h])",
-      attention,
-    ],
+    ["attention: δ not subtracted", "w * (dp - delta) * scale", "w * dp * scale", attention],
+    ["attention: scale missing in ds", "w * (dp - delta) * scale", "w * (dp - delta)", attention],
     ["attention: scale missing in the weights", "Math.exp(s * scale - lse", "Math.exp(s - lse", attention],
     [
       "attention: dk from k",

@@ -102,6 +102,25 @@ const cases: OpCase[] = [
   ),
 ];
 
+/** A prefix, its branches and another document: more tokens than a subgroup has lanes, three query heads to a key head. */
+cases.push(
+  one("attention of 71 tokens", "attention", (draw) => {
+    const own = [
+      ...Array.from({ length: 29 }, (_, i) => [0, 0, 0, i + 1]),
+      ...Array.from({ length: 11 }, (_, i) => [0, 29, 29, 30 + i]),
+      ...Array.from({ length: 18 }, (_, i) => [0, 29, 40, 41 + i]),
+      ...Array.from({ length: 13 }, (_, i) => [0, 0, 58, 59 + i]),
+    ];
+    return {
+      operands: [floats(draw, [71, 3, 32]), floats(draw, [71, 1, 32]), floats(draw, [71, 1, 32])],
+      run: ([q, k, v]) =>
+        t.scope(() =>
+          t.attention(q, k, v, t.attentionSpans(Int32Array.from(own.flat()), 71, { device: q.device })),
+        ),
+    };
+  }),
+);
+
 describe.skipIf(!device)("sizes on webgpu", () => {
   test.each(cases)("$name", async (testCase) => {
     const problem = testCase.draw(new Draw(17));

@@ -2,26 +2,12 @@
  * The backward pass of attention, fused: scores are recomputed from the saved row sums, nothing of size [N, N] is stored.
  */
 import { vjp } from "../autodiff.ts";
-import { type BufferType, u32Params } from "../backends/webgpu/kernel.ts";
+import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import type { Op } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { composedAttention, dimensions, spanMask, visit } from "./attention-spans.ts";
-import {
-  declareVector,
-  dotVector,
-  eachVector,
-  loadVector,
-  storeVector,
-  vectorType,
-} from "./attention-wgsl.ts";
-
-/** What both kernels read, and their offsets in the order of `offsets` below. */
-const sharedBuffers = (size: number): { name: string; type: BufferType }[] => [
-  ...["q", "k", "v", "dy"].map((name) => ({ name, type: vectorType(size) })),
-  ...["lse", "delta"].map((name) => ({ name, type: "f32" as const })),
-  { name: "ranges", type: "i32" },
-];
-const sharedOffsets = ["offsetQ", "offsetK", "offsetV", "offsetL", "offsetE", "offsetD", "offsetR"];
+import { keysText, queriesText } from "./attention-subgroups.ts";
+import { blocksOf, eachKeyText, eachQueryBackwardText, sharedLanes, vectorType } from "./attention-wgsl.ts";
 
 /**
  * With p_ij = e^(s_ij − lse_i), dp_ij = dy_i·v_j, ds_ij = p_ij(dp_ij − δ_i), δ_i = dy_i·y_i:
@@ -31,12 +17,14 @@ const sharedOffsets = ["offsetQ", "offsetK", "offsetV", "offsetL", "offsetE", "o
 export const attentionBackwardOp: Op<null> = {
   name: "attentionBackward",
   infer: ([q, k, v]) => [q, k, v].map((x) => ({ shape: x.shape, dtype: x.dtype })),
-  cpu([q, k, v, ranges, , lse, delta, dy], [dq, dk, dv]) {
+  cpu([q, k, v, ranges, , lse, y, dy], [dq, dk, dv]) {
     const { queries, heads, size, kvHeads, group, scale } = dimensions(q, k);
     for (let i = 0; i < queries; i++) {
       for (let h = 0; h < heads; h++) {
         const g = Math.floor(h / group);
         const at = (i * heads + h) * size;
+        let delta = 0;
+        for (let d = 0; d < size; d++) delta += dy.data[dy.offset + at + d] * y.data[y.offset + at + d];
         visit(ranges, i, (j) => {
           const to = (j * kvHeads + g) * size;
           let s = 0;
@@ -46,7 +34,7 @@ export const attentionBackwardOp: Op<null> = {
             dp += dy.data[dy.offset + at + d] * v.data[v.offset + to + d];
           }
           const w = Math.exp(s * scale - lse.data[lse.offset + i * heads + h]);
-          const ds = w * (dp - delta.data[delta.offset + i * heads + h]) * scale;
+          const ds = w * (dp - delta) * scale;
           for (let d = 0; d < size; d++) {
             dq.data[at + d] += ds * k.data[k.offset + to + d];
             dk.data[to + d] += ds * q.data[q.offset + at + d];
@@ -56,86 +44,75 @@ export const attentionBackwardOp: Op<null> = {
       }
     }
   },
-  webgpu([q, k, v, ranges, keys, lse, delta, dy], [dq, dk, dv]) {
-    const { heads, size, kvHeads } = dimensions(q, k);
-    const scale = 1 / Math.sqrt(size);
-    const offsets = [q, k, v, lse, delta, dy, ranges].map((t) => t.offset);
-    return [
+  webgpu([q, k, v, ranges, keys, lse, y, dy], [dq, dk, dv]) {
+    const { queries, heads, size, keys: keyCount, kvHeads, scale } = dimensions(q, k);
+    const lanes = sharedLanes(q, k);
+    const type = vectorType(size);
+    const suffix = lanes > 0 ? ":subgroups" : "";
+    const params = [
+      ...u32Params(
+        "queries",
+        "keys",
+        "heads",
+        "kvHeads",
+        "offsetQ",
+        "offsetK",
+        "offsetV",
+        "offsetD",
+        "offsetR",
+      ),
+      { name: "scale", type: "f32" as const },
+    ];
+    const values = [
+      ...[queries, keyCount, heads, kvHeads, q.offset, k.offset, v.offset, dy.offset, ranges.offset],
+      scale,
+    ];
+    const read = (names: string) => names.split(" ").map((name) => ({ name, type }));
+    /** lse and δ of each query and head side by side, from the first kernel to the second. */
+    const stats = q.device.empty([queries, heads, 2], "f32");
+    const calls: KernelCall[] = [
       {
-        key: `attentionBackward:q:${size}`,
+        key: `attentionBackward:q:${size}${suffix}`,
         source: () => ({
-          buffers: [...sharedBuffers(size), { name: "dq", type: vectorType(size), write: true }],
-          params: [...u32Params(...sharedOffsets, "heads", "kvHeads"), { name: "scale", type: "f32" }],
-          main: `let row = i / p.heads;
-let g = (i % p.heads) / (p.heads / p.kvHeads);
-${loadVector("qv", "q", `p.offsetQ + i * ${size}u`, size, "p.scale")}
-${loadVector("dv", "dy", `p.offsetD + i * ${size}u`, size)}
-${declareVector("sum", size)}
-let rowLse = lse[p.offsetL + i];
-let rowDelta = delta[p.offsetE + i];
-let r = p.offsetR + 4u * row;
-for (var part = 0u; part < 2u; part++) {
-  let stop = u32(ranges[r + 2u * part + 1u]);
-  for (var j = u32(ranges[r + 2u * part]); j < stop; j++) {
-    let at = (j * p.kvHeads + g) * ${size}u;
-    ${loadVector("kv", "k", "p.offsetK + at", size)}
-    ${loadVector("vv", "v", "p.offsetV + at", size)}
-    let w = exp(${dotVector("qv", "kv", size)} - rowLse);
-    let ds = w * (${dotVector("dv", "vv", size)} - rowDelta) * p.scale;
-    ${eachVector(size, (c) => `sum${c} += ds * kv${c};`)}
-  }
-}
-${storeVector("dq", `i * ${size}u`, "sum", size)}`,
+          subgroups: lanes > 0,
+          buffers: [
+            ...read("q k v dy y"),
+            { name: "lse", type: "f32" },
+            { name: "ranges", type: "i32" },
+            { name: "dq", type, write: true },
+            { name: "stats", type: "f32", write: true },
+          ],
+          params: [...params, ...u32Params("offsetY", "offsetL")],
+          main: lanes > 0 ? queriesText(size, lanes) : eachQueryBackwardText(size),
         }),
-        buffers: [q, k, v, dy, lse, delta, ranges, dq],
-        params: [...offsets, heads, kvHeads, scale],
-        count: q.shape[0] * heads,
+        buffers: [q, k, v, dy, y, lse, ranges, dq, stats],
+        params: [...values, y.offset, lse.offset],
+        count: blocksOf(queries, lanes) * heads,
       },
       {
-        key: `attentionBackward:kv:${size}`,
+        key: `attentionBackward:kv:${size}${suffix}`,
         source: () => ({
+          subgroups: lanes > 0,
           buffers: [
-            ...sharedBuffers(size),
-            { name: "keys", type: "i32" as const },
-            { name: "dk", type: vectorType(size), write: true },
-            { name: "dv", type: vectorType(size), write: true },
+            ...read("q k v dy"),
+            { name: "stats", type: "f32" },
+            { name: "ranges", type: "i32" },
+            { name: "keys", type: "i32" },
+            { name: "dk", type, write: true },
+            { name: "dv", type, write: true },
           ],
-          params: [
-            ...u32Params(...sharedOffsets, "offsetS", "heads", "kvHeads"),
-            { name: "scale", type: "f32" },
-          ],
-          main: `let j = i / p.kvHeads;
-let g = i % p.kvHeads;
-let group = p.heads / p.kvHeads;
-${loadVector("kv", "k", `p.offsetK + i * ${size}u`, size, "p.scale")}
-${loadVector("vv", "v", `p.offsetV + i * ${size}u`, size)}
-${declareVector("sumK", size)}
-${declareVector("sumV", size)}
-let stop = u32(keys[p.offsetS + 2u * j + 1u]);
-for (var row = u32(keys[p.offsetS + 2u * j]); row < stop; row++) {
-  let r = p.offsetR + 4u * row;
-  let key = i32(j);
-  if ((key >= ranges[r] && key < ranges[r + 1u]) || (key >= ranges[r + 2u] && key < ranges[r + 3u])) {
-    for (var h = g * group; h < (g + 1u) * group; h++) {
-      let n = row * p.heads + h;
-      ${loadVector("qv", "q", `p.offsetQ + n * ${size}u`, size)}
-      ${loadVector("d", "dy", `p.offsetD + n * ${size}u`, size)}
-      let w = exp(${dotVector("qv", "kv", size)} - lse[p.offsetL + n]);
-      let ds = w * (${dotVector("d", "vv", size)} - delta[p.offsetE + n]) * p.scale;
-      ${eachVector(size, (c) => `sumK${c} += ds * qv${c}; sumV${c} += w * d${c};`)}
-    }
-  }
-}
-${storeVector("dk", `i * ${size}u`, "sumK", size)}
-${storeVector("dv", `i * ${size}u`, "sumV", size)}`,
+          params: [...params, ...u32Params("offsetS")],
+          main: lanes > 0 ? keysText(size, lanes) : eachKeyText(size),
         }),
-        buffers: [q, k, v, dy, lse, delta, ranges, keys, dk, dv],
-        params: [...offsets, keys.offset, heads, kvHeads, scale],
-        count: k.shape[0] * kvHeads,
+        buffers: [q, k, v, dy, stats, ranges, keys, dk, dv],
+        params: [...values, keys.offset],
+        count: blocksOf(keyCount, lanes) * kvHeads,
       },
     ];
+    stats.dispose();
+    return calls;
   },
-  // NOTE: y, lse and δ depend on q, k, v; the composed definition carries those paths, so the saved ones get none.
+  // NOTE: y and lse depend on q, k, v; the composed definition carries those paths, so the saved ones get none.
   vjp({ inputs: [q, k, v, queries, , , , dy] }, dys) {
     const mask = spanMask(queries, k.shape[0]);
     const backward = (q: Tensor, k: Tensor, v: Tensor, dy: Tensor): readonly Tensor[] =>

@@ -11,19 +11,11 @@ import { apply, applyAll, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
 import { formatShape, formatSpec } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
-import { mul } from "./arithmetic.ts";
 import { attentionBackwardOp } from "./attention-backward.ts";
 import { type AttentionSpans, dimensions, visit } from "./attention-spans.ts";
-import {
-  declareVector,
-  dotVector,
-  eachVector,
-  loadVector,
-  storeVector,
-  vectorType,
-} from "./attention-wgsl.ts";
+import { forwardText } from "./attention-subgroups.ts";
+import { blocksOf, eachQueryText, sharedLanes, vectorType } from "./attention-wgsl.ts";
 import { copyOp } from "./movement.ts";
-import { sum } from "./reduce.ts";
 import { requireFloat } from "./softmax.ts";
 
 /** y_i = Σⱼ softmaxⱼ(q_i·k_j/√D)·v_j over the visible j, and ln Σ e^score per query and head;  backward: attentionBackwardOp */
@@ -89,11 +81,13 @@ export const attentionOp: Op<null> = {
     }
   },
   webgpu([q, k, v, ranges], [y, lse]) {
-    const { heads, size, kvHeads } = dimensions(q, k);
+    const { queries, heads, size, keys, kvHeads, scale } = dimensions(q, k);
+    const lanes = sharedLanes(q, k);
     return [
       {
-        key: `attention:${size}`,
+        key: `attention:${size}${lanes ? ":subgroups" : ""}`,
         source: () => ({
+          subgroups: lanes > 0,
           buffers: [
             { name: "q", type: vectorType(size) },
             { name: "k", type: vectorType(size) },
@@ -103,37 +97,14 @@ export const attentionOp: Op<null> = {
             { name: "lse", type: "f32", write: true },
           ],
           params: [
-            ...u32Params("offsetQ", "offsetK", "offsetV", "offsetR", "heads", "kvHeads"),
+            ...u32Params("offsetQ", "offsetK", "offsetV", "offsetR", "queries", "keys", "heads", "kvHeads"),
             { name: "scale", type: "f32" },
           ],
-          main: `let row = i / p.heads;
-let g = (i % p.heads) / (p.heads / p.kvHeads);
-${loadVector("qv", "q", `p.offsetQ + i * ${size}u`, size, "p.scale")}
-${declareVector("sum", size)}
-var top = -3.0e38;
-var total = 0.0;
-let r = p.offsetR + 4u * row;
-for (var part = 0u; part < 2u; part++) {
-  let stop = u32(ranges[r + 2u * part + 1u]);
-  for (var j = u32(ranges[r + 2u * part]); j < stop; j++) {
-    let at = (j * p.kvHeads + g) * ${size}u;
-    ${loadVector("kv", "k", "p.offsetK + at", size)}
-    let s = ${dotVector("qv", "kv", size)};
-    ${loadVector("vv", "v", "p.offsetV + at", size)}
-    let higher = max(top, s);
-    let keep = exp(top - higher);
-    let w = exp(s - higher);
-    total = total * keep + w;
-    ${eachVector(size, (c) => `sum${c} = sum${c} * keep + w * vv${c};`)}
-    top = higher;
-  }
-}
-lse[i] = top + log(total);
-${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`,
+          main: lanes > 0 ? forwardText(size, lanes) : eachQueryText(size),
         }),
         buffers: [q, k, v, ranges, y, lse],
-        params: [q.offset, k.offset, v.offset, ranges.offset, heads, kvHeads, 1 / Math.sqrt(size)],
-        count: q.shape[0] * heads,
+        params: [q.offset, k.offset, v.offset, ranges.offset, queries, keys, heads, kvHeads, scale],
+        count: blocksOf(queries, lanes) * heads,
       },
     ];
   },
@@ -145,9 +116,8 @@ ${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`,
           "Make it so: attentionSpans(ranges, keyCount, { gradients: true }).",
       );
     }
-    const delta = sum(mul(dy, y), { axes: -1 });
     return [
-      ...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, delta, aligned(dy)], null),
+      ...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, y, aligned(dy)], null),
       null,
       null,
     ];
