@@ -13,8 +13,10 @@ export async function rawGpu(): Promise<{ gpu: GPUDevice; device: Device }> {
   if (!adapter) throw new Error(report.why);
   // Attention's backward needs more than the 8 buffers that a device has unasked.
   const { maxStorageBuffersPerShaderStage } = adapter.limits;
+  // Kernels ask the adapter's report whether there are subgroups.
+  const requiredFeatures = adapter.features.has("subgroups") ? ["subgroups" as const] : [];
   const gpu = holdDevice(
-    await adapter.requestDevice({ requiredLimits: { maxStorageBuffersPerShaderStage } }),
+    await adapter.requestDevice({ requiredLimits: { maxStorageBuffersPerShaderStage }, requiredFeatures }),
   );
   return { gpu, device: new DeviceOf(new WebGpuBackend(gpu), { ...report, kind: "webgpu" }) };
 }

@@ -10,7 +10,18 @@
  * Groups of parameters may have rates and decays of their own, or be frozen (arena.ts).
  */
 
-import { adamWStep, assignRows, reshape, scope, type Tensor } from "@pact/tensor";
+import {
+  adamWStep,
+  assignRows,
+  derived,
+  type LiveScalar,
+  live,
+  onReplay,
+  reshape,
+  scope,
+  type Tensor,
+  valueOf,
+} from "@pact/tensor";
 import { Arena, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 import type { Params } from "./params.ts";
 
@@ -89,25 +100,27 @@ export class AdamW {
    * One update of `params` in place. The gradients stay the caller's.
    *
    * @param grads one gradient per parameter that is trained, same names and shapes
-   * @param learningRate of this step
+   * @param learningRate of this step; a live scalar where captured steps have different ones
    * @returns ‖g‖ before clipping, a scalar on the device
    * @throws ParameterError if a gradient is missing or has another shape
    */
-  step(grads: Params, learningRate: number): Tensor {
+  step(grads: Params, learningRate: number | LiveScalar): Tensor {
     return scope(() => {
       const { layout } = this;
       const flat = layout.flatten(grads); // [P]
-      this.stepsTaken++;
+      onReplay(() => {
+        this.stepsTaken++;
+      });
       const norm = globalNorm(flat);
       const { beta1, beta2, eps, weightDecay, clipNorm } = this.options;
       const scale = clipScale(norm, clipNorm);
       for (const section of layout.sections) {
         const part = (vector: Tensor) => layout.part(vector, section);
         const [params, m, v] = [this.arena, this.m, this.v].map(part);
-        const lr = learningRate * section.rateScale;
+        const lr = derived([learningRate], () => valueOf(learningRate) * section.rateScale);
         adamWStep(
           { params, grads: part(flat), m, v, decayMask: part(this.decayMask), clipScale: scale },
-          { lr, beta1, beta2, eps, weightDecay: weightDecay || 1, step: this.stepsTaken },
+          { lr, beta1, beta2, eps, weightDecay: weightDecay || 1, step: live(() => this.stepsTaken) },
         );
       }
       return norm;

@@ -5,7 +5,18 @@
  *   v ← μv + (1 − dampening)·ĝ, in the first step v = ĝ
  *   θ ← θ − lr · v,   with Nesterov θ − lr · (ĝ + μv)          decay only where tensors have ≥ 2 dimensions
  */
-import { assignRows, reshape, scope, sgdStep, type Tensor } from "@pact/tensor";
+import {
+  assignRows,
+  derived,
+  type LiveScalar,
+  live,
+  onReplay,
+  reshape,
+  scope,
+  sgdStep,
+  type Tensor,
+  valueOf,
+} from "@pact/tensor";
 import { Arena, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 import { ParameterError } from "./errors.ts";
 import type { Params } from "./params.ts";
@@ -86,15 +97,17 @@ export class Sgd {
    * One update of `params` in place. The gradients stay the caller's.
    *
    * @param grads one gradient per parameter that is trained, same names and shapes
-   * @param learningRate of this step
+   * @param learningRate of this step; a live scalar where captured steps have different ones
    * @returns ‖g‖ before clipping, a scalar on the device
    * @throws ParameterError if a gradient is missing or has another shape
    */
-  step(grads: Params, learningRate: number): Tensor {
+  step(grads: Params, learningRate: number | LiveScalar): Tensor {
     return scope(() => {
       const { layout, velocity } = this;
       const flat = layout.flatten(grads); // [P]
-      this.stepsTaken++;
+      onReplay(() => {
+        this.stepsTaken++;
+      });
       const norm = globalNorm(flat);
       const { clipNorm, groups: _, ...settings } = this.options;
       const clip = clipScale(norm, clipNorm);
@@ -105,9 +118,9 @@ export class Sgd {
           { ...state, velocity: velocity && part(velocity), clipScale: clip },
           {
             ...settings,
-            lr: learningRate * section.rateScale,
+            lr: derived([learningRate], () => valueOf(learningRate) * section.rateScale),
             weightDecay: settings.weightDecay || 1,
-            step: this.stepsTaken,
+            step: live(() => this.stepsTaken),
           },
         );
       }

@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { NonFiniteError } from "./errors.ts";
 import type { Op } from "./op.ts";
+import { copyInto } from "./ops/copy.ts";
 import { outsideScopes } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
 import { describe, leavesOf } from "./tree.ts";
@@ -100,7 +101,7 @@ class Counter {
     let open = this.open.get(device);
     if (!open || open.used === countsPerBuffer) {
       const buffer = device.empty([countsPerBuffer * wordsPerCount], "u32");
-      device.backend.zero(buffer);
+      device.runner.zero(buffer);
       this.buffers.push(buffer);
       open = { buffer, used: 0 };
       this.open.set(device, open);
@@ -109,7 +110,7 @@ class Counter {
     // A view is copied first: its elements need not lie together, nor at the start of the buffer.
     const whole = t.contiguous && t.size === t.storage.size;
     const x = whole ? t : device.empty(t.shape, t.dtype);
-    if (!whole) device.backend.copy(t, x);
+    if (!whole) copyInto(t, x);
     device.backend.run(countOp, [x], [count.buffer], { slot: count.slot });
     if (!whole) x.dispose();
     return count;

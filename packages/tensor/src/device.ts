@@ -1,10 +1,12 @@
 /**
  * Device: one backend with its memory accounting. `init()` picks one and makes it the default (init.ts).
  */
-import type { Backend, BackendStats } from "./backends/backend.ts";
+import type { Backend, BackendStats, Runner } from "./backends/backend.ts";
 import { callerLine } from "./caller.ts";
+import { activeRecording } from "./capture/active.ts";
 import type { DType, TypedArray } from "./dtype.ts";
-import { DeviceError, DTypeError, OutOfMemoryError } from "./errors.ts";
+import { CaptureError, DeviceError, DTypeError, OutOfMemoryError } from "./errors.ts";
+import { copyInto } from "./ops/copy.ts";
 import { register } from "./scope.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import { assertCountable, Storage, Tensor } from "./tensor.ts";
@@ -20,7 +22,7 @@ import { assertCountable, Storage, Tensor } from "./tensor.ts";
  * ```
  */
 export interface MemoryReport {
-  /** Bytes of the elements that tensors hold now; views share those of their base. */
+  /** Bytes of the elements that tensors hold now (views share those of their base), and of the temporaries of captures. */
   liveBytes: number;
   /** The most `liveBytes` has been since the device was made or `resetPeak()` was called. */
   peakBytes: number;
@@ -71,6 +73,11 @@ export class Device {
   constructor(backend: Backend, report: DeviceReport) {
     this.backend = backend;
     this.report = report;
+  }
+
+  /** What runs operations here: the backend, or while a function is captured, what takes them down. */
+  get runner(): Runner {
+    return activeRecording()?.runner(this) ?? this.backend;
   }
 
   get kind(): "cpu" | "webgpu" {
@@ -126,10 +133,12 @@ export class Device {
     }
     this.assertFits(where, shape, dtype);
     const size = sizeOf(shape);
+    const recording = activeRecording();
+    if (recording) return new Tensor(recording.storage(this, dtype, size, data), shape);
     const allocation = () => this.backend.allocate(dtype, size, data);
     const storage = new Storage(this, dtype, size, this.allocating(where, dtype, size, allocation));
     this.liveBytes += this.backend.byteLength(dtype, size);
-    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    this.notePeak();
     return new Tensor(storage, shape);
   }
 
@@ -146,6 +155,15 @@ export class Device {
         { cause: error },
       );
     }
+  }
+
+  /** Counts what is alive now into the peak. */
+  notePeak(): void {
+    this.peakBytes = Math.max(this.peakBytes, this.heldBytes);
+  }
+
+  private get heldBytes(): number {
+    return this.liveBytes + (this.destroyed ? 0 : this.backend.arenaBytes);
   }
 
   /** Called when the last tensor of a storage is disposed. */
@@ -168,7 +186,7 @@ export class Device {
   /** Live and peak memory. */
   memory(): MemoryReport {
     return {
-      liveBytes: this.liveBytes,
+      liveBytes: this.heldBytes,
       peakBytes: this.peakBytes,
       liveTensors: this.liveTensors,
       pooledBytes: this.destroyed ? 0 : this.backend.pooledBytes,
@@ -185,7 +203,7 @@ export class Device {
 
   /** Starts a new peak at what is alive now. */
   resetPeak(): void {
-    this.peakBytes = this.liveBytes;
+    this.peakBytes = this.heldBytes;
   }
 
   /**
@@ -221,11 +239,24 @@ export class Device {
     if (tensor.contiguous) return this.backend.read(tensor);
     const packed = this.empty(tensor.shape, tensor.dtype);
     try {
-      this.backend.copy(tensor, packed);
+      copyInto(tensor, packed);
       return await this.backend.read(packed);
     } finally {
       packed.dispose();
     }
+  }
+
+  /**
+   * Checks that there are numbers to read: while a function is captured, nothing is computed.
+   *
+   * @throws CaptureError inside a capture. At once, not as a rejection, which nobody there would await.
+   */
+  assertReadable(where: string): void {
+    if (!activeRecording()) return;
+    throw new CaptureError(
+      `${where}: a function is being captured, expected nothing to be read: it runs later, again and again. ` +
+        "Return the tensor and read it outside: const y = step(x); await y.data().",
+    );
   }
 
   /** Waits until everything asked for so far is computed. */

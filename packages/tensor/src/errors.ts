@@ -158,6 +158,21 @@ export class AutodiffError extends PactError {
 }
 
 /**
+ * A function that can not be captured as it is: it reads numbers, returns a promise or draws the same random numbers again;
+ * code `capture`.
+ * @example
+ * ```ts
+ * const step = capture((x: Tensor) => x.item());
+ * step(ones([])); // → throws CaptureError
+ * ```
+ */
+export class CaptureError extends PactError {
+  constructor(message: string) {
+    super("capture", message);
+  }
+}
+
+/**
  * `debug.checkFinite` found the operation that made a NaN or an infinity; code `non-finite`.
  * @example
  * ```ts

@@ -13,6 +13,7 @@ export {
   type ParamType,
   u32Params,
 } from "./backends/webgpu/kernel.ts";
+export { type Captured, type CaptureOptions, capture } from "./capture/capture.ts";
 export { checkpoint } from "./checkpoint.ts";
 export { mean, std, stopGradient, type VarianceOptions, variance } from "./composed.ts";
 export { arange, type CreateOptions, full, type Nested, ones, tensor, zeros } from "./create.ts";
@@ -30,6 +31,7 @@ export * from "./errors.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
 export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./half.ts";
 export { createDevice, type InitOptions, init } from "./init.ts";
+export { derived, LiveScalar, live, onReplay, valueOf } from "./live.ts";
 export { type CrossEntropyOptions, crossEntropy, klDivergence } from "./losses.ts";
 export {
   apply,

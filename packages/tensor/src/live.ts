@@ -2,6 +2,7 @@
  * Scalars that change between the replays of a captured function (capture/): a learning rate, a count of steps. A
  * kernel's parameter may be one; it is read anew whenever the kernel starts.
  */
+import { activeRecording } from "./capture/active.ts";
 
 /**
  * A number that is read each time it is used: when an operation runs, and at each replay of a capture that recorded it.
@@ -43,7 +44,53 @@ export function live(read: () => number): LiveScalar {
   return new LiveScalar(read);
 }
 
-/** The number behind a number or a live scalar, now. */
+/**
+ * Runs `action` now; inside a capture instead at the start of each replay, the first one included: for what a step does on
+ * the host, such as counting.
+ *
+ * @example
+ * ```ts
+ * let steps = 0;
+ * const step = capture((x: Tensor) => {
+ *   onReplay(() => {
+ *     steps++;
+ *   });
+ *   return add(x, 1);
+ * });
+ * for (let i = 0; i < 3; i++) step(zeros([2])).dispose();
+ * steps; // → 3
+ * ```
+ */
+export function onReplay(action: () => void): void {
+  const recording = activeRecording();
+  if (recording) recording.onReplay(action);
+  else action();
+}
+
+/**
+ * What `compute` makes of scalars: a number, or a live scalar if one of them is.
+ *
+ * @example
+ * ```ts
+ * const rate: number | LiveScalar = 0.5;
+ * derived([rate], () => valueOf(rate) / 2); // → 0.25
+ * ```
+ */
+export function derived(
+  scalars: readonly (number | LiveScalar)[],
+  compute: () => number,
+): number | LiveScalar {
+  return scalars.some((scalar) => scalar instanceof LiveScalar) ? live(compute) : compute();
+}
+
+/**
+ * The number behind a number or a live scalar, now.
+ *
+ * @example
+ * ```ts
+ * [valueOf(2), valueOf(live(() => 3))]; // → [2, 3]
+ * ```
+ */
 export function valueOf(scalar: number | LiveScalar): number {
   return typeof scalar === "number" ? scalar : scalar.value;
 }

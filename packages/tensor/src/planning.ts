@@ -34,6 +34,7 @@ class PlanningBackend implements Backend {
   readonly kind = "webgpu";
   readonly stats: BackendStats = { pipelines: 0, dispatches: 0, submits: 0, bindGroups: 0 };
   readonly maxTensorBytes = Number.MAX_SAFE_INTEGER;
+  readonly arenaBytes = 0;
   /** Bytes of freed buffers, kept in size classes as the pool of the webgpu backend does. */
   pooledBytes = 0;
   private readonly idle = new Map<number, number>();
@@ -80,7 +81,6 @@ class PlanningBackend implements Backend {
     this.idle.clear();
     this.pooledBytes = 0;
   }
-  copy(): void {}
   zero(): void {}
   async synchronize(): Promise<void> {}
   destroy(): void {}

@@ -4,6 +4,7 @@
  */
 import type { Device } from "./device.ts";
 import type { Op } from "./op.ts";
+import { copyInto } from "./ops/copy.ts";
 import { recordAll } from "./recording.ts";
 import { sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -13,7 +14,7 @@ import { watched, watchers } from "./watch.ts";
 function packed(op: string, x: Tensor): Tensor {
   if (x.contiguous) return x;
   const copy = x.device.empty(x.shape, x.dtype, op);
-  x.device.backend.copy(x, copy);
+  copyInto(x, copy);
   return copy;
 }
 
@@ -34,7 +35,7 @@ export function run<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], att
       if (outputs.some((o) => sizeOf(o.shape) > 0)) {
         for (const x of inputs) ready.push(op.strided || op.assemble ? x : packed(op.name, x));
         if (op.assemble) op.assemble(ready, outputs[0], attrs);
-        else device.backend.run(op, ready, outputs, attrs);
+        else device.runner.run(op, ready, outputs, attrs);
       }
     } catch (error) {
       for (const o of outputs) o.dispose();

@@ -50,6 +50,13 @@ export class Storage {
   }
 }
 
+/** A block of memory that somebody else owns and gives back: a recording. */
+export class BorrowedStorage extends Storage {
+  override release(): void {
+    // Not ours.
+  }
+}
+
 /**
  * An n-dimensional array on one device: `shape`, `dtype`, `device`. Make one with `tensor`, `zeros`, … or with an operation;
  * read it with `await x.data()`; give it back with `dispose()`, `using` or `scope`.
@@ -137,6 +144,7 @@ export class Tensor {
    */
   data(): Promise<TypedArray> {
     this.assertAlive("data");
+    this.device.assertReadable("data");
     return this.device.read(this);
   }
 
@@ -150,7 +158,12 @@ export class Tensor {
    * await tensor([1, 2]).item(); // → throws ShapeError
    * ```
    */
-  async item(): Promise<number> {
+  item(): Promise<number> {
+    this.device.assertReadable("item");
+    return this.onlyElement();
+  }
+
+  private async onlyElement(): Promise<number> {
     this.assertAlive("item");
     if (this.size !== 1) {
       throw new ShapeError(

@@ -20,7 +20,8 @@ export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** True for plain records, not for objects of a class. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;

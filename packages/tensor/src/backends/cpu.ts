@@ -2,11 +2,12 @@
  * The cpu backend: runs each record's plain loops on host arrays, in f32 or f64. It is the specification that the GPU
  * is tested against, written to be read, not to be fast.
  */
+import type { Program } from "../capture/program.ts";
 import { allocate, type DType, type TypedArray } from "../dtype.ts";
 import type { HostView, Op } from "../op.ts";
 import type { Storage, Tensor } from "../tensor.ts";
-import { walk } from "../walk.ts";
-import type { Backend, BackendStats } from "./backend.ts";
+import type { Backend, BackendStats, Replay } from "./backend.ts";
+import { CpuReplay } from "./cpu-replay.ts";
 
 function view(t: Tensor): HostView {
   return {
@@ -24,6 +25,7 @@ export class CpuBackend implements Backend {
   /** 4 GiB: what every engine's typed arrays may hold. */
   readonly maxTensorBytes = 2 ** 32;
   readonly pooledBytes = 0;
+  readonly arenaBytes = 0;
 
   supports(dtype: DType): boolean {
     return dtype !== "f16";
@@ -54,11 +56,8 @@ export class CpuBackend implements Backend {
     op.cpu?.(inputs.map(view), outputs.map(view), attrs);
   }
 
-  copy(source: Tensor, target: Tensor): void {
-    const [from, to] = [view(source), view(target)];
-    walk(source.shape, [from, to], (_i, [a, b]) => {
-      to.data[b] = from.data[a];
-    });
+  compile(program: Program): Replay {
+    return new CpuReplay(program);
   }
 
   zero(target: Tensor): void {

@@ -36,8 +36,8 @@ export interface Value {
 
 /**
  * One operation of a recording. An output that is all of a temporary or result which no step before it wrote is new; every
- * other output is changed in place or in a part (`copyOp` into a window, `assignRows`, `adamWStep`): its memory keeps its
- * other elements, and the operation may read it. Outputs are contiguous, but for those of `copyOp`. Attributes are those of `op`; they may hold live scalars (live.ts).
+ * other output is changed in place or in a part (`copyIntoOp` into a window, `assignRows`, `adamWStep`): its memory keeps its
+ * other elements, and the operation may read it. Outputs are contiguous, but for those of `copyIntoOp`. Attributes are those of `op`; they may hold live scalars (live.ts).
  */
 export interface Step {
   readonly op: Op<unknown>;

@@ -6,6 +6,7 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { formatSpec, normalizeAxis, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { copyInto } from "./copy.ts";
 import { slice, windowOf } from "./movement.ts";
 
 /** y = inputs one after another along `axis`;  each input's gradient is its part of dy */
@@ -26,7 +27,7 @@ export const concatOp: Op<{ axis: number }> = {
           steps,
           shape: x.shape,
         });
-        y.device.backend.copy(x, part);
+        copyInto(x, part);
       }
       start += x.shape[axis];
     }

@@ -6,11 +6,13 @@ import { describe, requireTensors } from "../arguments.ts";
 import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import { AutodiffError, DTypeError, ShapeError, ValueError } from "../errors.ts";
+import { derived, LiveScalar, valueOf } from "../live.ts";
 import type { Op } from "../op.ts";
 import { isRecording } from "../recording.ts";
 import { formatShape, formatSpec, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { watched, watchers } from "../watch.ts";
+import { copyInto } from "./copy.ts";
 
 /** Runs a record that changes `targets`, its outputs; `op.arguments` names targets, then inputs. */
 export function runInPlace<A>(
@@ -46,7 +48,7 @@ export function runInPlace<A>(
   const check = watchers.size > 0 ? watched(op.name, [...inputs, ...targets], attrs) : undefined;
   const apart = inputs.map((x) => (targets.some((t) => t.storage === x.storage) ? copied(op.name, x) : x));
   try {
-    targets[0].device.backend.run(op, apart, targets, attrs);
+    targets[0].device.runner.run(op, apart, targets, attrs);
   } finally {
     apart.forEach((x, i) => {
       if (x !== inputs[i]) x.dispose();
@@ -58,7 +60,7 @@ export function runInPlace<A>(
 /** What is read must not change while it is read, and WebGPU refuses to bind one buffer for both. */
 function copied(op: string, x: Tensor): Tensor {
   const copy = x.device.empty(x.shape, x.dtype, op);
-  x.device.backend.copy(x, copy);
+  copyInto(x, copy);
   return copy;
 }
 
@@ -159,7 +161,7 @@ export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): vo
  */
 export interface AdamWSettings {
   /** Learning rate. */
-  lr: number;
+  lr: number | LiveScalar;
   /** Decay of the first moment; usually 0.9. */
   beta1: number;
   /** Decay of the second moment; usually 0.95 or 0.999. */
@@ -169,14 +171,16 @@ export interface AdamWSettings {
   /** Decoupled decay of the parameters under the mask. */
   weightDecay: number;
   /** Steps taken, this one included: 1, 2, …. */
-  step: number;
+  step: number | LiveScalar;
 }
 
 const adamWOp: Op<AdamWSettings> = {
   name: "adamWStep",
   arguments: ["params", "m", "v", "grads", "decayMask", "clipScale"],
   infer: () => [],
-  cpu([grads, mask, scale], [params, m, v], { lr, beta1, beta2, eps, weightDecay, step }) {
+  cpu([grads, mask, scale], [params, m, v], settings) {
+    const { beta1, beta2, eps, weightDecay } = settings;
+    const [lr, step] = [valueOf(settings.lr), valueOf(settings.step)];
     const c = scale.data[scale.offset];
     const [k1, k2] = [1 - beta1 ** step, 1 - beta2 ** step];
     for (let i = 0; i < params.shape[0]; i++) {
@@ -220,10 +224,10 @@ params[p.offsetP + i] = decayed - p.rate * m1 / (sqrt(v1) * p.root2 + p.eps);`,
           v.offset,
           beta1,
           beta2,
-          lr / (1 - beta1 ** step),
-          1 / Math.sqrt(1 - beta2 ** step),
+          derived([lr, step], () => valueOf(lr) / (1 - beta1 ** valueOf(step))),
+          derived([step], () => 1 / Math.sqrt(1 - beta2 ** valueOf(step))),
           eps,
-          lr * weightDecay,
+          derived([lr], () => valueOf(lr) * weightDecay),
         ],
         count: params.size,
       },
@@ -292,13 +296,14 @@ export function adamWStep(state: AdamWState, settings: AdamWSettings): void {
     );
   }
   for (const name of ["lr", "beta1", "beta2", "eps", "weightDecay"] as const) {
-    if (!Number.isFinite(settings[name])) {
+    // What a live scalar will be, nobody knows yet.
+    if (!(settings[name] instanceof LiveScalar || Number.isFinite(settings[name]))) {
       throw new ValueError(
         `adamWStep: ${name} is ${settings[name]}, expected a finite number. Pass all settings: { lr, beta1, beta2, eps, weightDecay, step }.`,
       );
     }
   }
-  if (!(settings.step >= 1)) {
+  if (!(settings.step instanceof LiveScalar || settings.step >= 1)) {
     throw new ValueError(
       `adamWStep: step is ${settings.step}, expected a whole number of at least 1. Count the step being taken: { step: taken + 1 }.`,
     );

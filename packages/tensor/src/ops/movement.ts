@@ -9,6 +9,7 @@ import { unrecorded } from "../recording.ts";
 import { scope } from "../scope.ts";
 import { exchange, formatShape, normalizeAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { copyInto } from "./copy.ts";
 
 /** y = x in another shape;  dx = dy in x's shape */
 export const reshapeOp: Op<{ shape: Shape }> = {
@@ -22,7 +23,7 @@ export const reshapeOp: Op<{ shape: Shape }> = {
 export const copyOp: Op<null> = {
   name: "copy",
   infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
-  assemble: ([x], y) => y.device.backend.copy(x, y),
+  assemble: ([x], y) => copyInto(x, y),
   vjp: (_c, [dy]) => [dy],
 };
 
@@ -81,9 +82,9 @@ export const unsliceOp: Op<SliceAttrs & { full: Shape }> = {
   name: "unslice",
   infer: ([x], attrs) => [{ shape: attrs.full, dtype: x.dtype }],
   assemble: ([x], y, attrs) => {
-    y.device.backend.zero(y);
+    y.device.runner.zero(y);
     using part = windowOf(y, attrs);
-    y.device.backend.copy(x, part);
+    copyInto(x, part);
   },
   vjp: ({ attrs }, [dy]) => [dy && apply(sliceOp, [dy], attrs)],
 };

@@ -5,10 +5,11 @@
  */
 import { describe, requireDType, requireOptions } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
+import { activeRecording } from "../capture/active.ts";
 import { type CreateOptions, checkShape, tensor } from "../create.ts";
 import { defaultDevice } from "../device.ts";
 import { isFloat } from "../dtype.ts";
-import { DTypeError, ValueError } from "../errors.ts";
+import { CaptureError, DTypeError, ValueError } from "../errors.ts";
 import { requireFinite } from "../literals.ts";
 import { apply, type Op } from "../op.ts";
 import { unrecorded } from "../recording.ts";
@@ -58,6 +59,15 @@ export function requireKey(op: string, k: unknown): asserts k is Key {
   if (Array.isArray(k) && k.length === 2 && k.every((word) => Number.isInteger(word))) return;
   const fix = Number.isSafeInteger(k) ? `key(${k})` : "key(5)";
   throw new ValueError(`${op}: the key is ${describe(k)}, expected two words. Make one of a seed: ${fix}.`);
+}
+
+/** Checks that nothing is captured: a key is a number of the host, and a replay would draw with it again. */
+export function refuseReplay(op: string): void {
+  if (!activeRecording()) return;
+  throw new CaptureError(
+    `${op}: a function is being captured, expected no draw from a key: every replay would draw the same numbers. ` +
+      "Draw outside and pass the result in: step(x, randomBits(k, x.shape)).",
+  );
 }
 
 /** Uniform in [0, 1) from the top 24 bits of a word: every such number is exact in f32. */
@@ -140,6 +150,7 @@ export const randomBitsOp: Op<{ key: Key; shape: Shape }> = {
  */
 export function randomBits(k: Key, shape: Shape, options: Pick<CreateOptions, "device"> = {}): Tensor {
   requireKey("randomBits", k);
+  refuseReplay("randomBits");
   checkShape("randomBits", shape);
   const device = options.device ?? defaultDevice();
   using anchor = device.empty([1], "u32");
@@ -155,6 +166,7 @@ function fromWords(
   value: (words: [number, number]) => number,
 ): Tensor {
   requireKey(name, k);
+  refuseReplay(name);
   checkShape(name, shape);
   const dtype = options.dtype ?? "f32";
   requireDType(name, dtype);
@@ -233,6 +245,7 @@ const permutationStream = 2;
  */
 export function randomPermutation(k: Key, n: number, options: Pick<CreateOptions, "device"> = {}): Tensor {
   requireKey("randomPermutation", k);
+  refuseReplay("randomPermutation");
   if (!Number.isInteger(n) || n < 0 || n >= 2 ** 31) {
     throw new ValueError(
       `randomPermutation: n is ${n}, expected a whole number from 0 to 2147483647. Pass the number of elements: x.shape[0].`,

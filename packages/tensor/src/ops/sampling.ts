@@ -6,17 +6,17 @@ import { requireOptions, requireTensors } from "../arguments.ts";
 import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
 import { isFloat } from "../dtype.ts";
-import { ShapeError, ValueError } from "../errors.ts";
+import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { requireFinite } from "../literals.ts";
 import { applyAll, type HostView, type Op } from "../op.ts";
 import { unrecorded } from "../recording.ts";
 import { scope } from "../scope.ts";
 import { broadcastShapes, formatShape, formatSpec, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { reshape } from "./movement.ts";
-import { foldIn, type Key, requireKey, threefry, threefryWgsl } from "./random.ts";
+import { foldIn, type Key, refuseReplay, requireKey, threefry, threefryWgsl } from "./random.ts";
 import { requireFloat } from "./softmax.ts";
 import { cutoff } from "./truncate.ts";
 
@@ -199,8 +199,8 @@ logProbs[i] = select(x[p.offset + i * p.n + u32(id)] * p.scale - top - log(total
 };
 
 /**
- * One token per row of logits [N, V], drawn with the row's own key (two words per row), so that a row's draw does not
- * depend on its neighbours. `temperature` 0 takes the most likely token. Returns ids [N] i32 and their log-probabilities
+ * One token per row of logits [N, V], drawn with the row's own key (two words per row; captured functions take them as a
+ * tensor u32 [N, 2]), so that a row's draw does not depend on its neighbours. `temperature` 0 takes the most likely token. Returns ids [N] i32 and their log-probabilities
  * [N] under the distribution drawn from, truncated and renormalised (greedy: softmax(logits + bias)).
  *
  * Truncation keeps logits at or above a threshold, so equally likely ids stay or go together; `topK` 1 with a unique
@@ -223,22 +223,32 @@ logProbs[i] = select(x[p.offset + i * p.n + u32(id)] * p.scale - top - log(total
  */
 export function sampleTokens(
   logits: Tensor,
-  keys: Uint32Array,
+  keys: Uint32Array | Tensor,
   options: SampleOptions,
 ): { ids: Tensor; logProbs: Tensor } {
   requireTensors("sampleTokens", ["logits"], [logits]);
   requireOptions("sampleTokens", options, ["temperature", "topK", "topP", "minP", "bias"]);
   checkNumbers(options);
-  if (keys.length !== 2 * logits.shape[0]) {
+  const words = keys instanceof Tensor ? keys.size : keys.length;
+  if (words !== 2 * logits.shape[0]) {
     throw new ValueError(
-      `sampleTokens: keys has ${keys.length} words, expected ${2 * logits.shape[0]} for ${logits.shape[0]} rows of logits, two each. ` +
+      `sampleTokens: keys has ${words} words, expected ${2 * logits.shape[0]} for ${logits.shape[0]} rows of logits, two each. ` +
         "Fold the row into a key: Uint32Array.from(rows.flatMap((row) => foldIn(k, row))).",
     );
   }
+  if (keys instanceof Tensor) {
+    requireTensors("sampleTokens", ["logits", "keys"], [logits, keys]);
+    if (keys.dtype !== "u32")
+      throw new DTypeError(
+        `sampleTokens: keys is ${formatSpec(keys)}, expected u32. Make it of whole words: tensor(Uint32Array.from(words)).`,
+      );
+  } else if (options.temperature > 0) refuseReplay("sampleTokens");
   const { temperature, topK = Number.POSITIVE_INFINITY, topP = 1, minP = 0, bias } = options;
   return unrecorded(() =>
     scope(() => {
-      const onDevice = tensor(keys, { shape: [keys.length / 2, 2], device: logits.device });
+      const shape = [words / 2, 2];
+      const onDevice =
+        keys instanceof Tensor ? reshape(keys, shape) : tensor(keys, { shape, device: logits.device });
       const x = bias === undefined ? logits : biased(logits, bias);
       const inputs = [x, onDevice];
       if (temperature > 0 && x.rank === 2 && x.size > 0 && isFloat(x.dtype)) {

@@ -2,6 +2,7 @@
 import { requireTensors } from "../arguments.ts";
 import { u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
+import { derived, LiveScalar, valueOf } from "../live.ts";
 import type { Op } from "../op.ts";
 import { formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -18,7 +19,7 @@ import { runInPlace } from "./inplace.ts";
  */
 export interface SgdSettings {
   /** Learning rate. */
-  lr: number;
+  lr: number | LiveScalar;
   /** What the velocity keeps of itself; usually 0.9. */
   momentum: number;
   /** Share of the gradient kept out of the velocity after the first step; usually 0. */
@@ -28,7 +29,7 @@ export interface SgdSettings {
   /** Times the parameters under the mask, added to the gradient (L2). */
   weightDecay: number;
   /** Steps taken, this one included: 1, 2, …. */
-  step: number;
+  step: number | LiveScalar;
 }
 
 /**
@@ -55,7 +56,9 @@ const sgdOp: Op<SgdSettings> = {
   name: "sgdStep",
   arguments: ["params", "grads", "decayMask", "clipScale"],
   infer: () => [],
-  cpu([grads, mask, scale], [params, velocity], { lr, momentum, dampening, nesterov, weightDecay, step }) {
+  cpu([grads, mask, scale], [params, velocity], settings) {
+    const { momentum, dampening, nesterov, weightDecay } = settings;
+    const [lr, step] = [valueOf(settings.lr), valueOf(settings.step)];
     const c = scale.data[scale.offset];
     for (let i = 0; i < params.shape[0]; i++) {
       const ip = params.offset + i;
@@ -102,7 +105,8 @@ params[p.offsetP + i] = at - p.lr * (p.along * next + p.ahead * g);`
         buffers: [grads, mask, scale, params, ...(velocity ? [velocity] : [])],
         params: [
           ...[grads.offset, mask.offset, scale.offset, params.offset, velocity?.offset ?? 0],
-          ...[step === 1 ? 0 : momentum, step === 1 ? 1 : 1 - dampening],
+          derived([step], () => (valueOf(step) === 1 ? 0 : momentum)),
+          derived([step], () => (valueOf(step) === 1 ? 1 : 1 - dampening)),
           ...[nesterov ? 1 : 0, nesterov ? momentum : 1, lr, weightDecay],
         ],
         count: params.size,
@@ -156,7 +160,8 @@ export function sgdStep(state: SgdState, settings: SgdSettings): void {
     );
   }
   for (const name of ["lr", "momentum", "dampening", "weightDecay"] as const) {
-    if (!Number.isFinite(settings[name])) {
+    // What a live scalar will be, nobody knows yet.
+    if (!(settings[name] instanceof LiveScalar || Number.isFinite(settings[name]))) {
       throw new ValueError(
         `sgdStep: ${name} is ${settings[name]}, expected a finite number. Pass all settings: { lr, momentum, dampening, nesterov, weightDecay, step }.`,
       );
@@ -167,7 +172,7 @@ export function sgdStep(state: SgdState, settings: SgdSettings): void {
       `sgdStep: momentum is ${settings.momentum} and there is no velocity, expected one to keep it in. Make one: zeros(params.shape).`,
     );
   }
-  if (!(settings.step >= 1)) {
+  if (!(settings.step instanceof LiveScalar || settings.step >= 1)) {
     throw new ValueError(
       `sgdStep: step is ${settings.step}, expected a whole number of at least 1. Count the step being taken: { step: taken + 1 }.`,
     );

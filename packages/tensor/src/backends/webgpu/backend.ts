@@ -3,18 +3,19 @@
  * the device reports later (validation, memory, loss) surface at the next read or synchronisation.
  */
 
+import type { Program } from "../../capture/program.ts";
+import type { Device } from "../../device.ts";
 import { allocate, type DType, type TypedArray } from "../../dtype.ts";
 import { DeviceError, DeviceLostError, OutOfMemoryError, type PactError } from "../../errors.ts";
 import { narrowF16, widenF16 } from "../../half.ts";
 import type { Op } from "../../op.ts";
-import { coalesce } from "../../shape.ts";
 import type { Storage, Tensor } from "../../tensor.ts";
-import { coordinates } from "../../walk.ts";
-import type { Backend, BackendStats } from "../backend.ts";
+import type { Backend, BackendStats, Replay } from "../backend.ts";
+import { Arena } from "./arena.ts";
 import type { PooledBuffer } from "./buffers.ts";
 import { MapMode } from "./flags.ts";
-import { bufferType, type KernelCall, u32Params } from "./kernel.ts";
 import { CommandQueue } from "./queue.ts";
+import { WebGpuReplay } from "./replay.ts";
 
 export class WebGpuBackend implements Backend {
   readonly kind = "webgpu";
@@ -22,6 +23,7 @@ export class WebGpuBackend implements Backend {
   readonly maxTensorBytes: number;
   private readonly device: GPUDevice;
   private readonly queue: CommandQueue;
+  private readonly arena: Arena;
   /** Why the device was lost, if it was; `destroyed` if by `destroy()`. */
   private ended: { reason: string } | "destroyed" | undefined;
   private rejection: DeviceError | OutOfMemoryError | undefined;
@@ -29,6 +31,7 @@ export class WebGpuBackend implements Backend {
   constructor(device: GPUDevice) {
     this.device = device;
     this.queue = new CommandQueue(device, this.stats);
+    this.arena = new Arena(this.queue.pool);
     this.maxTensorBytes = this.queue.pool.limit;
     device.addEventListener("uncapturederror", (event) => {
       void this.onError((event as GPUUncapturedErrorEvent).error);
@@ -65,7 +68,12 @@ export class WebGpuBackend implements Backend {
     return this.queue.pool.idleBytes;
   }
 
+  get arenaBytes(): number {
+    return this.arena.bytes;
+  }
+
   trim(): void {
+    this.arena.clear();
     this.queue.pool.trim();
   }
 
@@ -97,8 +105,8 @@ export class WebGpuBackend implements Backend {
     for (const call of op.webgpu(inputs, outputs, attrs)) this.queue.dispatch(call);
   }
 
-  copy(source: Tensor, target: Tensor): void {
-    this.queue.dispatch(copyCall(source, target));
+  compile(program: Program, device: Device): Replay {
+    return new WebGpuReplay(this.queue, this.arena, device, program);
   }
 
   zero(target: Tensor): void {
@@ -198,30 +206,4 @@ function deviceWords(dtype: DType, data: TypedArray): TypedArray | Uint16Array {
 function isOutOfMemory(error: GPUError): boolean {
   // NOTE: under Node the error classes are not globals.
   return error.constructor.name === "GPUOutOfMemoryError";
-}
-
-/** target[…] = source[…], both through their strides. */
-function copyCall(source: Tensor, target: Tensor): KernelCall {
-  const merged = coalesce(source.shape, [source.strides, target.strides]);
-  const rank = merged.shape.length;
-  const type = bufferType(source.dtype);
-  const at = (k: string) => `p.offset${k}${merged.shape.map((_, d) => ` + c${d} * p.${k}${d}`).join("")}`;
-  return {
-    key: `copy:${type}:${rank}`,
-    source: () => ({
-      buffers: [
-        { name: "x", type },
-        { name: "y", type, write: true },
-      ],
-      params: u32Params("offsetx", "offsety", ...merged.shape.flatMap((_, d) => [`d${d}`, `x${d}`, `y${d}`])),
-      main: `${coordinates(rank)}\ny[${at("y")}] = x[${at("x")}];`,
-    }),
-    buffers: [source, target],
-    params: [
-      source.offset,
-      target.offset,
-      ...merged.shape.flatMap((d, i) => [d, merged.strides[0][i], merged.strides[1][i]]),
-    ],
-    count: source.size,
-  };
 }

@@ -8,7 +8,7 @@ import type { BackendStats } from "../backend.ts";
 import { BufferPool, type PooledBuffer } from "./buffers.ts";
 import { BufferUsage } from "./flags.ts";
 import type { KernelCall } from "./kernel.ts";
-import { gridOf, type Words, wordsOf, writeParams } from "./params.ts";
+import { type Grid, gridOf, type Words, wordsOf, writeParams } from "./params.ts";
 import { type Pipeline, PipelineCache } from "./pipelines.ts";
 
 /** Bytes of parameters per start in the uniform buffer: the largest alignment that WebGPU may ask of dynamic offsets. */
@@ -22,11 +22,11 @@ export class CommandQueue {
   readonly pool: BufferPool;
   readonly stats: BackendStats;
   private readonly device: GPUDevice;
-  private readonly pipelines: PipelineCache;
+  readonly pipelines: PipelineCache;
   private readonly uniforms: GPUBuffer;
-  private readonly staging: Words = wordsOf((slotBytes * slots) / 4);
-  /** The immediates of one start, and views of its first n words. */
-  private readonly immediates: Words;
+  private readonly staging = new Uint32Array((slotBytes * slots) / 4);
+  /** The parameters of one start, and views of their first n words. */
+  private readonly words: Words = wordsOf(slotBytes / 4);
   private readonly firstWords: Uint32Array<ArrayBuffer>[];
   private readonly bindGroups = new Map<string, GPUBindGroup>();
   private readonly maxGroups: number;
@@ -47,10 +47,7 @@ export class CommandQueue {
     this.pipelines = new PipelineCache(device, stats);
     const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
     this.uniforms = device.createBuffer({ size: slotBytes * slots, usage });
-    this.immediates = wordsOf((device.limits.maxImmediateSize ?? 0) / 4);
-    this.firstWords = Array.from({ length: this.immediates.integers.length + 1 }, (_, n) =>
-      this.immediates.integers.subarray(0, n),
-    );
+    this.firstWords = Array.from({ length: slotBytes / 4 + 1 }, (_, n) => this.words.integers.subarray(0, n));
   }
 
   /** A buffer that a host write may fill at once: no command waiting for submission uses it. */
@@ -67,27 +64,43 @@ export class CommandQueue {
       if (b.lost) throw b.lost;
       this.use(b, pipeline.writes[k]);
     });
-    const grid = gridOf(call.count, this.maxGroups);
+    const grid = this.gridOf(call.count);
+    const { params } = pipeline;
+    writeParams(this.words, 0, params, call, grid);
+    this.start(pipeline, this.bindGroup(pipeline, buffers), this.firstWords[2 + params.length], grid);
+    this.settle();
+  }
+
+  gridOf(count: number): Grid {
+    return gridOf(count, this.maxGroups);
+  }
+
+  /** Starts a kernel whose bind group and parameters are ready. */
+  start(pipeline: Pipeline, group: GPUBindGroup, words: Uint32Array<ArrayBuffer>, grid: Grid): void {
+    if (this.used === slots) this.flush();
     this.pass ??= this.begin().beginComputePass();
     this.pass.setPipeline(pipeline.pipeline);
-    const group = this.bindGroup(pipeline, buffers);
-    const { params } = pipeline;
     if (pipeline.immediates) {
-      writeParams(this.immediates, 0, params, call, grid);
       this.pass.setBindGroup(0, group);
-      this.pass.setImmediates(0, this.firstWords[2 + params.length]);
+      this.pass.setImmediates(0, words);
     } else {
-      writeParams(this.staging, (this.used * slotBytes) / 4, params, call, grid);
-      this.pass.setBindGroup(0, group, [this.used * slotBytes]);
+      const offset = this.used * slotBytes;
+      this.staging.set(words, offset / 4);
+      this.pass.setBindGroup(0, group, [offset]);
       this.used++;
     }
     this.pass.dispatchWorkgroups(grid.width, grid.height);
     this.stats.dispatches++;
     this.started++;
-    if (this.started === slots) this.flush();
   }
 
-  private use(buffer: PooledBuffer, write: boolean): void {
+  /** Submits if enough has been collected; between operations and between replays, so that a replay is one submission. */
+  settle(): void {
+    if (this.started >= slots) this.flush();
+  }
+
+  /** Notes that the commands being collected use a buffer. */
+  use(buffer: PooledBuffer, write: boolean): void {
     buffer.lastUse = this.pool.serial;
     if (write) buffer.lastWrite = this.pool.serial;
   }
@@ -97,7 +110,8 @@ export class CommandQueue {
     return this.encoder;
   }
 
-  private bindGroup(pipeline: Pipeline, buffers: readonly PooledBuffer[]): GPUBindGroup {
+  /** The bind group of a pipeline and buffers, made once. */
+  bindGroup(pipeline: Pipeline, buffers: readonly PooledBuffer[]): GPUBindGroup {
     let name = `${pipeline.id}`;
     for (const b of buffers) name += `,${b.id}`;
     const cached = this.bindGroups.get(name);
@@ -143,7 +157,7 @@ export class CommandQueue {
     if (!this.encoder) return;
     this.endPass();
     if (this.used > 0)
-      this.device.queue.writeBuffer(this.uniforms, 0, this.staging.integers.buffer, 0, this.used * slotBytes);
+      this.device.queue.writeBuffer(this.uniforms, 0, this.staging.buffer, 0, this.used * slotBytes);
     this.device.queue.submit([this.encoder.finish()]);
     this.encoder = undefined;
     this.used = 0;

@@ -1,0 +1,31 @@
+/** Runs a recording on the cpu device: the plain loops of its steps, one after another. */
+
+import type { Program, Value } from "../capture/program.ts";
+import { lastUses } from "../capture/prune.ts";
+import { allocate, type TypedArray } from "../dtype.ts";
+import type { HostView } from "../op.ts";
+import type { Bindings, Replay } from "./backend.ts";
+
+export class CpuReplay implements Replay {
+  private readonly program: Program;
+  private readonly ending: readonly number[][];
+
+  constructor(program: Program) {
+    this.program = program;
+    this.ending = lastUses(program);
+  }
+
+  run(bindings: Bindings): void {
+    const { memories, steps } = this.program;
+    // Temporaries are made where they are first used: outputs of the reference begin as zeros.
+    const arrays = bindings.slice() as (TypedArray | undefined)[];
+    const view = ({ memory, shape, strides, offset, dtype }: Value): HostView => {
+      arrays[memory] ??= allocate(dtype, memories[memory].size);
+      return { data: arrays[memory], shape, strides, offset, dtype };
+    };
+    steps.forEach(({ op, inputs, outputs, attrs }, i) => {
+      op.cpu?.(inputs.map(view), outputs.map(view), attrs);
+      for (const memory of this.ending[i]) arrays[memory] = undefined;
+    });
+  }
+}

@@ -1,0 +1,144 @@
+/** Captured functions on the cpu device, and what `capture` asks of a function. */
+import * as t from "@pact/tensor";
+import { expect, test } from "vitest";
+import {
+  cases,
+  reachedTwice,
+  sameBits,
+  startsAnew,
+  survivesException,
+  trained,
+} from "../helpers/capture-checks.ts";
+import { reference as device } from "../helpers/properties.ts";
+
+t.setDefaultDevice(device);
+
+test.each([...cases])("$name has the bits of the function, gradient included", (testCase) =>
+  sameBits(testCase, device),
+);
+
+test("training steps in place, with live scalars, are those of the function", async () => {
+  const expected = await trained(device, false);
+  expect(await trained(device, true)).toEqual({ ...expected, recordings: 1 });
+});
+
+test("another shape is another recording", async () => {
+  const rows = [3, 2, 3, 2];
+  const expected = await trained(device, false, rows);
+  expect(await trained(device, true, rows)).toEqual({ ...expected, recordings: 2 });
+});
+
+test("an exception changes nothing and leaves nothing behind", () => survivesException(device));
+
+test("what the function makes and changes begins anew at each replay", async () => {
+  const expected = [
+    [0, 7, 0],
+    [0, 7, 7],
+    [5, 0, 0],
+    [0, 8, 0],
+    [0, 8, 8],
+    [5, 0, 0],
+  ];
+  expect(await startsAnew(device)).toEqual(expected);
+});
+
+test("an input that the function also reaches by itself is one memory", () => reachedTwice(device));
+
+test("results outlive the next replay, and may be inputs or what was closed over", async () => {
+  const w = t.tensor([1, 2]);
+  using f = t.capture((x: t.Tensor) => ({ x, w, sum: t.add(x, w), again: [x, t.slice(w, [1], [2])] }));
+  const first = f(t.tensor([10, 20]));
+  const second = f(t.tensor([30, 40]));
+  expect(await bits(first)).toEqual([10, 20, 1, 2, 11, 22, 10, 20, 2]);
+  expect(await bits(second)).toEqual([30, 40, 1, 2, 31, 42, 30, 40, 2]);
+  expect(first.again[0]).toBe(first.x);
+});
+
+async function bits({ x, w, sum, again }: Record<"x" | "w" | "sum", t.Tensor> & { again: t.Tensor[] }) {
+  const read = await Promise.all([x, w, sum, ...again].map((y) => y.data()));
+  return read.flatMap((data) => [...data]);
+}
+
+test("numbers, strings and host arrays are part of the signature; live scalars and tensors are not", async () => {
+  using f = t.capture((x: t.Tensor, more: { by: number; rows: Int32Array; rate?: t.LiveScalar }) =>
+    t.mul(t.take(x, t.tensor(more.rows), 0), more.by),
+  );
+  const x = t.tensor([1, 2, 3]);
+  const rows = Int32Array.of(2, 0);
+  for (const by of [2, 3, 2]) expect([...(await f(x, { by, rows }).data())]).toEqual([3 * by, by]);
+  expect(f.recordings).toBe(2);
+  rows[1] = 1;
+  expect([...(await f(x, { by: 2, rows }).data())]).toEqual([6, 4]);
+  expect(f.recordings).toBe(3);
+  for (const rate of [0.5, 0.25]) f(x, { by: 2, rows, rate: t.live(() => rate) });
+  expect(f.recordings).toBe(4);
+});
+
+test("as many recordings are kept as asked for", () => {
+  using f = t.capture((x: t.Tensor) => t.add(x, 1), { signatures: 2 });
+  for (const size of [1, 2, 1, 3, 1, 2]) f(t.ones([size]));
+  expect(f.recordings).toBe(4); // 1, 2, 3 drops 2, 2 again
+});
+
+test("inside a gradient, checkFinite and another capture the function itself is called", async () => {
+  const square = t.capture((x: t.Tensor) => t.mul(x, x));
+  const x = t.tensor([3]);
+  expect(
+    await t
+      .grad((p: t.Tensor) => t.sum(square(p)))(x)
+      .item(),
+  ).toBe(6);
+  await t.debug.checkFinite(() => square(x));
+  using outer = t.capture((p: t.Tensor) => square(square(p)));
+  expect(await outer(x).item()).toBe(81);
+  const planning = t.planningDevice();
+  square(t.zeros([2], { device: planning }));
+  expect([square.recordings, outer.recordings]).toEqual([0, 1]);
+});
+
+test("replays leave nothing behind, dispose gives the constants back", () => {
+  const start = device.memory();
+  const x = t.ones([5]);
+  const f = t.capture((y: t.Tensor) => t.sum(t.mul(y, t.tensor([1, 2, 3, 4, 5]))));
+  f(x).dispose();
+  const { liveBytes, liveTensors } = device.memory();
+  for (let i = 0; i < 5; i++) f(x).dispose();
+  expect(device.memory()).toMatchObject({ liveBytes, liveTensors });
+  f.dispose();
+  x.dispose();
+  expect(device.memory()).toMatchObject({ liveBytes: start.liveBytes, liveTensors: start.liveTensors });
+});
+
+test("reading, promises and keys are refused with the way out", async () => {
+  const x = t.ones([]);
+  const refusals = [
+    () => t.capture((y: t.Tensor) => y.item())(x),
+    () => t.capture((y: t.Tensor) => [y.data()])(x),
+    () => t.capture(async (y: t.Tensor) => t.add(y, 1))(x),
+    () => t.capture((y: t.Tensor) => t.dropout(y, 0.5, t.key(1)))(x),
+    () => t.capture((y: t.Tensor) => t.add(y, t.randomNormal(t.key(1), [])))(x),
+    () => t.capture((y: t.Tensor) => t.randomCategorical(t.key(1), t.expand(y, [3])))(x),
+  ];
+  for (const refused of refusals) expect(refused).toThrow(t.CaptureError);
+  expect(refusals[0]).toThrowErrorMatchingInlineSnapshot(
+    `[CaptureError: item: a function is being captured, expected nothing to be read: it runs later, again and again. Return the tensor and read it outside: const y = step(x); await y.data().]`,
+  );
+  expect(refusals[2]).toThrowErrorMatchingInlineSnapshot(
+    `[CaptureError: capture: the function returned a promise, expected tensors: only what runs before the first await could be captured. Make it synchronous, and read its results outside: const y = step(x); await y.data().]`,
+  );
+  expect(refusals[3]).toThrowErrorMatchingInlineSnapshot(
+    `[CaptureError: randomBits: a function is being captured, expected no draw from a key: every replay would draw the same numbers. Draw outside and pass the result in: step(x, randomBits(k, x.shape)).]`,
+  );
+  const other = await t.createDevice({ device: "cpu" });
+  const there = t.ones([], { device: other });
+  expect(() => t.capture((y: t.Tensor) => [y, t.add(there, 1)])(x)).toThrowErrorMatchingInlineSnapshot(
+    `[CaptureError: capture: the function works on two devices, cpu and another cpu; expected one. Capture the part on each device apart.]`,
+  );
+  const gone = t.ones([2]);
+  gone.dispose();
+  const f = t.capture(({ a }: { a: t.Tensor[] }) => t.add(a[0], 1));
+  expect(() => f({ a: [gone] })).toThrowErrorMatchingInlineSnapshot(
+    `[DisposedError: capture: input 0.a[0] is f32[2] on cpu and was disposed, expected a live tensor. Return it from the scope that made it: scope(() => input 0.a[0]), or call input 0.a[0].dispose() after its last use.]`,
+  );
+  expect(() => t.capture((y: t.Tensor) => y, { signatures: 0 })).toThrow(t.ValueError);
+});
