@@ -251,7 +251,7 @@ export class Trainer {
       };
       await sink.rollout(rolloutRecord(dialect, rollout, rewards[index], phase, training));
     }
-    const metrics = rolloutMetrics(rollouts, rewards, count, dialect.opensReasoning);
+    const metrics = rolloutMetrics(rollouts, rewards, count, (ids) => dialect.opensReasoning(ids));
     const anchored = routed.filter((prompt) => prompt.anchored).length / tasks.length;
     const trees = stepTrees(dialect, routed, step, config);
     this.#watch.lap("rewards");
