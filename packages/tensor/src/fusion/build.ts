@@ -21,7 +21,7 @@ import { partsOf, phasesOf } from "./reduce-kernel.ts";
 /** Storage buffers that one kernel may bind: the least that WebGPU grants. */
 const maxBuffers = 8;
 /** Parameters that one start holds (pipelines.ts), less those of the kernel's own. */
-const maxParameters = 56;
+const maxParameters = 60;
 
 /** A value made inside the group: its node, and where it lies. */
 interface Written {
@@ -31,13 +31,16 @@ interface Written {
   readonly strides: Shape;
 }
 
-/** The steps as one; `escapes` tells which memories others read. */
+/**
+ * The steps as one; `escapes` tells which memories others read. Without `limited` it may be more than one start binds.
+ */
 export function build(
   members: readonly Member[],
   memories: readonly Memory[],
   escapes: (memory: number) => boolean,
+  limited = true,
 ): Step | null {
-  return new Builder(members, memories, escapes).build();
+  return new Builder(members, memories, escapes).build(limited);
 }
 
 class Builder {
@@ -59,7 +62,7 @@ class Builder {
     this.size = Math.max(...members.map((m) => m.size));
   }
 
-  build(): Step | null {
+  build(limited: boolean): Step | null {
     if (!this.findShape()) return null;
     const extents = this.findExtents();
     if (!extents) return null;
@@ -76,7 +79,7 @@ class Builder {
       ),
     };
     const outputs = stored.map((w) => w.value);
-    if (!sound(expression) || !fits(expression, this.inputs, outputs)) return null;
+    if (!sound(expression) || (limited && !fits(expression, this.inputs, outputs))) return null;
     return stepOf(fusedOp, this.inputs, outputs, expression);
   }
 
@@ -192,15 +195,17 @@ class Builder {
     }
     const { scalar, size } = this.memories[value.memory];
     const { dtype } = value;
-    if (scalar !== undefined && size === 1)
-      return this.nodes.push({ kind: "scalar", value: scalar, dtype }) - 1;
-    const key = `${value.memory}:${value.offset}:${strides}`;
+    const number = size === 1 ? scalar : undefined;
+    const place = number === undefined ? `:${value.offset}:${strides}` : "";
+    const key = typeof number === "number" ? `${dtype} ${number}` : `${value.memory}${place}`;
     const known = this.loaded.get(key);
     if (known !== undefined) return known;
-    const input = this.inputs.push(value) - 1;
-    const node = this.nodes.push({ kind: "load", input, strides, dtype }) - 1;
-    this.loaded.set(key, node);
-    return node;
+    const node: Node =
+      number !== undefined
+        ? { kind: "scalar", value: number, dtype }
+        : { kind: "load", input: this.inputs.push(value) - 1, strides, dtype };
+    this.loaded.set(key, this.nodes.push(node) - 1);
+    return this.nodes.length - 1;
   }
 
   private write(made: Written): boolean {

@@ -11,7 +11,11 @@ import { Grouping } from "./groups.ts";
  * fused, is computed as before, but for the order in which long sums are added up.
  */
 export function fuse(program: Program): Program {
-  const grouping = new Grouping(program);
-  grouping.merge();
+  // What a chain needs halfway may be more than one kernel binds, and what it needs in the end less: whole chains first.
+  const chains = new Grouping(program, false);
+  chains.mergeChains();
+  const grouping = new Grouping(program, true, chains.fitting());
+  grouping.mergeChains();
+  grouping.mergeNeighbours();
   return { memories: program.memories, steps: grouping.steps() };
 }

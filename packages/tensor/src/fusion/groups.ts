@@ -4,18 +4,21 @@
  * follows from the program alone, so it is the same every time.
  */
 import type { Program, Step, Value } from "../capture/program.ts";
+import { sizeOf } from "../shape.ts";
 import { build } from "./build.ts";
-import { type Member, memberOf, overlap } from "./members.ts";
+import { dependences, usersOf } from "./dependences.ts";
+import { type Member, memberOf } from "./members.ts";
 
-/** How many units back neighbours are sought that share nothing but their shape: what lies further apart would keep memory alive. */
+/** How many steps back neighbours are sought: what lies further apart would keep memory alive. */
 const reach = 24;
+/** Elements that nobody minds keeping. */
+const small = 1024;
 /** Members of one group: enough for any loss, few enough that the text compiles soon. */
-const maxMembers = 48;
+const maxMembers = 128;
 
-/** Steps that run as one, by their places in the program; `step` is what runs in their stead. */
+/** Steps that run as one, by their places in the program in order; `step` is what runs in their stead. */
 interface Unit {
   readonly places: readonly number[];
-  readonly members: readonly Member[] | null;
   readonly step: Step;
   readonly before: Set<Unit>;
   readonly after: Set<Unit>;
@@ -23,26 +26,39 @@ interface Unit {
 
 export class Grouping {
   private readonly program: Program;
-  private readonly unitOf: Unit[];
+  private readonly members: readonly (Member | null)[];
+  private readonly unitOf: Unit[] = [];
   /** The places of the steps that touch each memory. */
-  private readonly users: number[][];
+  private readonly users: readonly (readonly number[])[];
+  /** False to merge what one kernel can compute, but perhaps not bind. */
+  private readonly limited: boolean;
 
-  constructor(program: Program) {
+  /** Begins with `groups` as units, lists of places, and every other step alone. */
+  constructor(program: Program, limited: boolean, groups: readonly (readonly number[])[] = []) {
     this.program = program;
-    this.unitOf = program.steps.map((step, place) => {
-      const member = memberOf(step);
-      return { places: [place], members: member && [member], step, before: new Set(), after: new Set() };
-    });
+    this.limited = limited;
+    this.members = program.steps.map(memberOf);
     this.users = usersOf(program);
+    program.steps.forEach((step, place) => {
+      this.unitOf[place] = { places: [place], step, before: new Set(), after: new Set() };
+    });
     for (const [first, second] of dependences(program, this.users))
       link(this.unitOf[first], this.unitOf[second]);
+    for (const places of groups) {
+      const step = this.stepOf(places, limited);
+      if (step) this.join(new Set(places.map((p) => this.unitOf[p])), step);
+    }
   }
 
-  /** Merges each step with those that make what it reads, then with neighbours that do alike. */
-  merge(): void {
+  /** Merges each step with those that make what it reads. */
+  mergeChains(): void {
     for (let place = 0; place < this.unitOf.length; place++) {
       for (const other of this.makers(place)) this.tryMerge(other, this.unitOf[place]);
     }
+  }
+
+  /** Merges units with those shortly before that walk alike. */
+  mergeNeighbours(): void {
     for (let place = 0; place < this.unitOf.length; place++) {
       const unit = this.unitOf[place];
       if (unit.places[0] !== place) continue;
@@ -50,15 +66,22 @@ export class Grouping {
     }
   }
 
+  /** The groups of several steps that one start of a kernel can bind. */
+  fitting(): (readonly number[])[] {
+    return this.units()
+      .map((u) => u.places)
+      .filter((places) => places.length > 1 && this.stepOf(places, true));
+  }
+
   /** The steps in an order that respects what depends on what, close to the program's own. */
   steps(): Step[] {
-    const units = [...new Set(this.unitOf)];
-    const last = (u: Unit) => u.places[u.places.length - 1];
-    const waiting = new Map(units.map((u) => [u, u.before.size]));
-    const ready = units.filter((u) => u.before.size === 0);
+    const waiting = new Map(this.units().map((u) => [u, u.before.size]));
+    const due = this.deadlines();
+    const at = (u: Unit) => due.get(u) ?? 0;
+    const ready = this.units().filter((u) => u.before.size === 0);
     const ordered: Step[] = [];
     while (ready.length > 0) {
-      const next = ready.reduce((a, b) => (last(b) < last(a) ? b : a));
+      const next = ready.reduce((a, b) => (at(b) < at(a) ? b : a));
       ready.splice(ready.indexOf(next), 1);
       ordered.push(next.step);
       for (const u of next.after) {
@@ -68,6 +91,24 @@ export class Grouping {
       }
     }
     return ordered;
+  }
+
+  /** When each unit is due: at its own last place, or when another that needs it is. */
+  private deadlines(): Map<Unit, number> {
+    const due = new Map<Unit, number>();
+    const visit = (u: Unit): number => {
+      const known = due.get(u);
+      if (known !== undefined) return known;
+      const at = Math.min(u.places[u.places.length - 1], ...[...u.after].map(visit));
+      due.set(u, at);
+      return at;
+    };
+    for (const u of this.units().reverse()) visit(u);
+    return due;
+  }
+
+  private units(): Unit[] {
+    return [...new Set(this.unitOf)];
   }
 
   /** The units that make what the step at `place` reads, the latest first. */
@@ -80,49 +121,82 @@ export class Grouping {
     return this.unitsAt(found.sort((a, b) => b - a));
   }
 
-  /** Units shortly before `unit` that walk as many elements. */
+  /** Units shortly before `unit` that walk as many elements, the latest first. */
   private neighbours(unit: Unit): Unit[] {
-    if (!unit.members) return [];
+    const [first] = unit.places;
     const places: number[] = [];
-    for (let p = unit.places[0] - 1; p >= 0 && p >= unit.places[0] - reach; p--) places.push(p);
-    return this.unitsAt(places).filter((u) => alike(u, unit));
+    for (let p = first - 1; p >= 0 && p >= first - reach; p--) places.push(p);
+    const kind = this.kindOf(unit);
+    return this.unitsAt(places).filter((u) => kind !== null && this.kindOf(u) === kind);
   }
 
   private unitsAt(places: readonly number[]): Unit[] {
     return [...new Set(places.map((p) => this.unitOf[p]))];
   }
 
+  /** How many elements a unit walks, and whether it reduces them; null for steps that are not fused. */
+  private kindOf({ places }: Unit): string | null {
+    const members = this.membersAt(places);
+    if (!members) return null;
+    return `${Math.max(...members.map((m) => m.size))}:${members.some((m) => m.reduction)}`;
+  }
+
+  private membersAt(places: readonly number[]): Member[] | null {
+    const members = places.flatMap((p) => this.members[p] ?? []);
+    return members.length === places.length ? members : null;
+  }
+
+  /** The steps at `places` as one. */
+  private stepOf(places: readonly number[], limited: boolean): Step | null {
+    const { memories } = this.program;
+    const members = this.membersAt(places);
+    if (!members) return null;
+    const inside = new Set(places);
+    const escapes = (memory: number) =>
+      memories[memory].kind !== "temporary" || this.users[memory].some((u) => !inside.has(u));
+    return build(members, memories, escapes, limited);
+  }
+
   private tryMerge(a: Unit, b: Unit): void {
-    if (a === b || !a.members || !b.members || a.members.length + b.members.length > maxMembers) return;
+    if (a === b || a.places.length + b.places.length > maxMembers) return;
     if (between(a, b) || between(b, a)) return;
     const places = [...a.places, ...b.places].sort((x, y) => x - y);
-    const inside = new Set(places);
+    const step = this.stepOf(places, this.limited);
+    if (step && !this.keepsMore(a, b, step)) this.join(new Set([a, b]), step);
+  }
+
+  /** True if merging two units that lie far apart keeps more memory alive in between. */
+  private keepsMore(a: Unit, b: Unit, step: Step): boolean {
+    const [early, late] = a.places[0] < b.places[0] ? [a, b] : [b, a];
+    if (late.places[0] - early.places[early.places.length - 1] <= reach) return false;
+    const kept = this.elements(early.step.outputs) + small;
+    return this.elements(step.outputs) > kept || this.elements(early.step.inputs) > kept;
+  }
+
+  /** Elements of values that do not live as long as the recording anyway. */
+  private elements(values: readonly Value[]): number {
     const { memories } = this.program;
-    const members = places.map((p) => memberAt(a, b, p));
-    const step = build(
-      members,
-      memories,
-      (memory) => memories[memory].kind !== "temporary" || this.users[memory].some((u) => !inside.has(u)),
-    );
-    if (!step) return;
-    const unit: Unit = { places, members, step, before: new Set(), after: new Set() };
-    for (const old of [a, b]) {
-      for (const u of old.before) {
-        u.after.delete(old);
-        if (u !== a && u !== b) link(u, unit);
+    return values
+      .filter((v) => memories[v.memory].kind === "temporary" || memories[v.memory].kind === "result")
+      .reduce((sum, v) => sum + sizeOf(v.shape), 0);
+  }
+
+  /** Puts one unit in place of several. */
+  private join(old: ReadonlySet<Unit>, step: Step): void {
+    const places = [...old].flatMap((u) => u.places).sort((x, y) => x - y);
+    const unit: Unit = { places, step, before: new Set(), after: new Set() };
+    for (const gone of old) {
+      for (const u of gone.before) {
+        u.after.delete(gone);
+        if (!old.has(u)) link(u, unit);
       }
-      for (const u of old.after) {
-        u.before.delete(old);
-        if (u !== a && u !== b) link(unit, u);
+      for (const u of gone.after) {
+        u.before.delete(gone);
+        if (!old.has(u)) link(unit, u);
       }
     }
     for (const p of places) this.unitOf[p] = unit;
   }
-}
-
-function memberAt(a: Unit, b: Unit, place: number): Member {
-  const unit = a.places.includes(place) ? a : b;
-  return (unit.members as readonly Member[])[unit.places.indexOf(place)];
 }
 
 function link(first: Unit, second: Unit): void {
@@ -130,7 +204,7 @@ function link(first: Unit, second: Unit): void {
   second.before.add(first);
 }
 
-/** True if something needs `a`'s results, and `b` needs its. */
+/** True if something else needs `a`'s results, and `b` needs its. */
 function between(a: Unit, b: Unit): boolean {
   const seen = new Set<Unit>();
   const open = [...a.after].filter((u) => u !== b);
@@ -141,46 +215,4 @@ function between(a: Unit, b: Unit): boolean {
     open.push(...u.after);
   }
   return false;
-}
-
-/** True if two units walk as many elements, and reduce as many of them or none. */
-function alike(a: Unit, b: Unit): boolean {
-  const [x, y] = [a, b].map(({ members }) => {
-    const list = members ?? [];
-    const size = Math.max(...list.map((m) => m.size));
-    return `${size}:${list.some((m) => m.reduction)}`;
-  });
-  return a.members !== null && x === y;
-}
-
-function usersOf({ memories, steps }: Program): number[][] {
-  const users: number[][] = memories.map(() => []);
-  steps.forEach(({ inputs, outputs }, place) => {
-    for (const memory of new Set([...inputs, ...outputs].map((v) => v.memory))) users[memory].push(place);
-  });
-  return users;
-}
-
-/** Pairs of steps of which the first must run before the second: they share elements that one of them writes. */
-function dependences(
-  { memories, steps }: Program,
-  users: readonly (readonly number[])[],
-): [number, number][] {
-  const pairs: [number, number][] = [];
-  const of = (values: readonly Value[], memory: number) => values.filter((v) => v.memory === memory);
-  memories.forEach((_, memory) => {
-    const touching = users[memory].map((place) => {
-      const writes = of(steps[place].outputs, memory);
-      return { place, writes, all: [...of(steps[place].inputs, memory), ...writes] };
-    });
-    touching.forEach((later, k) => {
-      for (const earlier of touching.slice(0, k)) {
-        const touches = (a: readonly Value[], b: readonly Value[]) =>
-          a.some((x) => b.some((y) => overlap(x, y)));
-        if (touches(earlier.writes, later.all) || touches(later.writes, earlier.all))
-          pairs.push([earlier.place, later.place]);
-      }
-    });
-  });
-  return pairs;
 }
