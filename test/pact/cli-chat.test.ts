@@ -125,6 +125,16 @@ describe("a reply", () => {
   });
 });
 
+it("a folder plays a task in its own format, and may answer without tags", async () => {
+  const args = [...hf, "--env", "ftrl-like", "--max-tokens", "40"];
+  const [task, { text, finish }, ...more] = await events(args);
+  expect([task.type, finish, more]).toEqual(["task", "length", []]); // what is cut is not acted upon
+  const characters = [...String(text)];
+  const stop = characters.find((one, at) => at > 4 && characters.indexOf(one) === at && /\w/.test(one)) ?? "";
+  const score = (await events([...args, "--stop", stop])).at(-1);
+  expect(score).toMatchObject({ type: "score", stopReason: "answer", success: false });
+});
+
 describe("the shipped base", () => {
   it("solves a task with its tools, and takes messages behind it", async () => {
     const task = ["--env", "ftrl-like", "--task", "3", "--temperature", "0"];

@@ -4,7 +4,7 @@
  */
 import { createBfclEnvironment } from "./bfcl/environment.ts";
 import { type BfclCategory, bfclCategories, loadBfcl } from "./bfcl/load.ts";
-import { createEnvironment } from "./environment.ts";
+import { createEnvironment, type Environment, type EnvironmentOptions } from "./environment.ts";
 import type { EpisodeSource } from "./episodes.ts";
 import { OptionError } from "./errors.ts";
 import { bfclLike } from "./families/store/generate.ts";
@@ -20,6 +20,8 @@ export interface SuiteTask extends EpisodeSource {
   category: string;
   /** The task itself, for families whose tasks are of that type. */
   task?: Task;
+  /** @param options what counts as an answer, for families with a `task`; benchmarks have rules of their own */
+  create(options?: Pick<EnvironmentOptions, "answers">): Environment<unknown, string>;
 }
 
 /** The tasks of one environment id. */
@@ -56,7 +58,7 @@ function solveTasks(tasks: readonly Task[], { maxTurns }: SuiteOptions, usual: n
     taskId: task.id,
     category: task.category,
     task,
-    create: () => createEnvironment(task, { maxTurns: maxTurns ?? usual }),
+    create: (options) => createEnvironment(task, { maxTurns: maxTurns ?? usual, ...options }),
   }));
 }
 
@@ -77,9 +79,14 @@ const suites = {
     const { maxTurns = 20, skipInvalid } = options;
     const { tasks, skipped } = ftrl.read(requireData("ftrl", options), { skipInvalid });
     // FTRL's evaluation allows 20 rounds, and takes a reply whose calls are all malformed for text.
-    const create = (task: Task) => () => createEnvironment(task, { maxTurns, malformed: "end" });
+    const rules = { maxTurns, malformed: "end" } as const;
     return {
-      tasks: tasks.map((task) => ({ taskId: task.id, category: task.category, task, create: create(task) })),
+      tasks: tasks.map((task) => ({
+        taskId: task.id,
+        category: task.category,
+        task,
+        create: (own) => createEnvironment(task, { ...rules, ...own }),
+      })),
       skipped,
     };
   },

@@ -126,7 +126,7 @@ export const chatHelp = {
     "Loads a model folder, renders the conversation by its chat template and prints the reply token by token, reasoning dimmed. " +
       "Lines that begin with a slash are commands: /help lists them. Ctrl-C stops a reply, twice it leaves; so does the end of the input.",
     "With --env the model plays a task: its calls are executed, the observations shown, the score at the end. You can stop a reply " +
-      "and type a message; afterwards the conversation goes on without the task.",
+      "and type a message; after the score the conversation goes on, with the same tools.",
     'When the input is no terminal, each line is a message ("""…""" spans lines) and nothing but replies goes to standard output; ' +
       "the exit code is 1 if a message got none.",
     "Tokens that were sampled stay as they are; the cache of earlier turns is used again as far as the conversation begins with them.",

@@ -7,8 +7,8 @@ import { parseOptions, UsageError } from "./options.ts";
 /** A checked command line. */
 export interface ChatRequest {
   readonly options: ChatOptions;
-  /** The task, with the question as our own models are trained on it. */
-  readonly task?: ChatTask & { readonly question?: string };
+  /** The task for a model of ours or another: they are asked, and may answer, as they are trained. */
+  readonly task?: (isNative: boolean) => ChatTask;
 }
 
 /**
@@ -41,9 +41,9 @@ function taskOf(env: string, { data, seed, task: wanted = "1" }: ChatOptions): C
         "Give --task an id, or a number from 1.",
     );
   const { taskId, category, task } = found;
-  return {
+  return (isNative) => ({
     title: `${taskId} (${category})`,
-    create: () => found.create(),
-    ...(task && { question: task.question }),
-  };
+    create: () => found.create({ answers: isNative ? "tagged" : "any" }),
+    ...(isNative && task && { messages: [{ role: "user", content: task.question }] }),
+  });
 }

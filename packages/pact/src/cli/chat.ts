@@ -74,11 +74,8 @@ async function talk(
     stopStrings: options.stop,
     variables: options["no-think"] ? { enable_thinking: false } : {},
   });
-  // Our own models are trained on the question alone (render.ts).
-  const isOwn = loaded.isNative && task?.question !== undefined;
-  const asked = isOwn ? { messages: [{ role: "user" as const, content: task.question ?? "" }] } : {};
   const { system } = options;
-  const session = new ChatSession({ conversation, view, system, task: task && { ...task, ...asked } });
+  const session = new ChatSession({ conversation, view, system, task: task?.(loaded.isNative) });
   using keys = new CtrlC(signals, input.isTerminal);
   if (input.isTerminal) view.note("/help lists the commands, /quit leaves");
   try {
