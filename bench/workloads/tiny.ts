@@ -9,7 +9,7 @@ import { agree, type Context, described, type Workload } from "./workload.ts";
 const count = 1000;
 
 /** x + 1000, one at a time. */
-function additions(x: Tensor): Tensor {
+export function additions(x: Tensor): Tensor {
   return scope(() => {
     let sum = x;
     for (let i = 0; i < count; i++) sum = add(sum, 1);
