@@ -11,7 +11,7 @@ import { chat } from "../../packages/pact/src/cli/chat.ts";
 import { ChatModelError } from "../../packages/pact/src/cli/chat-model.ts";
 import { UsageError } from "../../packages/pact/src/cli/options.ts";
 import { eventsOf, TestSignals, testConsole } from "./chat-console.ts";
-import { architectures, makeHfFolder } from "./hf-folder.ts";
+import { architectures, chatTemplate, makeHfFolder } from "./hf-folder.ts";
 
 const work = mkdtempSync(join(tmpdir(), "pact-chat-"));
 const folderOf = (name: string) => join(work, name);
@@ -98,6 +98,19 @@ describe("a reply", () => {
       /the conversation has \d+ tokens, and the model reads at most 2048\. \/reset begins anew/,
     );
     expect(shown).not.toBe(""); // the second message got one
+  });
+
+  it("may begin inside of reasoning that the template opened", async () => {
+    const opening = chatTemplate.replace(/\{% if enable_thinking.*/, "<think>{% endif -%}");
+    await makeHfFolder(folderOf("thinker"), "qwen3", {
+      "tokenizer_config.json": JSON.stringify({ eos_token: "<|im_end|>", chat_template: opening }),
+    });
+    const args = ["--model", folderOf("thinker"), "--max-tokens", "6"];
+    const [first, second] = await events(args, ["Hi", "Who?"]);
+    expect(first.text).toBe(`<think>${first.reasoning}`);
+    expect(first.content).toBe("");
+    expect(second.reusedTokens).toBe((first.promptTokens as number) + 5); // the opening tag is there once
+    expect((await run(args, ["Hi"])).shown.startsWith("<think>")).toBe(true);
   });
 
   it("is that of the adapters, where there are some", async () => {
