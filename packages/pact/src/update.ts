@@ -137,11 +137,10 @@ export async function batchGradient(
         return [scaled, { loss: total, logProbs, kl, entropy: bonus }];
       };
       const { aux, grads: part } = valueAndGrad(objective, { aux: true })(params);
-      return { aux, grads: grads === undefined ? part : addParams(grads, part) };
+      return { aux, part };
     });
-    if (grads) disposeParams(grads);
     const { loss, logProbs, ...extra } = step.aux;
-    grads = step.grads;
+    grads = grads === undefined ? step.part : summed(grads, step.part);
     losses.push(loss);
     scored.push(logProbs);
     extras.push(extra);
@@ -228,14 +227,26 @@ export function disposeParams(params: Params): void {
   for (const value of Object.values(params)) value.dispose();
 }
 
-function addParams(a: Params, b: Params): Params {
-  return Object.fromEntries(Object.entries(a).map(([name, value]) => [name, add(value, b[name])]));
+/** The sum of two gradients, which are given back tensor by tensor: there are never three of them at once. */
+function summed(a: Params, b: Params): Params {
+  return replaced(a, (value, name) => {
+    const total = add(value, b[name]);
+    b[name].dispose();
+    return total;
+  });
 }
 
 /** Takes the loss scale out of a gradient again, in f32 and so exactly. */
 function unscaled(grads: Params, lossScale: number): Params {
-  if (lossScale === 1) return grads;
-  const divided = Object.entries(grads).map(([name, value]) => [name, mul(value, 1 / lossScale)]);
-  disposeParams(grads);
-  return Object.fromEntries(divided);
+  return lossScale === 1 ? grads : replaced(grads, (value) => mul(value, 1 / lossScale));
+}
+
+/** Puts another tensor in the place of each, and gives the old one back before the next is made. */
+function replaced(params: Params, make: (value: Tensor, name: string) => Tensor): Params {
+  const entries = Object.entries(params).map(([name, value]) => {
+    const other = make(value, name);
+    value.dispose();
+    return [name, other] as const;
+  });
+  return Object.fromEntries(entries);
 }
