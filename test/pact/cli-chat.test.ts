@@ -113,6 +113,14 @@ describe("a reply", () => {
     expect((await run(args, ["Hi"])).shown.startsWith("<think>")).toBe(true);
   });
 
+  it("is none, and why, where the template writes nothing", async () => {
+    await makeHfFolder(folderOf("blank"), "qwen3", {
+      "tokenizer_config.json": JSON.stringify({ eos_token: "<|im_end|>", chat_template: "{{ '' }}" }),
+    });
+    const { code, told } = await run(["--model", folderOf("blank")], ["Hi"]);
+    expect([code, told]).toEqual([1, expect.stringContaining("prompt 0 is empty")]);
+  });
+
   it("is that of the adapters, where there are some", async () => {
     const device = await createDevice({ device: "cpu" });
     const { config, params } = await loadModel(folderOf("qwen3"), { device });

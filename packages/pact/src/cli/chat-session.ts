@@ -5,7 +5,7 @@
  *
  * What fails for a reason in the conversation (no room, a template that refuses it) is said, and the message taken back.
  */
-import { CapacityError, ChatTemplateError } from "@pact/nn";
+import { CapacityError, ChatTemplateError, InputError } from "@pact/nn";
 import { NonFiniteError, OutOfMemoryError } from "@pact/tensor";
 import type { Environment, Message } from "@pact/tools-sim";
 import { RenderError } from "../errors.ts";
@@ -35,6 +35,7 @@ const failures = [
   ContextFullError,
   CapacityError,
   ChatTemplateError,
+  InputError,
   RenderError,
   NonFiniteError,
   OutOfMemoryError,
