@@ -11,14 +11,12 @@ import {
 import { type Device, key, scope } from "@pact/tensor";
 import { countedOnce } from "../counts.ts";
 import { interleaved, seconds } from "../timing.ts";
-import { decoding, gpt } from "./model.ts";
+import { type Decoding, decoding, gpt } from "./model.ts";
 import { described, type Workload, WrongResult } from "./workload.ts";
 
 /** The W5 model on `device`, and its greedy continuations: the new tokens of each row. */
-export function greedy(device: Device) {
-  const config = gpt();
+export function greedy(device: Device, config = gpt(), { prompts, newTokens }: Decoding = decoding) {
   const model = { config, params: initParams(config, key(0), { device }) };
-  const { prompts, newTokens } = decoding;
   const decode = async () => {
     const made = await generate(model, prompts, { maxTokens: newTokens, temperature: 0 });
     return made.map(({ ids }) => [...ids]);
@@ -36,7 +34,7 @@ export const decodingTokens: Workload = {
       rows = await decode();
     };
     const firstCallSeconds = await seconds(work);
-    await check(model, rows);
+    await checkGreedy(model, decoding.prompts, rows);
     const { engine } = await interleaved({ engine: work }, 7, signal);
     const tokens = rows.flat().length;
     const tokensPerSecond = tokens / (engine.medianMs / 1000);
@@ -50,8 +48,11 @@ export const decodingTokens: Workload = {
 };
 
 /** Every token must be the likeliest, or as likely to rounding, after all tokens before it. */
-async function check({ config, params }: GenerationModel, rows: readonly number[][]): Promise<void> {
-  const { prompts } = decoding;
+export async function checkGreedy(
+  { config, params }: GenerationModel,
+  prompts: readonly (readonly number[])[],
+  rows: readonly number[][],
+): Promise<void> {
   const packed = packSequences(rows.map((ids, row) => [...prompts[row], ...ids]));
   const scores = scope(() => logits(config, params, forwardHidden(config, params, packed))); // [N, V]
   const values = await scores.data();

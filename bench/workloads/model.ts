@@ -48,5 +48,11 @@ export function madeUpTokens(length: number, row: number): number[] {
 /** The 16 lengths of W4, evenly from 64 to 128. */
 export const raggedLengths = Array.from({ length: 16 }, (_, i) => Math.round(64 + (64 * i) / 15));
 
+/** What is continued, and by how many tokens. */
+export interface Decoding {
+  readonly prompts: readonly number[][];
+  readonly newTokens: number;
+}
+
 /** W5: prompts of 16 tokens, continued greedily. */
-export const decoding = { prompts: batch(16), newTokens: 64 } as const;
+export const decoding: Decoding = { prompts: batch(16), newTokens: 64 };

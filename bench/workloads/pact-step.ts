@@ -4,6 +4,7 @@
  */
 import { AdamW, initParams, type Params } from "@pact/nn";
 import {
+  type BatchGradient,
   batchGradient,
   lossTerm,
   type MicroBatch,
@@ -17,12 +18,14 @@ import { interleaved } from "../timing.ts";
 import { gpt, learningRate, madeUpTokens } from "./model.ts";
 import { agree, described, type Workload } from "./workload.ts";
 
-const sizes = { prompt: 160, trace: 160, rollouts: 8, rollout: 96 } as const;
+/** Tokens of prompt, trace and each rollout. */
+type Sizes = Readonly<Record<"prompt" | "trace" | "rollouts" | "rollout", number>>;
+
+const stepSizes: Sizes = { prompt: 160, trace: 160, rollouts: 8, rollout: 96 };
 const objective = { sftWeight: 0.1, clipLow: 0.2, clipHigh: 0.2 };
 
 /** x → h* → { τ_1 … τ_8 }, every token of trace and rollouts scored. */
-function tree(): PromptTree {
-  const { prompt, trace, rollouts, rollout } = sizes;
+function tree({ prompt, trace, rollouts, rollout }: Sizes): PromptTree {
   const scoredTrace = Array.from({ length: trace }, (_, i) => ({
     position: prompt + i,
     term: lossTerm.sftReasoning,
@@ -51,10 +54,9 @@ function tree(): PromptTree {
 }
 
 /** A model with one way to lay out the step. */
-function stepper(device: Device, pack: boolean) {
-  const config = gpt(512);
+export function stepper(device: Device, pack: boolean, sizes = stepSizes, config = gpt(512)) {
   const optimizer = new AdamW(initParams(config, key(0), { device }));
-  const batches = microBatches([tree()], { pack, tokenBudget: 4096 });
+  const batches = microBatches([tree(sizes)], { pack, tokenBudget: 4096 });
   const gradient = () => batchGradient({ config, params: optimizer.params }, batches, objective);
   const step = async () => {
     const { grads } = await gradient();
@@ -81,6 +83,12 @@ async function squaredNorm(grads: Params): Promise<number> {
   return value;
 }
 
+/** However a step is laid out, it is the same loss with the same gradient. */
+export async function checkSame(one: BatchGradient, other: BatchGradient): Promise<void> {
+  agree("W7: packed loss", one.loss, other.loss, 1e-5);
+  agree("W7: packed gradient", await squaredNorm(one.grads), await squaredNorm(other.grads), 1e-4);
+}
+
 function tokensOf(batches: readonly MicroBatch[]): number {
   return batches.reduce((sum, { packed }) => sum + packed.ids.length, 0);
 }
@@ -91,8 +99,7 @@ export const pactStep: Workload = {
   async measure({ device, raw, signal, progress }) {
     const [packed, single] = [stepper(device, true), stepper(device, false)];
     const [one, other] = [await packed.gradient(), await single.gradient()];
-    agree("W7: packed loss", one.loss, other.loss, 1e-5);
-    agree("W7: packed gradient", await squaredNorm(one.grads), await squaredNorm(other.grads), 1e-4);
+    await checkSame(one, other);
     for (const { grads } of [one, other]) disposeParams(grads);
     for (const { step } of [packed, single]) await step();
     const times = await interleaved({ packed: packed.step, oneByOne: single.step }, 5, signal);

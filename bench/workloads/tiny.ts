@@ -1,15 +1,15 @@
 /** W6: 1000 additions of 256 numbers, one after another, beside 1000 dispatches without the engine. */
-import { add, scope, type Tensor, zeros } from "@pact/tensor";
+import { add, capture, scope, type Tensor, zeros } from "@pact/tensor";
 import { countedOnce } from "../counts.ts";
 import { readBack } from "../raw/device.ts";
 import { rawAdditions } from "../raw/dispatches.ts";
 import { interleaved, type Work } from "../timing.ts";
 import { agree, type Context, described, type Workload } from "./workload.ts";
 
-const count = 1000;
+export const tinyCount = 1000;
 
-/** x + 1000, one at a time. */
-export function additions(x: Tensor): Tensor {
+/** x + count, one at a time. */
+export function additions(x: Tensor, count = tinyCount): Tensor {
   return scope(() => {
     let sum = x;
     for (let i = 0; i < count; i++) sum = add(sum, 1);
@@ -22,8 +22,9 @@ export const tinyOperations: Workload = {
   description: "1000 additions of 256 numbers, one after another, beside 1000 raw dispatches",
   async measure({ device, raw, signal, progress }: Context) {
     const x = zeros([256], { device });
+    const count = tinyCount;
     /** The ways the engine can run them. */
-    const ways = { eager: () => additions(x) };
+    const ways = { eager: () => additions(x), captured: capture(() => additions(x)) };
     const work = (run: () => Tensor) => async () => {
       const sum = run();
       await device.synchronize();

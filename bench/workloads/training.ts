@@ -1,30 +1,32 @@
 /** W3, one training step of the GPT, and W8, the memory it takes; W4 repeats the step over lengths. */
 import { AdamW, initParams, type Params, packSequences, tokenLogProbs } from "@pact/nn";
-import { type Device, key, mean, neg, scope, valueAndGrad } from "@pact/tensor";
+import { capture, type Device, key, mean, neg, scope, type Tensor, valueAndGrad } from "@pact/tensor";
 import { countCalls, countedOnce } from "../counts.ts";
 import { interleaved, seconds } from "../timing.ts";
 import { adamW, batch, gpt, learningRate, parameterCount } from "./model.ts";
 import { agree, described, type Workload, WrongResult } from "./workload.ts";
 
-/** A training step of the W3 model on `device`: `step(rows)` trains on one batch and returns its loss. */
-export function training(device: Device) {
-  const config = gpt();
+/** How a step runs: told to the device operation by operation, or recorded once and replayed. */
+export type Way = "eager" | "captured";
+
+/** A training step of a model on `device`: `step(rows)` trains on one batch and returns its loss. */
+export function training(device: Device, way: Way, config = gpt()) {
   const optimizer = new AdamW(initParams(config, key(0), { device }), adamW);
-  const prepared = (rows: readonly (readonly number[])[]) => {
+  /** One step on rows that are packed beforehand. */
+  const stepOn = (rows: readonly (readonly number[])[]) => {
     const packed = packSequences(rows);
     const starts = new Set(rows.map((_, b) => rows.slice(0, b).reduce((sum, row) => sum + row.length, 0)));
     const targets = Int32Array.from(packed.ids.keys()).filter((i) => !starts.has(i));
-    return valueAndGrad((p: Params) => neg(mean(tokenLogProbs(config, p, packed, targets))));
-  };
-  /** One step on rows that are packed beforehand. */
-  const stepOn = (rows: readonly (readonly number[])[]) => {
-    const gradient = prepared(rows);
-    return async (): Promise<number> => {
-      const loss = scope(() => {
+    const gradient = valueAndGrad((p: Params) => neg(mean(tokenLogProbs(config, p, packed, targets))));
+    const step = (): Tensor =>
+      scope(() => {
         const { value, grads } = gradient(optimizer.params);
         optimizer.step(grads, learningRate);
         return value;
       });
+    const run = way === "captured" ? capture(step) : step;
+    return async (): Promise<number> => {
+      const loss = run();
       const value = await loss.item();
       loss.dispose();
       return value;
@@ -38,7 +40,7 @@ export const trainingStep: Workload = {
   name: "W3",
   description: "training step of the GPT (V 128, D 128, H 4, L 4, F 512; T 128, B 8) with AdamW",
   async measure({ device, raw, signal, progress }) {
-    const { stepOn, parameters } = training(device);
+    const { stepOn, parameters } = training(device, "captured");
     if (parameters !== parameterCount)
       throw new WrongResult(`W3 has ${parameters} parameters, not ${parameterCount}.`);
     const step = stepOn(batch());
@@ -49,13 +51,20 @@ export const trainingStep: Workload = {
     const first = raw && countCalls(raw);
     const firstStepSeconds = await seconds(work);
     first?.stop();
-    const { engine } = await interleaved({ engine: work }, 9, signal);
+    const eagerStep = training(device, "eager").stepOn(batch());
+    const eagerLosses: number[] = [];
+    const eagerWork = async () => {
+      eagerLosses.push(await eagerStep());
+    };
+    await eagerWork();
+    const times = await interleaved({ captured: work, eager: eagerWork }, 9, signal);
     checkLosses(losses);
-    const tokensPerSecond = 1024 / (engine.medianMs / 1000);
+    for (const [i, loss] of eagerLosses.entries()) agree(`W3: eager loss ${i}`, loss, losses[i], 1e-4);
+    const { medianMs, ...spread } = times.captured;
+    const tokensPerSecond = 1024 / (medianMs / 1000);
     progress(
-      `${described(engine)}, ${tokensPerSecond.toFixed(0)} tokens/s, first ${firstStepSeconds.toFixed(2)} s`,
+      `${described(times.captured)}, eager ${described(times.eager)}, ${tokensPerSecond.toFixed(0)} tokens/s, first ${firstStepSeconds.toFixed(2)} s`,
     );
-    const { medianMs, ...spread } = engine;
     const { pipelines, ...perStep } = raw ? await countedOnce(raw, work) : { pipelines: 0 };
     return {
       msPerStep: medianMs,
@@ -65,6 +74,7 @@ export const trainingStep: Workload = {
       pipelines: first?.counts.pipelines ?? 0,
       pipelinesLater: pipelines,
       ...perStep,
+      eager: { ...times.eager, ...(raw && (await countedOnce(raw, eagerWork))) },
       losses: losses.slice(0, 7),
     };
   },
@@ -81,7 +91,7 @@ export const trainingMemory: Workload = {
   description: "peak bytes of a W3 step: weights, gradients, moments, activations",
   async measure({ device, raw, progress }) {
     const counter = raw && countCalls(raw);
-    const step = training(device).stepOn(batch());
+    const step = training(device, "captured").stepOn(batch());
     device.resetPeak();
     await step();
     await step();

@@ -64,9 +64,9 @@ export async function engine(): Promise<Engine> {
       return rowsCase([4096, 256], (x) => layerNorm(x, gain, bias, { eps: 1e-5 }));
     },
     geluChain: () => rowsCase([1024, 1024], geluChain),
-    trainingStep: async () => trained([training(device).stepOn(batch())], 7),
+    trainingStep: async () => trained([training(device, "captured").stepOn(batch())], 7),
     async raggedPass() {
-      const { stepOn } = training(device);
+      const { stepOn } = training(device, "captured");
       const steps = raggedLengths.map((length) => stepOn(batch(length)));
       return trained(steps, steps.length);
     },
