@@ -24,6 +24,11 @@ export function countSampled(rollout: Rollout): number {
   return rollout.turnOf.filter((turn) => turn >= 0).length;
 }
 
+/** Tokens of new prompts in a split rollout. */
+export function countReprompted({ splits = [] }: Rollout): number {
+  return total(splits.map(({ start, end }) => end - start));
+}
+
 /** Mean, null of nothing. */
 export function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : total(values) / values.length;

@@ -5,12 +5,14 @@
  * observation. Sampled ids and log-probs are recorded as they come and never encoded again. Left out: sampling, which is
  * the policy's, and the batch (rollout.ts).
  */
+
+import { ChatTemplateError } from "@pact/nn";
 import { foldIn, type Key } from "@pact/tensor";
 import { createEnvironment, type Environment, type StopReason } from "@pact/tools-sim";
-import type { PastTurn } from "./dialect.ts";
-import { RolloutError } from "./errors.ts";
+import type { Continuation, PastTurn } from "./dialect.ts";
+import { RenderError, RolloutError } from "./errors.ts";
 import type { Rollout, RolloutOptions, RolloutPrompt, RolloutTurn } from "./rollout.ts";
-import type { RolloutStop } from "./run-sink.ts";
+import type { RolloutSplit, RolloutStop } from "./run-sink.ts";
 
 const stopOf: { readonly [Reason in StopReason]: RolloutStop } = {
   answer: "answer",
@@ -34,7 +36,10 @@ export class Episode {
   readonly #logProbs: number[] = [];
   readonly #turns: RolloutTurn[] = [];
   readonly #past: PastTurn[] = [];
+  readonly #splits: RolloutSplit[] = [];
   #turnStart = 0;
+  /** Tokens of new prompts, which `maxRolloutTokens` does not count. */
+  #uncounted = 0;
   /** Tokens up to here are in the policy's cache. */
   #appended = 0;
 
@@ -42,8 +47,8 @@ export class Episode {
     this.#prompt = prompt;
     this.#index = index;
     this.#options = options;
-    const { maxTurns, createRunner } = options;
-    this.#environment = createEnvironment(prompt.task, { maxTurns, createRunner });
+    const { maxTurns, createRunner, dialect } = options;
+    this.#environment = createEnvironment(prompt.task, { maxTurns, createRunner, answers: dialect.answers });
     this.#environment.reset();
     this.#key = foldIn(foldIn(options.key, prompt.stream), index);
   }
@@ -65,6 +70,23 @@ export class Episode {
     return ids;
   }
 
+  /** It waits for `restart`: what is to be sampled next stands behind a new prompt. */
+  get isSplit(): boolean {
+    return this.stop === null && this.#splits.at(-1)?.end === this.#ids.length;
+  }
+
+  /** The prompt of a split rollout, whole, and how many tokens may follow it. */
+  restart(): { readonly prompt: readonly number[]; readonly capacity: number } {
+    const { start, end } = this.#splits[this.#splits.length - 1];
+    this.#appended = end;
+    return { prompt: this.#ids.slice(start, end), capacity: this.#options.maxRolloutTokens - this.#counted };
+  }
+
+  /** Tokens so far that `maxRolloutTokens` counts. */
+  get #counted(): number {
+    return this.#ids.length - this.#uncounted;
+  }
+
   /** Takes one sampled token; at the end of a turn, acts on it. */
   async take(id: number, logProb: number): Promise<void> {
     this.#ids.push(id);
@@ -73,7 +95,7 @@ export class Episode {
     const turnTokens = this.#ids.length - this.#turnStart;
     if (this.#options.dialect.isStop(id)) await this.#act();
     else if (turnTokens >= this.#options.maxTurnTokens) this.#cut("turn_tokens");
-    else if (this.#ids.length >= this.#options.maxRolloutTokens) this.#cut("rollout_tokens");
+    else if (this.#counted >= this.#options.maxRolloutTokens) this.#cut("rollout_tokens");
   }
 
   async #act(): Promise<void> {
@@ -101,19 +123,41 @@ export class Episode {
       return;
     }
     this.#past.push({ ids, parsed, observations });
-    const rendered = this.#options.dialect.afterTurn(this.#prompt.task, this.#past);
+    const rendered = this.#continuation();
+    if (rendered === undefined) {
+      this.stop = "environment";
+      return;
+    }
+    const { split } = rendered;
+    // A new prompt counts as what it stands for, or as more where it is longer: x and the counted tokens always fit.
+    const counted = split
+      ? Math.max(this.#counted, rendered.ids.length - this.#prompt.tokens.ids.length)
+      : this.#counted + rendered.ids.length;
     // Room for the observations and one more sampled token; a row never ends in tokens that nobody sampled.
-    if (this.#ids.length + rendered.ids.length >= this.#options.maxRolloutTokens) {
+    if (counted >= this.#options.maxRolloutTokens) {
       this.stop = "rollout_tokens";
       return;
     }
+    const start = this.#ids.length;
     rendered.ids.forEach((id, position) => {
       this.#ids.push(id);
       this.#roles.push(rendered.roles[position]);
       this.#turnOf.push(-1);
       this.#logProbs.push(0);
     });
+    if (split) this.#splits.push({ start, end: this.#ids.length, ...split });
+    this.#uncounted = this.#ids.length - counted;
     this.#turnStart = this.#ids.length;
+  }
+
+  /** What follows the turn just taken; undefined where a chat template refuses what was sampled. */
+  #continuation(): Continuation | undefined {
+    try {
+      return this.#options.dialect.afterTurn(this.#prompt.task, this.#past);
+    } catch (error) {
+      if (error instanceof ChatTemplateError || error instanceof RenderError) return undefined;
+      throw error;
+    }
   }
 
   /** Ends a turn before its stop token. It is not acted upon, so it earns nothing. */
@@ -152,6 +196,7 @@ export class Episode {
       turnOf: this.#turnOf,
       samplerLogProbs: this.#logProbs,
       turns: this.#turns,
+      ...(this.#splits.length > 0 && { splits: this.#splits }),
       stop: this.stop,
       score: this.#environment.score(),
       success: this.#environment.outcome().success,

@@ -272,8 +272,10 @@ interface Place {
 /** The scored tokens of trees in the order in which any packing keeps them. */
 function placesOf(trees: readonly PromptTree[]): Place[] {
   return trees.flatMap(({ prompt = 0, prefix, branches }) =>
-    [prefix, ...branches].flatMap(({ ids, scored }) =>
-      scored.map(({ position, term, rollout }) => ({ prompt, rollout, position, id: ids[position], term })),
+    [prefix, ...branches].flatMap(({ ids, scored, offset = 0 }) =>
+      scored.map(({ position, term, rollout }) => {
+        return { prompt, rollout, position: offset + position, id: ids[position], term };
+      }),
     ),
   );
 }

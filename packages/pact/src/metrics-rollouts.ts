@@ -1,5 +1,5 @@
 /** Metrics of the rollouts of a step: rewards, solve scores, turns, calls, lengths, stop reasons. Names: metric-table.ts. */
-import { countCalls, countSampled, countStops, type MetricValues, mean } from "./counts.ts";
+import { countCalls, countReprompted, countSampled, countStops, type MetricValues, mean } from "./counts.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Rollout } from "./rollout.ts";
 import { type RolloutStop, rolloutStops } from "./run-sink.ts";
@@ -79,7 +79,7 @@ export function rolloutMetrics(
     "rollout/truncated": cut.length / rollouts.length,
     ...Object.fromEntries(rolloutStops.map((stop) => [`stop/${stop}`, stops[stop] / rollouts.length])),
     "tokens/step_observation": rollouts.reduce(
-      (sum, rollout) => sum + rollout.ids.length - countSampled(rollout),
+      (sum, rollout) => sum + rollout.ids.length - countSampled(rollout) - countReprompted(rollout),
       0,
     ),
     "tokens/step_truncated": cut.reduce((sum, rollout) => sum + countSampled(rollout), 0),

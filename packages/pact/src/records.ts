@@ -104,6 +104,7 @@ export function rolloutRecord(
       ids: [...tokens.ids, ...rollout.ids],
       roles: [...tokens.roles, ...rollout.roles],
     }),
+    ...(rollout.splits && { splits: rollout.splits }),
     ...(training && {
       trained: { ids: rollout.ids, roles: rollout.roles.join(""), anchored: training.anchored },
     }),
@@ -114,9 +115,13 @@ export function rolloutRecord(
  * A rollout's tokens back from its record. Turns are its stretches of sampled tokens, with what the environment says
  * between them; the sampler's log-probs are not recorded, and 0.
  *
+ * @param splits of the record
  * @example trainedRollout({ ids: [7, 8], roles: "22", anchored: true }).turnOf // [0, 0]
  */
-export function trainedRollout({ ids, roles }: Pick<TrainedTokens, "ids" | "roles">): TrainedRollout {
+export function trainedRollout(
+  { ids, roles }: Pick<TrainedTokens, "ids" | "roles">,
+  splits?: RolloutRecord["splits"],
+): TrainedRollout {
   const codes = [...roles].map(Number);
   let turn = -1;
   const turnOf = codes.map((code, index) => {
@@ -124,5 +129,5 @@ export function trainedRollout({ ids, roles }: Pick<TrainedTokens, "ids" | "role
     if (index === 0 || !isSampled(codes[index - 1])) turn += 1;
     return turn;
   });
-  return { ids, roles: codes, turnOf, samplerLogProbs: ids.map(() => 0) };
+  return { ids, roles: codes, turnOf, samplerLogProbs: ids.map(() => 0), ...(splits && { splits }) };
 }

@@ -3,6 +3,7 @@
  *
  * Observations enter the row together with the stop token before them, in one ragged append. Each token's random bits
  * depend on (key, prompt stream, rollout, position) alone, so a rollout does not depend on its neighbours in the batch.
+ * Rollouts that have to go on behind a new prompt (a chat template rewrote the past) do so together, in a session of their own.
  * Left out: asynchronous rollouts and partial rollouts carried over to the next step.
  */
 import type { Key } from "@pact/tensor";
@@ -11,7 +12,7 @@ import type { Dialect } from "./dialect.ts";
 import { Episode } from "./episode.ts";
 import { RolloutError } from "./errors.ts";
 import type { RewardTurn } from "./rewards.ts";
-import type { RolloutStop } from "./run-sink.ts";
+import type { RolloutSplit, RolloutStop } from "./run-sink.ts";
 import type { TokenRun } from "./tokens.ts";
 
 /** A task as rollouts see it: the type has no trace, so that h* can not reach the sampler by mistake. */
@@ -93,7 +94,10 @@ export interface RolloutTurn extends RewardTurn {
   readonly complete: boolean;
 }
 
-/** One episode. Arrays are over the tokens after the prompt and end with a sampled token. */
+/**
+ * One episode. Arrays are over the tokens after the prompt and end with a sampled token. Where the rollout was split, a whole
+ * new prompt stands among them.
+ */
 export interface Rollout {
   readonly prompt: RolloutPrompt;
   /** Index among the prompt's K rollouts. */
@@ -105,6 +109,8 @@ export interface Rollout {
   /** The sampler's log-prob of each sampled token, 0 elsewhere: logged, never trained on. */
   readonly samplerLogProbs: readonly number[];
   readonly turns: readonly RolloutTurn[];
+  /** Where it went on behind a new prompt; missing if it never did. */
+  readonly splits?: readonly RolloutSplit[];
   readonly stop: RolloutStop;
   readonly score: SolveScore;
   /** The environment counts the task as solved. */
@@ -175,18 +181,44 @@ export async function collectRollouts(
   prompts: readonly RolloutPrompt[],
   options: RolloutOptions,
 ): Promise<Rollout[]> {
-  const { policy, rolloutsPerPrompt, maxRolloutTokens } = options;
+  const { policy, rolloutsPerPrompt, maxRolloutTokens, temperature } = options;
   if (prompts.length === 0) return [];
   const episodes = prompts.flatMap((prompt) =>
     Array.from({ length: rolloutsPerPrompt }, (_, index) => new Episode(prompt, index, options)),
   );
-  const session = policy.start(
-    prompts.map((prompt) => prompt.tokens.ids),
-    prompts.flatMap((_, prompt) =>
-      Array.from({ length: rolloutsPerPrompt }, () => ({ prompt, capacity: maxRolloutTokens })),
-    ),
-    options.temperature,
-  );
+  try {
+    const shared = prompts.map((prompt) => prompt.tokens.ids);
+    const rows = episodes.map((_, row) => ({
+      prompt: Math.floor(row / rolloutsPerPrompt),
+      capacity: maxRolloutTokens,
+    }));
+    let split = await runSession(policy.start(shared, rows, temperature), episodes, options);
+    while (split.length > 0) {
+      const starts = split.map((episode) => episode.restart());
+      const own = starts.map(({ capacity }, prompt) => ({ prompt, capacity }));
+      const session = policy.start(
+        starts.map(({ prompt }) => prompt),
+        own,
+        temperature,
+      );
+      split = await runSession(session, split, options);
+    }
+  } finally {
+    await Promise.all(episodes.map((episode) => episode.close()));
+  }
+  return episodes.map((episode) => episode.finish());
+}
+
+/**
+ * Runs episodes, one row each, until every one has stopped or has to go on behind a new prompt.
+ *
+ * @returns those of the latter kind
+ */
+async function runSession(
+  session: PolicySession,
+  episodes: readonly Episode[],
+  options: RolloutOptions,
+): Promise<Episode[]> {
   try {
     let turned = performance.now();
     let live = episodes.map((episode, row) => ({ episode, row }));
@@ -200,7 +232,7 @@ export async function collectRollouts(
       await Promise.all(
         live.map(({ episode }, index) => episode.take(tokens.ids[index], tokens.logProbs[index])),
       );
-      live = live.filter(({ episode }) => episode.stop === null);
+      live = live.filter(({ episode }) => episode.stop === null && !episode.isSplit);
       if (live.length === 0) break;
       if (performance.now() - turned > turnMilliseconds) {
         await turnEventLoop();
@@ -214,9 +246,8 @@ export async function collectRollouts(
     }
   } finally {
     session.dispose();
-    await Promise.all(episodes.map((episode) => episode.close()));
   }
-  return episodes.map((episode) => episode.finish());
+  return episodes.filter(({ stop }) => stop === null);
 }
 
 /** Signals, timers and the display wait no longer than this for a batch of rollouts, or for one model call. */

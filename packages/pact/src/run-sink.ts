@@ -75,6 +75,18 @@ export interface RoleSpan {
   readonly text: string;
 }
 
+/**
+ * A place where a chat template rewrote the past: the tokens [start, end) of the rollout are a whole new prompt, and what
+ * follows is trained behind it.
+ */
+export interface RolloutSplit {
+  readonly start: number;
+  readonly end: number;
+  /** `history`: what stood before an earlier turn is written otherwise now; `dropped`: a part of that turn is left out. */
+  readonly kind: "history" | "dropped";
+  readonly reason: string;
+}
+
 /** One line of `rollouts.jsonl`. */
 export interface RolloutRecord {
   /** 0-based training step it was sampled in; in evaluations, the number of steps done before. */
@@ -97,6 +109,8 @@ export interface RolloutRecord {
   readonly advantages: readonly number[];
   /** Prompt and rollout in order. */
   readonly spans: readonly RoleSpan[];
+  /** Where the rollout went on behind a new prompt; only if it did. */
+  readonly splits?: readonly RolloutSplit[];
   /** Of a training rollout: what its losses are computed from; `pact explain` computes them again. */
   readonly trained?: TrainedTokens;
 }

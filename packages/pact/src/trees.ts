@@ -5,7 +5,7 @@
  *     z = 1    x → { τ_1 … τ_K }                      L^x
  *     episode  x → expert episode                      plain SFT, CHORD's expert loss
  *
- * A token of τ_k attends to the prefix and its own past. Where rollouts see another context than x → h* → delimiter, the
+ * A token of τ_k attends to the prefix and its own past; the parts of a split rollout are sequences of their own. Where rollouts see another context than x → h* → delimiter, the
  * SFT sequence x → h* is a tree of its own beside context → { τ_k }. With anchor `mix` a prompt has the trees of both z.
  * Every scored token carries its weights, with the denominators of the whole optimiser batch already inside, so the sum
  * of the micro-batches' losses is the batch's loss however it is split.
@@ -49,6 +49,8 @@ export interface ScoredToken {
 export interface ScoredRun {
   readonly ids: readonly number[];
   readonly scored: readonly ScoredToken[];
+  /** Of a part of a split rollout: the place in the rollout of its first token; default 0. */
+  readonly offset?: number;
 }
 
 /** A prefix and the rollouts that continue it. */
@@ -60,7 +62,7 @@ export interface PromptTree {
 }
 
 /** What a tree needs of a rollout. */
-export type TrainedRollout = Pick<Rollout, "ids" | "roles" | "turnOf" | "samplerLogProbs">;
+export type TrainedRollout = Pick<Rollout, "ids" | "roles" | "turnOf" | "samplerLogProbs" | "splits">;
 
 /** What a prompt brings to a training step: its K rollouts with their advantages, and how the gate routed it. */
 export interface RoutedPrompt {
@@ -118,30 +120,32 @@ export function buildTrees(
   const starts = firstRollouts(prompts);
   return prompts.flatMap((prompt, index) => {
     const { task } = prompt;
-    const grow = (prefix: ScoredRun, term: number, factor = 1): PromptTree => {
+    const x = dialect.prompt(task).ids;
+    const grow = (prefix: ScoredRun, term: number, factor = 1): PromptTree[] => {
       const own = weights[index].map((weight) => weight * factor);
-      const branches = rolloutRuns(prompt, term, starts[index], own);
-      const longest = Math.max(0, ...branches.map((branch) => branch.ids.length));
-      checkLength(task, prefix.ids.length + longest, config.maxContextTokens);
-      return { prompt: index, prefix, branches };
+      const grown = rolloutTrees(prompt, x, prefix, term, starts[index], own);
+      for (const tree of grown) {
+        const longest = Math.max(0, ...tree.branches.map((branch) => branch.ids.length));
+        checkLength(task, tree.prefix.ids.length + longest, config.maxContextTokens);
+      }
+      return grown.map((tree) => ({ ...tree, prompt: index }));
     };
-    const promptOnly = (factor?: number) =>
-      grow({ ids: dialect.prompt(task).ids, scored: [] }, lossTerm.anchored, factor);
-    if (prompt.anchored) return [promptOnly()];
+    const promptOnly = (factor?: number) => grow({ ids: x, scored: [] }, lossTerm.anchored, factor);
+    if (prompt.anchored) return promptOnly();
     const context = tracedContext(dialect, task, step, config);
     const trees: PromptTree[] = [];
     if (task.trace === undefined || showsWholeTrace(config)) {
       const { scored } = supervisedTrace(dialect, task, step, prompts.length, config);
-      trees.push(grow({ ids: context, scored }, lossTerm.traced));
+      trees.push(...grow({ ids: context, scored }, lossTerm.traced));
     } else {
-      trees.push(grow({ ids: context, scored: [] }, lossTerm.traced));
+      trees.push(...grow({ ids: context, scored: [] }, lossTerm.traced));
       if (config.sftWeight > 0) {
         const prefix = supervisedTrace(dialect, task, step, prompts.length, config);
         checkLength(task, prefix.ids.length, config.maxContextTokens);
         if (prefix.scored.length > 0) trees.push({ prompt: index, prefix, branches: [] });
       }
     }
-    return config.anchor === "mix" ? [...trees, promptOnly(config.anchorWeight)] : trees;
+    return config.anchor === "mix" ? [...trees, ...promptOnly(config.anchorWeight)] : trees;
   });
 }
 
@@ -165,9 +169,9 @@ export function promptOnlyTrees(dialect: Dialect, prompts: readonly RoutedPrompt
   return prompts.flatMap((prompt, index) => {
     if (prompt.anchored) return [];
     const none = prompt.rollouts.map(() => 0);
-    const prefix = { ids: dialect.prompt(prompt.task).ids, scored: [] };
-    const branches = rolloutRuns(prompt, lossTerm.traced, starts[index], none);
-    return [{ prompt: index, prefix, branches }];
+    const x = dialect.prompt(prompt.task).ids;
+    const trees = rolloutTrees(prompt, x, { ids: x, scored: [] }, lossTerm.traced, starts[index], none);
+    return trees.map((tree) => ({ ...tree, prompt: index }));
   });
 }
 
@@ -221,29 +225,49 @@ function tokenWeights(prompts: readonly RoutedPrompt[], config: TreeConfig): num
   return counts.map((own, index) => weights.slice(starts[index], starts[index] + own.length));
 }
 
-function rolloutRuns(
+/**
+ * The rollouts of a prompt behind a prefix that begins with x. A part of a split rollout whose new prompt begins with x, too,
+ * is a branch like any other, the rest of that prompt in front; else it is a tree of its own behind its own prompt.
+ */
+function rolloutTrees(
   { rollouts, advantages }: RoutedPrompt,
+  x: readonly number[],
+  prefix: ScoredRun,
   term: number,
   first: number,
   weights: readonly number[],
-): ScoredRun[] {
-  return rollouts.map((rollout, index) => {
-    const scored = rollout.roles.flatMap((role, position): ScoredToken[] => {
-      if (!isSampled(role)) return [];
-      return [
-        {
-          position,
-          term,
-          rollout: first + index,
-          advantage: advantages[index][rollout.turnOf[position]],
-          policyWeight: weights[index],
-          sftWeight: 0,
-          samplerLogProb: rollout.samplerLogProbs[position],
-        },
-      ];
+): PromptTree[] {
+  const branches: ScoredRun[] = [];
+  const others: PromptTree[] = [];
+  rollouts.forEach((rollout, index) => {
+    const scoredIn = (start: number, end: number): ScoredRun => ({
+      ids: rollout.ids.slice(start, end),
+      scored: rollout.roles.slice(start, end).flatMap((role, position): ScoredToken[] => {
+        if (!isSampled(role)) return [];
+        return [
+          {
+            position,
+            term,
+            rollout: first + index,
+            advantage: advantages[index][rollout.turnOf[start + position]],
+            policyWeight: weights[index],
+            sftWeight: 0,
+            samplerLogProb: rollout.samplerLogProbs[start + position],
+          },
+        ];
+      }),
+      ...(start > 0 && { offset: start }),
     });
-    return { ids: rollout.ids, scored };
+    const splits = rollout.splits ?? [];
+    branches.push(scoredIn(0, splits[0]?.start ?? rollout.ids.length));
+    splits.forEach(({ start, end }, part) => {
+      const until = splits[part + 1]?.start ?? rollout.ids.length;
+      const own = rollout.ids.slice(start, end);
+      if (x.every((id, position) => own[position] === id)) branches.push(scoredIn(start + x.length, until));
+      else others.push({ prefix: { ids: own, scored: [] }, branches: [scoredIn(end, until)] });
+    });
   });
+  return [{ prefix, branches }, ...others];
 }
 
 /** x → h* with the tokens that the component-aware SFT term trains at a step. */
