@@ -4,12 +4,13 @@ import { type Device, key } from "@pact/tensor";
 import { ftrlLike } from "@pact/tools-sim";
 import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
-import { samplingParams } from "../../packages/pact/src/model.ts";
+import { keepsStart, samplingParams } from "../../packages/pact/src/model.ts";
 import type { PlanPhase } from "../../packages/pact/src/plan.ts";
 import { expertPolicy, expertRunner, expertScripts } from "../../packages/pact/src/plan-policy.ts";
 import { modelPolicy } from "../../packages/pact/src/policy.ts";
 import { nullSink } from "../../packages/pact/src/run-sink.ts";
 import { Trainer } from "../../packages/pact/src/trainer.ts";
+import { disposeParams } from "../../packages/pact/src/update.ts";
 import { testDialect, testVocabulary } from "./codec.ts";
 
 export const plannedModel: TransformerConfig = {
@@ -82,6 +83,7 @@ export async function measureRun(device: Device, config: TrainConfig, isExpert: 
     onPart: (part) => end(part === "rewards" ? "rollouts" : part),
   });
   end("start");
+  if (!keepsStart(config)) disposeParams(params);
   for await (const _ of trainer.steps());
   end("update");
   const sampling = samplingParams(trainer.model);
@@ -91,6 +93,6 @@ export async function measureRun(device: Device, config: TrainConfig, isExpert: 
   end("evaluation");
   sampling.dispose();
   trainer.dispose();
-  for (const value of Object.values(params)) value.dispose();
+  if (keepsStart(config)) disposeParams(params);
   return { peaks, bufferBytes };
 }

@@ -131,6 +131,7 @@ export { rolloutMetrics } from "./metrics-rollouts.ts";
 export { tokenMetrics } from "./metrics-tokens.ts";
 export {
   forwardParams,
+  keepsStart,
   type Model,
   type ModelSettings,
   type SamplingParams,

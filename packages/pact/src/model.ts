@@ -164,6 +164,22 @@ export function startModel(
 }
 
 /**
+ * Whether a run reads its initial parameters again: as the frozen base of adapters, or as the reference of a KL term. If
+ * not, they can be given back once the optimiser has copied them.
+ *
+ * @example
+ * ```ts
+ * [keepsStart(trainConfig()), keepsStart(trainConfig({ loraRank: 8 }))]; // → [false, true]
+ * ```
+ */
+export function keepsStart({
+  loraRank,
+  klCoefficient,
+}: Pick<TrainConfig, "loraRank" | "klCoefficient">): boolean {
+  return loraRank > 0 || klCoefficient > 0;
+}
+
+/**
  * What was trained as a checkpoint holds it: the model, or with adapters PEFT's two files.
  *
  * @param baseModel where the base of adapters is

@@ -14,6 +14,8 @@ export interface KnownTensors {
   readonly lasting: ReadonlySet<PlannedTensor>;
   /** Weights as loaded, and those that are trained. */
   readonly loaded: readonly Tensor[];
+  /** Whether those that were loaded are given back by now. */
+  readonly isReleased: boolean;
   readonly trained: readonly Tensor[];
   readonly model: TransformerConfig;
 }
@@ -47,7 +49,7 @@ class Counted {
 export function partsOf(
   tensors: readonly PlannedTensor[],
   isSampling: boolean,
-  { lasting, loaded, trained, model }: KnownTensors,
+  { lasting, loaded, isReleased, trained, model }: KnownTensors,
 ): PlanParts {
   const slots = `,${model.numKvHeads},${model.headSize}`;
   // Two of each: those of the micro-batches before, and those of this one.
@@ -66,7 +68,7 @@ export function partsOf(
     else bytes[partOf(tensor)] += tensor.bytes;
   }
   // What is trained is a view of the optimiser's vector.
-  const own = Math.min(bytes.optimizer, bytesIn(loaded) + bytesIn(trained));
+  const own = Math.min(bytes.optimizer, (isReleased ? 0 : bytesIn(loaded)) + bytesIn(trained));
   return { ...bytes, parameters: bytes.parameters + own, optimizer: bytes.optimizer - own };
 }
 

@@ -11,13 +11,14 @@ import type { Task } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import type { Dialect } from "./dialect.ts";
 import { evaluate } from "./evaluate.ts";
-import { samplingParams } from "./model.ts";
+import { keepsStart, samplingParams } from "./model.ts";
 import { type PlanParts, partsOf } from "./plan-parts.ts";
 import { expertPolicy, expertRunner, expertScripts } from "./plan-policy.ts";
 import { modelPolicy } from "./policy.ts";
 import { nullSink } from "./run-sink.ts";
 import type { StepPart } from "./timings.ts";
 import { Trainer } from "./trainer.ts";
+import { disposeParams } from "./update.ts";
 
 /**
  * A part of a run that has a peak of its own: `frozen` computes old log-probs and those of the KL reference, `gradients`
@@ -175,6 +176,8 @@ async function planSteps(
   log.end("start");
   const lasting = new Set(device.atPeak());
   const trained = Object.values(trainer.params);
+  const releases = !keepsStart(config);
+  if (releases) disposeParams(params);
   if (steps > 0) {
     // Not to its end: that would save a checkpoint, which takes the host's memory.
     const events = trainer.steps();
@@ -189,11 +192,11 @@ async function planSteps(
     await firstPasses(options, trainer, heldOut);
     log.end("evaluation");
   }
-  const known = { lasting, loaded, trained, model };
   const planned = phases.flatMap((phase): PhasePlan[] => {
     const peak = log.peaks.get(phase);
     if (peak === undefined) return [];
     const isSampling = phase === "rollouts" || phase === "evaluation";
+    const known = { lasting, loaded, trained, model, isReleased: releases && phase !== "start" };
     return [{ phase, peakBytes: peak.bytes, parts: partsOf(peak.tensors, isSampling, known) }];
   });
   device.destroy();

@@ -11,10 +11,18 @@ import { configToJson, type Params } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
 import type { TrainConfig } from "../config.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
-import { forwardOf, type Model, requirePrecision, samplingParams, weightsOfCheckpoint } from "../model.ts";
+import {
+  forwardOf,
+  keepsStart,
+  type Model,
+  requirePrecision,
+  samplingParams,
+  weightsOfCheckpoint,
+} from "../model.ts";
 import { runReport } from "../report/report.ts";
 import type { EvaluationResult, RunConfig } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
+import { disposeParams } from "../update.ts";
 import { type ModelFolder, modelParams, readModelFolder } from "./base-policy.ts";
 import { writeWhole } from "./disk.ts";
 import { explainFailure } from "./failures.ts";
@@ -232,6 +240,7 @@ async function stages(run: Run): Promise<void> {
     onTokens: (tokens) => run.progress.sampled(tokens),
   });
   for (const copied of Object.values(resumed ?? {})) copied.dispose();
+  if (!keepsStart(config)) disposeParams(params);
   run.steps = trainer.result.stepsDone;
   run.tokens = trainer.result.sampledTokens + trainer.result.trainedTokens;
   try {
