@@ -241,7 +241,8 @@ function rolloutTrees(
   const others: PromptTree[] = [];
   rollouts.forEach((rollout, index) => {
     const scoredIn = (start: number, end: number): ScoredRun => ({
-      ids: rollout.ids.slice(start, end),
+      // The very tokens that were sampled, not a copy, where the rollout is whole.
+      ids: end - start === rollout.ids.length ? rollout.ids : rollout.ids.slice(start, end),
       scored: rollout.roles.slice(start, end).flatMap((role, position): ScoredToken[] => {
         if (!isSampled(role)) return [];
         return [
