@@ -1,4 +1,4 @@
-/** What a captured function must do, for any device: the same bits as the function itself, at each replay. */
+/** What a captured function must do, for any device: without fusion the same bits as the function itself, at each replay. */
 import * as t from "@pact/tensor";
 import { expect } from "vitest";
 import { Draw } from "./draw.ts";
@@ -29,8 +29,11 @@ function flat(tree: unknown): t.Tensor[] {
   return typeof tree === "object" && tree !== null ? Object.values(tree).flatMap(flat) : [];
 }
 
-/** An operation and its gradient, captured and by themselves, on two sets of numbers of one shape. */
-export async function sameBits(testCase: OpCase, device: t.Device): Promise<void> {
+/**
+ * An operation and its gradient, captured and by themselves, on two sets of numbers of one shape. Fused they have the same
+ * bits on the cpu device, where every member rounds as it does alone.
+ */
+export async function sameBits(testCase: OpCase, device: t.Device, fuse = false): Promise<void> {
   const draw = new Draw(11);
   for (let i = 0; i < 3; i++) {
     const problem = testCase.draw(draw);
@@ -47,7 +50,7 @@ export async function sameBits(testCase: OpCase, device: t.Device): Promise<void
       return t.valueAndGrad(loss, { aux: true })(floats.map((k) => given[k]));
     };
     const expected = await bitsOf(t.scope(() => f(inputs)));
-    using captured = t.capture(f);
+    using captured = t.capture(f, { fuse });
     for (let replay = 0; replay < 2; replay++) expect(await bitsOf(captured(inputs))).toEqual(expected);
     expect(captured.recordings).toBe(1);
     const others = inputs.map((x) => (x.dtype === "f32" ? t.scope(() => t.mul(x, 0.5)) : x));
@@ -93,7 +96,7 @@ export async function trained(device: t.Device, captured: boolean, rows: readonl
     t.adamWStep({ ...state, grads: flatGrads }, { ...settings, lr: rate, step: t.live(() => taken) });
     return { loss: value, norm: t.sum(t.square(flatGrads)) };
   };
-  using replayed = t.capture(step);
+  using replayed = t.capture(step, { fuse: false });
   const results = rows.map((count, i) => {
     const x = t.slice(batches[i], [0, 0], [count, 7]);
     return captured ? replayed(x) : t.scope(() => step(x));

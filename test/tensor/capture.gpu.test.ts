@@ -15,6 +15,7 @@ import { requireGpu } from "../helpers/require.ts";
 
 const device = (await requireGpu())!;
 const before = t.setDefaultDevice(device);
+const unfused = { fuse: false };
 afterAll(() => void t.setDefaultDevice(before));
 
 describe.skipIf(!device)("capture on webgpu", () => {
@@ -49,7 +50,7 @@ describe.skipIf(!device)("capture on webgpu", () => {
       let sum = y;
       for (let i = 0; i < 700; i++) sum = t.add(sum, 1);
       return sum;
-    });
+    }, unfused);
     for (let i = 0; i < 3; i++) f(x).dispose();
     await device.synchronize();
     const { pipelines, bindGroups, submits, dispatches } = device.stats();
@@ -64,7 +65,7 @@ describe.skipIf(!device)("capture on webgpu", () => {
   });
 
   test("device.trim() gives the temporaries' memory back; the next replay takes it again", async () => {
-    const f = t.capture((y: t.Tensor) => t.sum(t.square(t.add(y, 1))));
+    const f = t.capture((y: t.Tensor) => t.sum(t.square(t.add(y, 1))), unfused);
     const x = t.ones([1000]);
     const first = await bitsOf(f(x));
     const held = device.memory().liveBytes;

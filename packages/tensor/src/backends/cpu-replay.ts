@@ -4,14 +4,16 @@ import type { Program, Value } from "../capture/program.ts";
 import { lastUses } from "../capture/prune.ts";
 import { allocate, type TypedArray } from "../dtype.ts";
 import type { HostView } from "../op.ts";
-import type { Bindings, Replay } from "./backend.ts";
+import type { BackendStats, Bindings, Replay } from "./backend.ts";
 
 export class CpuReplay implements Replay {
   private readonly program: Program;
+  private readonly stats: BackendStats;
   private readonly ending: readonly number[][];
 
-  constructor(program: Program) {
+  constructor(program: Program, stats: BackendStats) {
     this.program = program;
+    this.stats = stats;
     this.ending = lastUses(program);
   }
 
@@ -24,6 +26,7 @@ export class CpuReplay implements Replay {
       return { data: arrays[memory], shape, strides, offset, dtype };
     };
     steps.forEach(({ op, inputs, outputs, attrs }, i) => {
+      this.stats.dispatches++;
       op.cpu?.(inputs.map(view), outputs.map(view), attrs);
       for (const memory of this.ending[i]) arrays[memory] = undefined;
     });

@@ -35,6 +35,10 @@ export class CpuBackend implements Backend {
     return data ? data.slice() : allocate(dtype, size);
   }
 
+  holds(): boolean {
+    return true;
+  }
+
   free(_storage: Storage): void {
     // The garbage collector takes host arrays.
   }
@@ -57,7 +61,7 @@ export class CpuBackend implements Backend {
   }
 
   compile(program: Program): Replay {
-    return new CpuReplay(program);
+    return new CpuReplay(program, this.stats);
   }
 
   zero(target: Tensor): void {

@@ -15,6 +15,8 @@ import { type Call, readCall } from "./signature.ts";
 export interface CaptureOptions {
   /** Signatures whose recordings are kept, the least recently used go first; default 16. */
   signatures?: number;
+  /** Whether operations are fused into fewer kernels (fusion/fuse.ts); default true. Without, replays have the bits of `f`. */
+  fuse?: boolean;
 }
 
 /** A captured function. */
@@ -38,7 +40,8 @@ export interface Captured<A extends readonly unknown[], R> {
  * time. Numbers and arrays from outside stay what they were: use `live` for those that change, `onReplay` for what must
  * happen at every call.
  *
- * Results are tensors like any others, and have the bits that `f` gives by itself. Inside another capture, a
+ * Results are tensors like any others, of the same bits at each replay; with `{ fuse: false }` those that `f` gives by itself,
+ * otherwise fused kernels may round the last bits differently. Inside another capture, a
  * gradient or `debug.checkFinite`, and on a planning device, `f` itself is called.
  *
  * @throws CaptureError if `f` reads data, returns a promise or draws from a key that is not live; whatever `f` throws, and then
@@ -56,8 +59,8 @@ export function capture<A extends readonly unknown[], R>(
   f: (...inputs: A) => R,
   options: CaptureOptions = {},
 ): Captured<A, R> {
-  requireOptions("capture", options, ["signatures"]);
-  const { signatures = 16 } = options;
+  requireOptions("capture", options, ["signatures", "fuse"]);
+  const { signatures = 16, fuse = true } = options;
   if (!(Number.isInteger(signatures) && signatures >= 1))
     throw new ValueError(
       `capture: signatures is ${signatures}, expected a whole number of at least 1. Leave it out for 16: capture(f).`,
@@ -89,7 +92,7 @@ export function capture<A extends readonly unknown[], R>(
       kept.push(recording);
       return recording.run(call);
     }
-    const recording = new Recording(anyInputs, inputs, call, device);
+    const recording = new Recording(anyInputs, inputs, call, device, fuse);
     counted.recordings++;
     kept.push(recording);
     if (kept.length > signatures) kept.shift()?.dispose();

@@ -5,6 +5,7 @@
 import type { Bindings, Replay } from "../backends/backend.ts";
 import type { Device } from "../device.ts";
 import { CaptureError } from "../errors.ts";
+import { fuse } from "../fusion/fuse.ts";
 import { type LiveScalar, live } from "../live.ts";
 import { scope } from "../scope.ts";
 import { type Storage, Tensor } from "../tensor.ts";
@@ -33,6 +34,7 @@ export class Recording<R> {
     inputs: readonly unknown[],
     call: Call,
     device: Device,
+    fused: boolean,
   ) {
     this.signature = call.signature;
     this.device = device;
@@ -45,7 +47,8 @@ export class Recording<R> {
       const { places, steps, pinned } = this.recorder;
       this.memories = places.map(({ kind, dtype, size, scalar }) => ({ kind, dtype, size, scalar }));
       this.pinned = new Map([...pinned].map((input) => [input, call.storages[input]]));
-      const program = pruned({ memories: this.memories, steps });
+      const plain = pruned({ memories: this.memories, steps });
+      const program = fused ? fuse(plain) : plain;
       const replay = device.backend.compile?.(program, device);
       if (!replay) throw new CaptureError("capture: this device computes nothing. Call the function itself.");
       this.replay = replay;

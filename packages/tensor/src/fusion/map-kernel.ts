@@ -64,7 +64,7 @@ export function mapCall(e: Expression, inputs: readonly Tensor[], outputs: reado
     source: () => ({
       buffers: bindings.sources(),
       params: p.fields,
-      helpers: helpersOf(e.nodes),
+      helpers: helpersOf(e.nodes, every),
       main: text(e, places, bindings, loads, split ? rank : 0, quad),
     }),
     buffers: bindings.tensors,

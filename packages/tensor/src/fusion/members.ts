@@ -2,6 +2,7 @@
 import type { Step, Value } from "../capture/program.ts";
 import { isFloat } from "../dtype.ts";
 import type { Op } from "../op.ts";
+import { copyIntoOp } from "../ops/copy.ts";
 import type { ElementwiseDefinition, ElementwiseOp } from "../ops/elementwise.ts";
 import type { ReduceAttrs, Reduction, ReductionOp } from "../ops/reduce.ts";
 import { broadcastStrides, isContiguous, type Shape, sizeOf, stridesOf } from "../shape.ts";
@@ -35,7 +36,7 @@ export function memberOf(step: Step): Member | null {
   const [output] = outputs;
   if (!output || sizeOf(output.shape) === 0) return null;
   if (isReduction(op)) return reductionOf(step, op, (attrs as ReduceAttrs).axes);
-  const copy = op.name === "copyInto";
+  const copy = op === copyIntoOp;
   if (!copy && (!isElementwise(op) || !isContiguous(output.shape, output.strides))) return null;
   const all = [...inputs, output];
   const { shape, strides } = withoutOnes(

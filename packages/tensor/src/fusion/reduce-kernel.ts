@@ -123,7 +123,7 @@ function reduceCall(
     source: () => ({
       buffers: bindings.sources(),
       params: p.fields,
-      helpers: helpersOf(e.nodes.filter((_, k) => flags[k])),
+      helpers: helpersOf(e.nodes, flags),
       main: new ReduceText(e, flags, stores, loads, places, outer.strides, inner.strides, scratch).text(
         phase,
         outer.shape.length,

@@ -131,11 +131,16 @@ export function narrowed(dtype: DType, value: string): string {
 
 /** WGSL of a value rounded as a store and a load would. */
 export function rounded(dtype: DType, value: string): string {
-  return dtype === "f16" ? `f32(f16(${value}))` : value;
+  return dtype === "f16" ? `rounded(${value})` : value;
 }
+
+/** NOTE: drivers leave a conversion to f16 and back out; they can not see through the mask. */
+const roundedWgsl =
+  "fn rounded(x: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(x, 0.0)) & p.mask).x; }";
 
 /** Adds what nodes read beside buffers: their numbers, and the parameters of their operations. */
 export function addNumbers(p: Parameters, nodes: readonly Node[], flags: readonly boolean[]): void {
+  if (nodes.some(isRounded)) p.add("mask", 0xffff);
   nodes.forEach((node, k) => {
     if (!flags[k]) return;
     if (node.kind === "scalar") {
@@ -148,6 +153,10 @@ export function addNumbers(p: Parameters, nodes: readonly Node[], flags: readonl
       });
     }
   });
+}
+
+function isRounded({ kind, dtype }: Node): boolean {
+  return kind !== "load" && dtype === "f16";
 }
 
 /** `let n<k><suffix> = …;` of a number or an operation. */
@@ -169,14 +178,14 @@ export function nodeText(nodes: readonly Node[], k: number, suffix = ""): string
   return `let n${k}${suffix} = ${rounded(node.dtype, own)};`;
 }
 
-/** The functions that operations call, each once: several bring the same. */
-export function helpersOf(nodes: readonly Node[]): string {
-  const found = new Set<string>();
-  for (const node of nodes) {
-    if (node.kind !== "map") continue;
+/** The functions that the flagged nodes call, each once: several bring the same. */
+export function helpersOf(nodes: readonly Node[], flags: readonly boolean[]): string {
+  const found = new Set<string>(nodes.some(isRounded) ? [roundedWgsl] : []);
+  nodes.forEach((node, k) => {
+    if (node.kind !== "map" || !flags[k]) return;
     for (const text of (node.definition.helpers ?? "").split(/^(?=fn )/m))
       if (text.trim()) found.add(text.trim());
-  }
+  });
   return [...found].join("\n");
 }
 

@@ -1,0 +1,84 @@
+/** Fusion on the cpu device, where fused results have the bits of the members. */
+import * as t from "@pact/tensor";
+import { describe, expect, test } from "vitest";
+import { cases, sameBits } from "../helpers/capture-checks.ts";
+import { fusedMatches } from "../helpers/fusion-checks.ts";
+import { reference as device } from "../helpers/properties.ts";
+
+t.setDefaultDevice(device);
+const exact = { absolute: 0, relative: 0 };
+
+test("random graphs and their gradients keep their bits", () => fusedMatches(device, 150, exact));
+test("random graphs in f64 too", () => fusedMatches(device, 40, exact, { dtype: "f64" }));
+
+describe("every operation keeps its bits", () => {
+  test.each([...cases])("$name, gradient included", (testCase) => sameBits(testCase, device, true));
+});
+
+test("finite differences of a captured function are its captured gradient", async () => {
+  const options = { dtype: "f64" } as const;
+  const f = (x: t.Tensor) =>
+    t.sum(t.mul(t.tanh(t.mul(x, x)), t.clamp(t.sum(x, { axes: 0, keepDims: true }), { min: -1, max: 1 })));
+  using value = t.capture(f);
+  using gradient = t.capture((x: t.Tensor) => t.grad(f)(x));
+  const at = [0.3, -0.7, 0.2, 0.9, -0.4, 0.1];
+  const slopes = await gradient(t.tensor([at.slice(0, 3), at.slice(3)], options)).data();
+  for (const k of at.keys()) {
+    const moved = (by: number) =>
+      t.tensor(
+        Float64Array.from(at, (v, i) => (i === k ? v + by : v)),
+        { shape: [2, 3] },
+      );
+    const [high, low] = [await value(moved(1e-5)).item(), await value(moved(-1e-5)).item()];
+    expect(slopes[k]).toBeCloseTo((high - low) / 2e-5, 7);
+  }
+});
+
+/** How many operations run for one call of a captured function that was called before. */
+function dispatches(f: (x: t.Tensor) => unknown, x: t.Tensor): number {
+  using captured = t.capture(f);
+  captured(x);
+  const before = device.stats().dispatches;
+  captured(x);
+  return device.stats().dispatches - before;
+}
+
+describe("what becomes one kernel", () => {
+  const x = t.reshape(t.mul(t.arange(24), 0.1), [4, 6]); // [4, 6]
+  const one: [string, (x: t.Tensor) => unknown][] = [
+    ["a chain", (a) => t.tanh(t.add(t.mul(a, 2), 1))],
+    ["a graph with several results", (a) => [t.exp(a), t.mul(t.exp(a), a)]],
+    ["a row and a column beside it", (a) => t.mul(t.add(a, t.arange(6)), t.reshape(t.arange(4), [4, 1]))],
+    ["a number computed before", (a) => t.mul(a, t.sqrt(t.add(t.tensor(3), 1)))],
+    ["casts", (a) => t.cast(t.greater(a, 1), "f32")],
+    ["a trailing sum and what follows from it", (a) => t.sqrt(t.mean(t.square(a), { axes: 1 }))],
+    [
+      "a sum over leading axes beside its terms",
+      (a) => {
+        const terms = t.mul(a, 2);
+        return [terms, t.sum(terms, { axes: 0 })];
+      },
+    ],
+    ["several sums of one input", (a) => [t.sum(a), t.sum(t.square(a)), t.max(a)]],
+    ["another number of axes", (a) => t.sum(t.reshape(t.square(a), [4, 2, 3]), { axes: 2 })],
+    ["a copy into another order", (a) => t.reshape(t.transpose(t.square(a)), [-1])],
+    ["a loss and its gradient", (a) => t.valueAndGrad((p: t.Tensor) => t.mean(t.square(t.sub(p, 1))))(a)],
+  ];
+  test.each(one)("%s", (_name, f) => expect(dispatches(f, x)).toBe(1));
+
+  test("what needs a total for every element takes two", () => {
+    expect(dispatches((a) => t.sub(a, t.mean(a)), x)).toBe(2);
+  });
+
+  test("operations in place keep their order", async () => {
+    const rows = t.zeros([2, 3]);
+    using f = t.capture((a: t.Tensor) => {
+      const before = t.add(rows, 1);
+      t.assignRows(rows, Int32Array.of(1), t.reshape(t.square(a), [1, 3]));
+      return [before, t.add(rows, 1)];
+    });
+    const [before, after] = f(t.tensor([1, 2, 3]));
+    expect([...(await before.data())]).toEqual([1, 1, 1, 1, 1, 1]);
+    expect([...(await after.data())]).toEqual([1, 1, 1, 2, 5, 10]);
+  });
+});
