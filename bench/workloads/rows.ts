@@ -3,11 +3,12 @@
  *
  *   y = 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
  *
- * written as its elementwise operations (x³ as x·x·x), which an engine that fuses makes one kernel of; `geluOperation` is
+ * written as its elementwise operations (x³ as x·x·x), which capturing makes one kernel of; `geluOperation` is
  * the engine's own operation for the same formula.
  */
 import {
   add,
+  capture,
   type Device,
   gelu,
   key,
@@ -75,16 +76,21 @@ export const rows: Workload = {
     const results: Record<string, unknown> = {};
     for (const [name, operation] of Object.entries(rowOperations(device))) {
       const x = randomNormal(key(3), operation.shape, { device });
-      const work = async () => {
-        const y = scope(() => operation.apply(x));
+      const captured = capture(operation.apply);
+      const work = (apply: (x: Tensor) => Tensor) => async () => {
+        const y = scope(() => apply(x));
         await device.synchronize();
         y.dispose();
       };
-      const firstSeconds = await seconds(work);
+      const works = { captured: work(captured), eager: work(operation.apply) };
+      const firstSeconds = await seconds(works.captured);
+      await works.eager();
       await checkRows(name, operation, x);
-      const { engine } = await interleaved({ engine: work }, 25, signal);
-      progress(`${name}: ${described(engine)}`);
-      results[name] = { ...engine, firstSeconds, ...(raw && (await countedOnce(raw, work))) };
+      await checkRows(name, { ...operation, apply: captured }, x);
+      const times = await interleaved(works, 25, signal);
+      progress(`${name}: ${described(times.captured)}, eager ${described(times.eager)}`);
+      const counted = raw && (await countedOnce(raw, works.captured));
+      results[name] = { ...times.captured, firstSeconds, ...counted, eager: times.eager };
       x.dispose();
     }
     return results;

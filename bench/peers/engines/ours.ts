@@ -1,5 +1,6 @@
 /** This engine, on the same cases as the others: the workloads of `npm run bench`. */
 import {
+  capture,
   init,
   layerNorm,
   matmul,
@@ -45,7 +46,8 @@ export async function engine(): Promise<Engine> {
   };
   const rowsCase = async (shape: [number, number], apply: (x: Tensor) => Tensor) => {
     const x = await uploaded(3, shape);
-    return applied(() => apply(x));
+    const captured = capture(apply);
+    return applied(() => captured(x));
   };
   /** Runs all `steps`, keeping the losses of the first `kept` steps. */
   const trained = (steps: readonly (() => Promise<number>)[], kept: number): PeerCase => {
