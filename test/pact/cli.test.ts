@@ -51,6 +51,7 @@ describe("help", () => {
         train    train the base policy with PACT and report before and after
         eval     run and score a served model on an environment
         compare  train several methods with several seeds and compare them
+        plan     predict the memory of a training run before anything is allocated
         view     serve the report of a run or a comparison, fresh while it is going on
         explain  print one training rollout token by token: where its loss comes from
         merge    work the LoRA adapters of a run into its model: a plain model folder
@@ -181,7 +182,7 @@ describe("wrong command lines end with code 2 and one line", () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
     [
       [],
-      "pact: no command given. Commands: train, eval, compare, view, explain, merge, chat, play, traces, doctor. See `pact --help`.",
+      "pact: no command given. Commands: train, eval, compare, plan, view, explain, merge, chat, play, traces, doctor. See `pact --help`.",
     ],
     [["trian"], 'pact: unknown command "trian". Did you mean train? See `pact --help`.'],
     [["zzzzzzzz"], 'pact: unknown command "zzzzzzzz". See `pact --help`.'],

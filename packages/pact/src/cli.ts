@@ -11,6 +11,7 @@ import { explainHelp } from "./cli/explain-options.ts";
 import { type Command, commandHelp, positionalsOf, programHelp } from "./cli/help.ts";
 import { mergeHelp } from "./cli/merge-options.ts";
 import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
+import { planHelp } from "./cli/plan-options.ts";
 import { playHelp } from "./cli/play-options.ts";
 import { tracesHelp } from "./cli/traces-options.ts";
 import { trainHelp } from "./cli/train-options.ts";
@@ -33,6 +34,10 @@ const commands: Readonly<Record<string, ListedCommand>> = {
   compare: {
     ...compareHelp,
     run: async (args) => (await import("./cli/compare.ts")).compare(args),
+  },
+  plan: {
+    ...planHelp,
+    run: async (args) => (await import("./cli/plan.ts")).plan(args),
   },
   view: {
     ...viewHelp,

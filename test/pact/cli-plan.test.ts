@@ -1,0 +1,217 @@
+/** `pact plan`: its options, what it says to people and programs, and model folders of both kinds. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { configFromJson, initParams, saveModel } from "@pact/nn";
+import { createDevice, key } from "@pact/tensor";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { bytesText, parseBytes } from "../../packages/pact/src/cli/bytes.ts";
+import { type PlanReport, planReport } from "../../packages/pact/src/cli/plan.ts";
+import { readPlannedModel } from "../../packages/pact/src/cli/plan-model.ts";
+import { planLines } from "../../packages/pact/src/cli/plan-table.ts";
+import { requestOf } from "../../packages/pact/src/cli/train-request.ts";
+import { main } from "../../packages/pact/src/cli.ts";
+import { qwen3Like } from "../helpers/chat-templates.ts";
+import { qwenLikeFiles } from "../helpers/qwen-like.ts";
+
+const root = mkdtempSync(join(tmpdir(), "pact-plan-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** The program's exit code, and what it says on the way. */
+async function run(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+  const texts = { out: "", error: "" };
+  const writes = { out: process.stdout.write, error: process.stderr.write };
+  const keep = (name: "out" | "error") => (text: string | Uint8Array) => {
+    texts[name] += text;
+    return true;
+  };
+  process.stdout.write = keep("out") as typeof process.stdout.write;
+  process.stderr.write = keep("error") as typeof process.stderr.write;
+  try {
+    const code = await main(args, { out: keep("out"), error: keep("error") });
+    return { code, ...texts };
+  } finally {
+    process.stdout.write = writes.out;
+    process.stderr.write = writes.error;
+  }
+}
+
+const quick = ["--set", "promptsPerStep=2", "--steps", "1", "--eval-tasks", "4", "--tokens", "2048"];
+
+/** A folder of a tiny model with a tokenizer and a template in the manner of Qwen3's. */
+async function chatFolder(): Promise<string> {
+  const folder = join(root, "chat");
+  mkdirSync(folder);
+  const config = configFromJson({
+    model_type: "qwen3",
+    vocab_size: 384,
+    hidden_size: 16,
+    intermediate_size: 32,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    head_dim: 8,
+    max_position_embeddings: 16_384,
+    tie_word_embeddings: true,
+  });
+  const params = initParams(config, key(1), { device: await createDevice({ device: "cpu" }) });
+  await saveModel(folder, { config, params }, { dtype: "BF16" });
+  const files = qwenLikeFiles(qwen3Like);
+  writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(files.tokenizer));
+  writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify(files.config));
+  writeFileSync(join(folder, "chat_template.jinja"), qwen3Like);
+  return folder;
+}
+
+describe("pact plan", () => {
+  it("prints what a run would take, as a table and as one line of JSON", async () => {
+    const table = await run("plan", ...quick, "--memory", "1GiB");
+    expect(table.code).toBe(0);
+    expect(table.out).toMatch(/^model {5}the shipped base: 127,360 parameters, all trained$/m);
+    expect(table.out).toMatch(/^peak {6}[\d.]+ MiB of tensors, in /m);
+    expect(table.out).toMatch(/^memory {4}1\.00 GiB: fits, with the buffers that are kept$/m);
+    for (const phase of ["start", "evaluation", "rollouts", "old log-probs", "forward, backward", "update"])
+      expect(table.out).toMatch(new RegExp(`^${phase} +[\\d.]+ [KM]iB`, "m"));
+    expect(table.out).toContain("less memory with");
+
+    const { code, out } = await run("plan", ...quick, "--json");
+    expect(code).toBe(0);
+    const said = JSON.parse(out);
+    expect(out.split("\n")).toHaveLength(2);
+    expect(said.peakBytes).toBe(
+      Math.max(...said.phases.map((phase: { peakBytes: number }) => phase.peakBytes)),
+    );
+    expect(said.memory).toBeNull();
+    expect(said.suggestions.length).toBeGreaterThan(0);
+    for (const { options, peakBytes } of said.suggestions) {
+      expect(options).toMatch(/^--/);
+      expect(peakBytes).toBeLessThan(said.peakBytes);
+    }
+  });
+
+  it("suggests options that then give what was said", async () => {
+    const report = await planReport(
+      await requestOf(["--set", "promptsPerStep=2", "--steps", "1", "--eval-tasks", "40"]),
+      undefined,
+      undefined,
+    );
+    const [best] = report.suggestions;
+    const { settings, heldOut } = best;
+    const args = Object.entries({ promptsPerStep: 2, ...settings }).flatMap(([name, value]) => [
+      "--set",
+      `${name}=${value}`,
+    ]);
+    const again = await planReport(
+      await requestOf([...args, "--steps", "1", "--eval-tasks", String(heldOut ?? 40)]),
+      undefined,
+      undefined,
+    );
+    // Fewer held-out tasks are others, but as many.
+    expect(Math.abs(again.plan.peakBytes / best.plan.peakBytes - 1)).toBeLessThan(0.05);
+  });
+
+  it("says what does not fit", async () => {
+    const report = await planReport(
+      await requestOf(["--set", "promptsPerStep=2", "--steps", "1", "--eval-tasks", "4"]),
+      undefined,
+      500,
+    );
+    expect(report.memory).toEqual({ bytes: 500, fits: "no" });
+    const plain = (given: Partial<PlanReport>) =>
+      planLines({ ...report, ...given }, (_, text) => text).join("\n");
+    expect(plain({})).toContain("memory    500 B: does not fit");
+    expect(plain({ bindings: { limitBytes: 4096, fits: false } })).toContain(
+      "one binding of this adapter takes 4.00 KiB: does not fit: the run would end with OutOfMemoryError",
+    );
+    expect(plain({ bindings: { limitBytes: null, fits: null } })).toContain("no adapter here to bind it on");
+    expect(plain({ missing: ["shader-f16"] })).toContain("this adapter has no shader-f16");
+    expect(plain({ memory: { bytes: 2 ** 20, fits: "tight" } })).toContain(
+      "tensors fit, but not with the buffers",
+    );
+  });
+
+  it("plans a folder with a chat template", async () => {
+    const folder = await chatFolder();
+    const { config, dialect } = await readPlannedModel(folder);
+    expect(config.vocabSize).toBe(384);
+    expect(dialect.answers).toBe("any");
+    const args = ["--model", folder, "--set", "maxContextTokens=16384", "--set", "promptsPerStep=1"];
+    const { plan } = await planReport(
+      await requestOf([...args, "--steps", "1", "--eval-tasks", "4"]),
+      50,
+      undefined,
+    );
+    expect(plan.phases.map(({ phase }) => phase)).toContain("rollouts");
+    expect(plan.parameters).toBe(8512);
+  });
+
+  it.each([
+    [["--memory", "lots"], /--memory must be a number of bytes or a size like 24GiB/],
+    [["--tokens", "0"], /--tokens must be a whole number from 1/],
+    [["--tokens", "64", "--no-pack"], /--no-pack packs nothing/],
+    [["--tokens", "64", "--set", "tokenBudget=32"], /two values for one setting/],
+    [["--token", "64"], /unknown option --token. Did you mean --tokens\?/],
+    [["--set", "loraRnk=3"], /pact plan: unknown setting "loraRnk".*loraRank/],
+    [["--rollout-tokens", "500"], /rollouts end at maxRolloutTokens 400/],
+    [["--set", "truncation=3"], /truncation/],
+    [["--env", "ftrl"], /pact plan: --env ftrl needs --data/],
+  ])("refuses %j", async (args, message) => {
+    const { code, error } = await run("plan", ...args);
+    expect(code).toBeGreaterThan(0);
+    expect(error).toMatch(message);
+  });
+
+  it("refuses a folder that holds no model", async () => {
+    const { code, error } = await run("plan", "--model", join(root, "nothing"));
+    expect(code).toBe(1);
+    expect(error).toContain("config.json");
+  });
+
+  it("has help", async () => {
+    const { code, out } = await run("plan", "--help");
+    expect(code).toBe(0);
+    expect(out).toContain("--tokens <tokens>");
+    expect(out).toContain("--memory <bytes>");
+  });
+});
+
+describe("sizes of memory", () => {
+  it.each([
+    ["0.5KiB", 512],
+    ["16 gb", 16e9],
+    ["123", 123],
+    ["24GiB", 24 * 2 ** 30],
+    ["1.5 MiB", 1.5 * 2 ** 20],
+  ])("%s is %d bytes", (text, bytes) => expect(parseBytes(text)).toBe(bytes));
+
+  it.each([
+    "",
+    "0",
+    "-1",
+    "1e9",
+    "GiB",
+    "1 PiB",
+    "1  GiB",
+    "99999999999999999999",
+    "constructor",
+    "1toString",
+  ])("%j is none", (text) => expect(parseBytes(text)).toBeUndefined());
+
+  it("are shown with three digits, to half a unit of the last", () => {
+    expect([0, 999, 1024, 10_240, 1_048_575, 3 * 2 ** 29].map(bytesText)).toEqual([
+      "0 B",
+      "999 B",
+      "1.00 KiB",
+      "10.0 KiB",
+      "1.00 MiB",
+      "1.50 GiB",
+    ]);
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 45 }), (bytes) => {
+        const read = parseBytes(bytesText(bytes));
+        expect(Math.abs((read ?? 0) / bytes - 1)).toBeLessThanOrEqual(0.006);
+      }),
+    );
+  });
+});
