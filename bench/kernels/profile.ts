@@ -1,5 +1,5 @@
 /**
- * npx tsx --conditions=source bench/kernels/profile.ts [W1 | W3, default W3]
+ * npx tsx --conditions=source bench/kernels/profile.ts [W1 | W3 | W3-eager, default W3]
  *
  * Where the time of a workload goes, kernel by kernel: each start gets a compute pass of its own between two timestamps.
  * It wraps the WebGPU objects and knows nothing of the engine. Leaves out what the host does.
@@ -93,7 +93,8 @@ async function durations(device: GPUDevice, set: GPUQuerySet): Promise<number[]>
 const name = process.argv[2] ?? "W3";
 const workloads: Record<string, (device: Device) => () => Promise<unknown>> = {
   W1: (device) => product(device, 1024).work,
-  W3: (device) => training(device).stepOn(batch()),
+  W3: (device) => training(device, "captured").stepOn(batch()),
+  "W3-eager": (device) => training(device, "eager").stepOn(batch()),
 };
 if (!(name in workloads)) throw new Error(`There are ${Object.keys(workloads).join(", ")}.`);
 const device = await init();

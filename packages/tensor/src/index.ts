@@ -127,3 +127,10 @@ export { scope } from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export { Tensor } from "./tensor.ts";
 export type { MapTree, OutputGradients, Tree } from "./tree.ts";
+export {
+  chooseVariants,
+  type KernelVariant,
+  type KernelVariants,
+  kernelVariants,
+  variantsVersion,
+} from "./variants.ts";

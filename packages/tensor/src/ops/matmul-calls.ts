@@ -39,13 +39,23 @@ interface Operand {
 }
 
 /** One product for the kernels: out [batches, m, n] in memory. */
-interface Product {
+export interface Product {
   readonly a: Operand;
   readonly b: Operand;
   readonly m: number;
   readonly n: number;
   readonly k: number;
   readonly batches: number;
+}
+
+/** out = a·b as the kernels see it; `sa` and `sb` are the steps from batch entry to batch entry. */
+export function productOf(a: Tensor, b: Tensor, out: Tensor, sa = 0, sb = 0): Product {
+  const [m, n] = out.shape.slice(-2);
+  return {
+    a: { x: a, offset: a.offset, outer: a.strides[a.rank - 2], inner: a.strides[a.rank - 1], batch: sa },
+    b: { x: b, offset: b.offset, outer: b.strides[b.rank - 1], inner: b.strides[b.rank - 2], batch: sb },
+    ...{ m, n, k: a.shape[a.rank - 1], batches: sizeOf(leading(out.shape)) },
+  };
 }
 
 /** The kernel starts of out = a·b; a batch that does not walk in even steps is refused. */
@@ -58,15 +68,11 @@ export function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
         "Copy it: reshape(a, a.shape).",
     );
   }
-  const [m, n] = out.shape.slice(-2);
-  const product: Product = {
-    a: { x: a, offset: a.offset, outer: a.strides[a.rank - 2], inner: a.strides[a.rank - 1], batch: sa },
-    b: { x: b, offset: b.offset, outer: b.strides[b.rank - 1], inner: b.strides[b.rank - 2], batch: sb },
-    ...{ m, n, k: a.shape[a.rank - 1], batches: sizeOf(batch) },
-  };
+  const product = productOf(a, b, out, sa, sb);
   const lanes = subgroupLanes(a.device, "matmul");
   // One column: y = a·b is yᵀ = bᵀ·aᵀ in the same memory, one row that many columns share.
-  const turned = lanes > 0 && n === 1 ? { ...product, a: product.b, b: product.a, m: 1, n: m } : product;
+  const turned =
+    lanes > 0 && product.n === 1 ? { ...product, a: product.b, b: product.a, m: 1, n: product.m } : product;
   const start = lanes > 0 ? subgroupCall : tileCall;
   const chunk = lanes > 0 ? subgroupChunk(turned, lanes) : tileChunk(product, out);
   if (chunk >= turned.k) return [start(turned, out, turned.k, lanes)];
@@ -90,15 +96,23 @@ const busySubgroups = 32;
 const shortest = 256;
 const longest = 4096;
 
-function subgroupChunk({ m, n, k, batches }: Product, lanes: number): number {
+function subgroupChunk(product: Product, lanes: number): number {
+  const { m, n, k, batches } = product;
   if (batches > 1) return k;
-  const tiles = Math.ceil(m / rowsFor(m)) * Math.ceil(n / (lanes * laneColumns));
+  const tiles = Math.ceil(m / shapeOf(product).rows) * Math.ceil(n / (lanes * laneColumns));
   const parts = Math.min(Math.ceil(busySubgroups / tiles), Math.floor(k / shortest));
   return Math.ceil(k / Math.max(parts, Math.ceil(k / longest), 1) / 4) * 4;
 }
 
-/** Rows of one subgroup. Few rows are those of decoding; more than 16 gain little and compile for seconds (docs/log.md). */
-const rowsFor = (m: number) => (m <= 8 ? 8 : 16);
+/**
+ * What a subgroup reads at once, and its rows: more would gain little and compile for seconds (docs/log.md). Both follow from
+ * where operands lie, not from sizes, so that another size compiles nothing.
+ */
+function shapeOf({ a, b, n, k }: Product): { reads: Reads; rows: number } {
+  if (fits(b, b.outer, n, b.inner)) return { reads: "columns", rows: 16 };
+  if (fits(a, a.inner, k, a.outer) && fits(b, b.inner, k, b.outer)) return { reads: "inner", rows: 8 };
+  return { reads: "single", rows: 16 };
+}
 
 const paramNames = "m n k chunk tilesN tiles offsetA offsetB batchA batchB am ak bk bn".split(" ");
 
@@ -119,14 +133,15 @@ function fits({ offset, batch }: Operand, along: number, size: number, other: nu
   return along === 1 && size % 4 === 0 && other % 4 === 0 && offset % 4 === 0 && batch % 4 === 0;
 }
 
-function subgroupCall(product: Product, target: Tensor, chunk: number, lanes: number): KernelCall {
-  const { a, b, m, n, k } = product;
-  const reads: Reads = fits(b, b.outer, n, b.inner)
-    ? "columns"
-    : fits(a, a.inner, k, a.outer)
-      ? "inner"
-      : "single";
-  const rows = rowsFor(m);
+/** `shape` other than by default is for measuring. */
+export function subgroupCall(
+  product: Product,
+  target: Tensor,
+  chunk: number,
+  lanes: number,
+  { reads, rows } = shapeOf(product),
+): KernelCall {
+  const { a, b, m, n } = product;
   const tiles = [Math.ceil(m / rows), Math.ceil(n / (lanes * laneColumns))];
   return {
     key: `matmul:subgroups:${rows}:${reads}:${a.x.dtype}>${target.dtype}`,
@@ -157,7 +172,14 @@ const tileSizes: Readonly<Record<string, readonly [number, number]>> = {
   "scalar:scalar": [4, 4],
 };
 
-function tileCall(product: Product, target: Tensor, chunk: number): KernelCall {
+/** `tile` other than by default is for measuring. */
+export function tileCall(
+  product: Product,
+  target: Tensor,
+  chunk: number,
+  _lanes = 0,
+  tile?: readonly [number, number],
+): KernelCall {
   const { a, b, m, n, k } = product;
   let la = layoutOf(a, m, k);
   let lb = layoutOf(b, n, k);
@@ -166,10 +188,10 @@ function tileCall(product: Product, target: Tensor, chunk: number): KernelCall {
     la = lb = "scalar";
   const element = a.x.dtype === "f16" ? "f16" : "f32";
   const type: BufferType = la === "scalar" ? element : `vec4<${element}>`;
-  const [tileM, tileN] = tileSizes[`${la}:${lb}`];
+  const [tileM, tileN] = tile ?? tileSizes[`${la}:${lb}`];
   const tiles = [Math.ceil(m / tileM), Math.ceil(n / tileN)];
   return {
-    key: `matmul:${la}:${lb}:${a.x.dtype}>${target.dtype}`,
+    key: `matmul:${la}:${lb}:${tileM}x${tileN}:${a.x.dtype}>${target.dtype}`,
     source: () => ({
       buffers: [
         { name: "a", type },

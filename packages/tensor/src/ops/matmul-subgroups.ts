@@ -7,8 +7,8 @@ import { bufferType, type KernelSource } from "../backends/webgpu/kernel.ts";
 import type { DType } from "../dtype.ts";
 
 /**
- * What is read at once: `columns` four neighbouring columns of b (b contiguous along n), `inner` four neighbours along k of a
- * (contiguous along k, k a multiple of 4), `single` elements of any strides.
+ * What is read at once: `columns` four neighbouring columns of b (b contiguous along n), `inner` four neighbours along k of
+ * both (contiguous along k, k a multiple of 4), `single` elements of any strides.
  */
 export type Reads = "columns" | "inner" | "single";
 
@@ -32,7 +32,7 @@ export function subgroupSource(
     subgroups: true,
     buffers: [
       { name: "a", type: reads === "inner" ? `vec4<${element}>` : element },
-      { name: "b", type: quads ? `vec4<${element}>` : element },
+      { name: "b", type: reads !== "single" ? `vec4<${element}>` : element },
       { name: "out", type: quads ? (result === "f16" ? "vec4<f16>" : "vec4<f32>") : result, write: true },
     ],
     main: `let lane = i % ${lanes}u;
@@ -45,7 +45,7 @@ let baseB = p.offsetB + batch * p.batchB;
 let length = select(p.chunk, min(p.chunk, p.k - batch * p.chunk), p.chunk < p.k);
 // Rows and columns past the edge read the last valid ones and are not stored.
 ${each(rows / lanes, (g) => `var fromA${g} = (baseA + min(row + ${g * lanes}u + lane, p.m - 1u) * p.am)${reads === "inner" ? " / 4u" : ""};`).join("\n")}
-${quads ? loopOverQuads(lanes, rows, target) : loopOverColumns(reads === "inner" ? 4 : 1, lanes, rows, target)}`,
+${quads ? loopOverQuads(lanes, rows, target) : loopOverColumns(reads === "inner", lanes, rows, target)}`,
   };
 }
 
@@ -68,28 +68,45 @@ if (col < p.n) {
 }`;
 }
 
-/** Lanes own columns `lanes` apart, so that neighbours read and write neighbours. `steps` of k are read of a at once. */
-function loopOverColumns(steps: 1 | 4, lanes: number, rows: number, target: DType): string {
-  const type = bufferType(target);
-  return `${each(laneColumns, (j) => `var fromB${j} = baseB + min(col + ${j * lanes}u, p.n - 1u) * p.bn;`).join("\n")}
-${each(rows, (r) => `var c${r} = vec4<f32>();`).join(" ")}
-for (var l = 0u; l < length; l += ${steps}u) {
-  ${each(rows / lanes, (g) => (steps === 4 ? `let quad${g} = vec4<f32>(a[fromA${g}]); fromA${g} += 1u;` : "")).join(" ")}
-  ${each(
-    steps,
-    (s) => `{
-    ${each(rows / lanes, (g) => (steps === 4 ? `let a${g} = quad${g}.${"xyzw"[s]};` : `let a${g} = f32(a[fromA${g}]); fromA${g} += p.ak;`)).join(" ")}
-    let columns = vec4<f32>(${each(laneColumns, (j) => `f32(b[fromB${j}])`).join(", ")});
-    ${each(laneColumns, (j) => `fromB${j} += p.bk;`).join(" ")}
+/** Lanes own columns `lanes` apart, so that neighbours write neighbours. With `quads`, four steps of k are read at once. */
+function loopOverColumns(quads: boolean, lanes: number, rows: number, target: DType): string {
+  const columns = each(laneColumns, (j) => j);
+  const groups = each(rows / lanes, (g) => g);
+  const step = (a: (g: number) => string, b: (j: number) => string) => `{
+    ${groups.map((g) => `let a${g} = ${a(g)};`).join(" ")}
+    let columns = vec4<f32>(${columns.map(b).join(", ")});
     ${each(rows, (r) => `c${r} += ${handed("a", r, lanes)} * columns;`).join("\n    ")}
-  }`,
-  ).join("\n  ")}
-}
+  }`;
+  const loop = quads
+    ? `for (var l = 0u; l < length; l += 4u) {
+  ${groups.map((g) => `let quadA${g} = vec4<f32>(a[fromA${g}]); fromA${g} += 1u;`).join(" ")}
+  ${columns.map((j) => `let quadB${j} = vec4<f32>(b[fromB${j}]); fromB${j} += 1u;`).join(" ")}
+  ${[..."xyzw"]
+    .map((s) =>
+      step(
+        (g) => `quadA${g}.${s}`,
+        (j) => `quadB${j}.${s}`,
+      ),
+    )
+    .join("\n  ")}
+}`
+    : `for (var l = 0u; l < length; l++) {
+  ${step(
+    (g) => `f32(a[fromA${g}])`,
+    (j) => `f32(b[fromB${j}])`,
+  )}
+  ${groups.map((g) => `fromA${g} += p.ak;`).join(" ")} ${columns.map((j) => `fromB${j} += p.bk;`).join(" ")}
+}`;
+  return `${columns
+    .map((j) => `var fromB${j} = (baseB + min(col + ${j * lanes}u, p.n - 1u) * p.bn)${quads ? " / 4u" : ""};`)
+    .join("\n")}
+${each(rows, (r) => `var c${r} = vec4<f32>();`).join(" ")}
+${loop}
 let at = batch * p.m * p.n + row * p.n + col;
 ${each(
   rows,
   (r) => `if (row + ${r}u < p.m) {
-  ${each(laneColumns, (j) => `if (col + ${j * lanes}u < p.n) { out[at + ${r}u * p.n + ${j * lanes}u] = ${type}(c${r}.${"xyzw"[j]}); }`).join("\n  ")}
+  ${columns.map((j) => `if (col + ${j * lanes}u < p.n) { out[at + ${r}u * p.n + ${j * lanes}u] = ${bufferType(target)}(c${r}.${"xyzw"[j]}); }`).join("\n  ")}
 }`,
 ).join("\n")}`;
 }

@@ -1,0 +1,80 @@
+/**
+ * Variants of the heavy kernels: each agrees with the cpu reference and repeats its bits on every adapter that can run it,
+ * values and gradients; what can not run is refused.
+ */
+import * as t from "@pact/tensor";
+import { afterAll, describe, expect, test } from "vitest";
+import { Draw } from "../helpers/draw.ts";
+import { attentionCases } from "../helpers/network-cases.ts";
+import { productCases } from "../helpers/op-cases.ts";
+import { floats, type OpCase } from "../helpers/problem.ts";
+import { gradientOnce, matchOnce } from "../helpers/properties.ts";
+import { requireGpu } from "../helpers/require.ts";
+
+const available = (await requireGpu()) !== undefined;
+const device = available ? await t.createDevice({ device: "webgpu" }) : undefined;
+afterAll(() => device?.destroy());
+
+const cases: OpCase[] = [
+  ...productCases,
+  ...attentionCases,
+  ...[
+    [33, 36, 65],
+    [64, 520, 40],
+    [100, 7, 1],
+  ].map(([m, k, n]): OpCase => {
+    return {
+      name: `matmul [${m}, ${k}]·[${k}, ${n}]`,
+      tolerance: "long matmul",
+      gradient: true,
+      draw: (draw) => ({
+        operands: [floats(draw, [m, k], { layout: "plain" }), floats(draw, [n, k], { layout: "plain" })],
+        run: ([a, b]) => t.matmul(a, b, { transposeB: true }),
+      }),
+    };
+  }),
+];
+
+describe.skipIf(!device)("variants of kernels on webgpu", () => {
+  describe.each(["tiles", "subgroups"] as const)("%s", (variant) => {
+    const choose = () => t.chooseVariants(device!, { matmul: variant, attention: variant });
+    const able = () => {
+      try {
+        choose();
+        return true;
+      } catch {
+        return false;
+      }
+    };
+
+    test.skipIf(!device || !able()).each(cases)("$name agrees with the reference", async (testCase) => {
+      choose();
+      for (const seed of [3, 4, 5]) {
+        const problem = testCase.draw(new Draw(seed));
+        await matchOnce(testCase, problem, device!);
+        await gradientOnce(testCase, problem, device!);
+      }
+    });
+
+    test.skipIf(!device || !able())("gives the same bits again", async () => {
+      choose();
+      const a = t.randomNormal(t.key(1), [70, 130], { device });
+      const product = () => t.scope(() => t.matmul(a, a, { transposeB: true }));
+      const [one, two] = [product(), product()];
+      expect(await one.data()).toEqual(await two.data());
+      for (const x of [a, one, two]) x.dispose();
+    });
+  });
+
+  test("the choice is what is said", () => {
+    t.chooseVariants(device!, { matmul: "tiles", attention: "tiles" });
+    expect(t.kernelVariants(device!)).toEqual({ matmul: "tiles", attention: "tiles" });
+  });
+
+  test("another name is refused", () => {
+    const wrong = { matmul: "fast", attention: "tiles" } as unknown as t.KernelVariants;
+    expect(() => t.chooseVariants(device!, wrong)).toThrowErrorMatchingInlineSnapshot(
+      `[ValueError: chooseVariants: matmul is the string "fast", expected "tiles" or "subgroups". Take what runs now: kernelVariants(device).]`,
+    );
+  });
+});
