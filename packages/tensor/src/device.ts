@@ -4,12 +4,12 @@
 import type { Backend, BackendStats, Runner } from "./backends/backend.ts";
 import { callerLine } from "./caller.ts";
 import { activeRecording } from "./capture/active.ts";
-import type { DType, TypedArray } from "./dtype.ts";
+import { allocate, type DType, type TypedArray } from "./dtype.ts";
 import { CaptureError, DeviceError, DTypeError, OutOfMemoryError } from "./errors.ts";
 import { copyInto } from "./ops/copy.ts";
 import { register } from "./scope.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
-import { assertCountable, Storage, Tensor } from "./tensor.ts";
+import { assertCountable, KeptStorage, Storage, Tensor } from "./tensor.ts";
 
 /**
  * Bytes and tensors alive on a device, from `device.memory()`.
@@ -51,6 +51,9 @@ export interface DeviceReport {
   limits: Readonly<Record<string, number>>;
 }
 
+/** Numbers of one dtype that a device keeps: more than programs write down. */
+const maxNumbers = 256;
+
 /**
  * Where tensors live and operations run: one backend with its memory accounting. Made by `init` and `createDevice`.
  * @example
@@ -64,6 +67,8 @@ export interface DeviceReport {
 export class Device {
   readonly backend: Backend;
   readonly report: DeviceReport;
+  /** The numbers that operations were given, by dtype. */
+  private readonly numbers = new Map<DType, Map<number, Tensor>>();
   private liveBytes = 0;
   private peakBytes = 0;
   private liveTensors = 0;
@@ -92,6 +97,21 @@ export class Device {
   /** A tensor holding `data` (already of the right type and length). `where` names the caller in errors. */
   fromHost(shape: Shape, dtype: DType, data: TypedArray, where = "tensor"): Tensor {
     return this.make(where, shape, dtype, data);
+  }
+
+  /** One number as a tensor beside others in an operation: kept for the next time, so neither write to it nor dispose it. */
+  scalar(value: number, dtype: DType): Tensor {
+    // −0 is found as 0, and so is stored as it.
+    const data = () => allocate(dtype, 1).fill(value === 0 ? 0 : dtype === "bool" ? 1 : value);
+    if (activeRecording()) return this.fromHost([], dtype, data());
+    const kept = this.numbers.get(dtype) ?? new Map<number, Tensor>();
+    this.numbers.set(dtype, kept);
+    const known = kept.get(value);
+    if (known && !known.disposed && this.backend.holds(known.storage)) return known;
+    if (kept.size >= maxNumbers) return this.fromHost([], dtype, data());
+    const made = new Tensor(new KeptStorage(this, dtype, 1, this.backend.allocate(dtype, 1, data())), []);
+    kept.set(value, made);
+    return made;
   }
 
   /**
@@ -173,6 +193,7 @@ export class Device {
   }
 
   tensorMade(tensor: Tensor): void {
+    if (tensor.storage instanceof KeptStorage) return;
     this.liveTensors++;
     this.origins?.set(tensor, callerLine());
     register(tensor);

@@ -71,6 +71,9 @@ class PlanningBackend implements Backend {
     return allocate(dtype, size);
   }
 
+  holds(): boolean {
+    return true;
+  }
   failure(): undefined {}
   free({ dtype, size }: Storage): void {
     const capacity = sizeClass(this.byteLength(dtype, size));

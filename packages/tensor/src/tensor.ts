@@ -57,6 +57,9 @@ export class BorrowedStorage extends Storage {
   }
 }
 
+/** Memory of a number that its device keeps for good; no scope and no count sees its tensor. */
+export class KeptStorage extends BorrowedStorage {}
+
 /**
  * An n-dimensional array on one device: `shape`, `dtype`, `device`. Make one with `tensor`, `zeros`, … or with an operation;
  * read it with `await x.data()`; give it back with `dispose()`, `using` or `scope`.

@@ -35,6 +35,8 @@ export interface Backend extends Runner {
   supports(dtype: DType): boolean;
   /** Memory for `size` elements; the contents are undefined unless `data` is given. */
   allocate(dtype: DType, size: number, data?: TypedArray): TypedArray | GPUBuffer;
+  /** False if what a tensor held is lost: the GPU had no memory for it. */
+  holds(storage: Storage): boolean;
   free(storage: Storage): void;
   /** The most bytes that one tensor can have. */
   readonly maxTensorBytes: number;

@@ -1,34 +1,18 @@
 /**
  * How elementwise operations are defined: a scalar function, the same as a WGSL expression, and the derivative. This
  * file turns such a definition into a full record with NumPy broadcasting; the definitions themselves are in
- * arithmetic.ts, math.ts, logic.ts and their neighbours.
+ * arithmetic.ts, math.ts, logic.ts and their neighbours, the kernels in elementwise-kernels.ts.
  *
- * Three kernels serve every layout. `flat`: each operand is contiguous and its elements repeat with a period (its own
- * size: all of it, a bias row, one scalar); `quad`: the same, four elements at once. `strided`: anything else, after
- * merging dimensions. Elements of dtype f16 are widened to f32 as they are read and results rounded once as they are
- * written, so definitions know nothing of f16: a definition that takes f32 takes f16.
+ * Elements of dtype f16 are widened to f32 as they are read and results rounded once as they are written, so definitions
+ * know nothing of f16: a definition that takes f32 takes f16.
  */
-import {
-  type BufferType,
-  bufferType,
-  type KernelCall,
-  type KernelSource,
-  u32Params,
-} from "../backends/webgpu/kernel.ts";
 import { computeType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import type { Op, Spec } from "../op.ts";
-import {
-  argumentNames,
-  broadcastShapes,
-  broadcastStrides,
-  coalesce,
-  formatSpec,
-  type Shape,
-  stridesOf,
-} from "../shape.ts";
+import { argumentNames, broadcastShapes, formatSpec } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { coordinates, walk } from "../walk.ts";
+import { walk } from "../walk.ts";
+import { elementwiseCall } from "./elementwise-kernels.ts";
 
 /** Where property tests draw an operand from; `kinks` are points where no derivative exists. */
 export interface Domain {
@@ -174,164 +158,6 @@ function mixedTypes(name: string, names: readonly string[], values: readonly Spe
     `${name}: dtypes differ: ${values.map((v, i) => `${names[i]} is ${formatSpec(v)}`).join(", ")}; expected one. ` +
       `Convert one: cast(${names[odd]}, "${target.dtype}").`,
   );
-}
-
-/** True if reading `x` at (flat index modulo its size) gives the broadcast value. */
-function isPeriodic(x: Tensor, shape: Shape): boolean {
-  if (!x.contiguous) return false;
-  let lead = 0;
-  while (lead < x.shape.length && x.shape[lead] === 1) lead++;
-  const own = x.shape.slice(lead);
-  return own.every((d, j) => d === shape[shape.length - own.length + j]);
-}
-
-/** WGSL that reads operand `k` of `dtype` at `index`. */
-function load(k: number, dtype: DType, index: string): string {
-  const element = `x${k}[${index}]`;
-  if (dtype === "bool") return `(${element} != 0u)`;
-  return dtype === "f16" ? `f32(${element})` : element;
-}
-
-/** WGSL that turns a computed value into an element of `dtype`. */
-function store(dtype: DType, value: string): string {
-  if (dtype === "bool") return `select(0u, 1u, ${value})`;
-  return dtype === "f16" ? `f16(${value})` : value;
-}
-
-function elementwiseCall<A>(
-  definition: ElementwiseDefinition<A>,
-  inputs: readonly Tensor[],
-  out: Tensor,
-  attrs: A,
-): KernelCall {
-  const types = inputs.map((x) => x.dtype);
-  const value = definition.wgsl(
-    inputs.map((_, k) => `v${k}`),
-    attrs,
-    computeType(types[types.length - 1]),
-  );
-  const result = store(out.dtype, value);
-  const extra = definition.params?.names.map((n) => ({ name: n, type: "f32" as const })) ?? [];
-  const extraValues = definition.params?.values(attrs) ?? [];
-  const stem = `${definition.name}${definition.variant?.(attrs) ?? ""}:${types.join(",")}>${out.dtype}`;
-  const buffers = [
-    ...types.map((t, k) => ({ name: `x${k}`, type: bufferType(t) })),
-    { name: "out", type: bufferType(out.dtype), write: true },
-  ];
-  const count = out.size;
-  if (inputs.every((x) => isPeriodic(x, out.shape))) {
-    const quads = quadCall(definition, inputs, out, value, { stem, extra, extraValues });
-    if (quads) return quads;
-    return {
-      key: `${stem}:flat`,
-      source: () => ({
-        buffers,
-        params: [...u32Params(...inputs.flatMap((_, k) => [`offset${k}`, `period${k}`])), ...extra],
-        helpers: `${definition.helpers ?? ""}
-// NOTE: the division is skipped where it can be: software adapters divide integers one lane at a time.
-fn wrap(i: u32, period: u32) -> u32 {
-  if (period == 1u) { return 0u; }
-  if (i < period) { return i; }
-  return i % period;
-}`,
-        main: `${types.map((t, k) => `let v${k} = ${load(k, t, `p.offset${k} + wrap(i, p.period${k})`)};`).join("\n")}
-out[i] = ${result};`,
-      }),
-      buffers: [...inputs, out],
-      params: [...inputs.flatMap((x) => [x.offset, x.size]), ...extraValues],
-      count,
-    };
-  }
-  const merged = coalesce(out.shape, [
-    ...inputs.map((x) => broadcastStrides(x.shape, x.strides, out.shape)),
-    stridesOf(out.shape),
-  ]);
-  const rank = merged.shape.length;
-  return {
-    key: `${stem}:strided${rank}`,
-    source: () => ({
-      buffers,
-      params: [
-        ...u32Params(
-          ...merged.shape.map((_, d) => `d${d}`),
-          ...inputs.flatMap((_, k) => [`offset${k}`, ...merged.shape.map((_, d) => `s${k}_${d}`)]),
-        ),
-        ...extra,
-      ],
-      helpers: definition.helpers,
-      main: `${coordinates(rank)}
-${types
-  .map(
-    (t, k) =>
-      `let v${k} = ${load(k, t, `p.offset${k}${merged.shape.map((_, d) => ` + c${d} * p.s${k}_${d}`).join("")}`)};`,
-  )
-  .join("\n")}
-out[i] = ${result};`,
-    }),
-    buffers: [...inputs, out],
-    params: [...merged.shape, ...inputs.flatMap((x, k) => [x.offset, ...merged.strides[k]]), ...extraValues],
-    count,
-  };
-}
-
-/** What all variants of one elementwise kernel share. */
-interface KernelParts {
-  stem: string;
-  extra: KernelSource["params"];
-  extraValues: readonly number[];
-}
-
-/**
- * The flat kernel with four elements per invocation, for f32 and f16 operands that are whole rows of 4 or single
- * numbers; null for others. An invocation costs more than the arithmetic of one element, on software adapters above all.
- */
-function quadCall<A>(
-  definition: ElementwiseDefinition<A>,
-  inputs: readonly Tensor[],
-  out: Tensor,
-  value: string,
-  { stem, extra, extraValues }: KernelParts,
-): KernelCall | null {
-  const single = inputs.map((x) => x.size === 1);
-  const fits = (x: Tensor, k: number) =>
-    computeType(x.dtype) === "f32" && (single[k] || (x.size % 4 === 0 && x.offset % 4 === 0));
-  if (computeType(out.dtype) !== "f32" || out.size % 4 !== 0 || !inputs.every(fits)) return null;
-  const names = inputs.map((_, k) => `v${k}`);
-  return {
-    key: `${stem}:quad${single.map((s) => (s ? "1" : "4")).join("")}`,
-    source: () => ({
-      buffers: [
-        ...inputs.map((x, k) => ({
-          name: `x${k}`,
-          type: single[k] ? bufferType(x.dtype) : quadType(x.dtype),
-        })),
-        { name: "out", type: quadType(out.dtype), write: true },
-      ],
-      params: [...u32Params(...inputs.flatMap((_, k) => [`offset${k}`, `period${k}`])), ...extra],
-      helpers: `${definition.helpers ?? ""}
-fn wrap(i: u32, period: u32) -> u32 {
-  if (i < period) { return i; }
-  return i % period;
-}
-fn one(${names.map((n) => `${n}: f32`).join(", ")}) -> f32 { return ${value}; }`,
-      main: `${single.map((s, k) => (s ? `let q${k} = vec4<f32>(f32(x${k}[p.offset${k}]));` : `let q${k} = vec4<f32>(x${k}[p.offset${k} + wrap(i, p.period${k})]);`)).join("\n")}
-out[i] = ${quadType(out.dtype)}(${["x", "y", "z", "w"]
-        .map((l) => `one(${names.map((_, k) => `q${k}.${l}`).join(", ")})`)
-        .map((y) => store(out.dtype, y))
-        .join(", ")});`,
-    }),
-    buffers: [...inputs, out],
-    params: [
-      ...inputs.flatMap((x, k) => (single[k] ? [x.offset, 1] : [x.offset / 4, x.size / 4])),
-      ...extraValues,
-    ],
-    count: out.size / 4,
-  };
-}
-
-/** Four elements of f32 or f16. */
-function quadType(dtype: DType): BufferType {
-  return dtype === "f16" ? "vec4<f16>" : "vec4<f32>";
 }
 
 /** Operand of an elementwise operation: a tensor, or a number that takes the dtype and device of the tensors beside it. */

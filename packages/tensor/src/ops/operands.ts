@@ -3,7 +3,6 @@
  * of the first tensor beside it.
  */
 import { requireTensors } from "../arguments.ts";
-import { full } from "../create.ts";
 import { requireFinite, requireHeld } from "../literals.ts";
 import { apply } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -37,7 +36,7 @@ export function lift(op: string, operands: readonly Operand[], options: LiftOpti
     }
     if (!options.data) requireFinite(op, names[i], o);
     requireHeld(op, dtype, [o], () => names[i]);
-    return full([], o, { dtype, device });
+    return device.scalar(o, dtype);
   });
 }
 

@@ -95,6 +95,10 @@ export class WebGpuBackend implements Backend {
     return buffer;
   }
 
+  holds({ handle }: Storage): boolean {
+    return !this.queue.pool.entry(handle as GPUBuffer).lost;
+  }
+
   free(storage: Storage): void {
     this.queue.pool.release(storage.handle as GPUBuffer);
   }

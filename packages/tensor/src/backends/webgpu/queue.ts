@@ -32,6 +32,8 @@ export class CommandQueue {
   private readonly maxGroups: number;
   private encoder: GPUCommandEncoder | undefined;
   private pass: GPUComputePassEncoder | undefined;
+  /** The pipeline set in the pass. */
+  private current: Pipeline | undefined;
   private started = 0;
   /** Uniform slots taken. */
   private used = 0;
@@ -79,7 +81,8 @@ export class CommandQueue {
   start(pipeline: Pipeline, group: GPUBindGroup, words: Uint32Array<ArrayBuffer>, grid: Grid): void {
     if (this.used === slots) this.flush();
     this.pass ??= this.begin().beginComputePass();
-    this.pass.setPipeline(pipeline.pipeline);
+    if (this.current !== pipeline) this.pass.setPipeline(pipeline.pipeline);
+    this.current = pipeline;
     if (pipeline.immediates) {
       this.pass.setBindGroup(0, group);
       this.pass.setImmediates(0, words);
@@ -150,6 +153,7 @@ export class CommandQueue {
   private endPass(): void {
     this.pass?.end();
     this.pass = undefined;
+    this.current = undefined;
   }
 
   /** Hands everything collected so far to the device. */
