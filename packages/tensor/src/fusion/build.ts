@@ -16,7 +16,7 @@ import {
 } from "./expression.ts";
 import { fusedOp } from "./fused.ts";
 import { type Member, overlap } from "./members.ts";
-import { partsOf, phasesOf } from "./reduce-kernel.ts";
+import { phasesOf } from "./reduce-kernel.ts";
 
 /** Storage buffers that one kernel may bind: the least that WebGPU grants. */
 const maxBuffers = 8;
@@ -70,14 +70,16 @@ class Builder {
     const reads = new Set(this.inputs.map((x) => x.memory));
     if (this.written.some((w) => reads.has(w.value.memory))) return null;
     const stored = this.written.filter((w) => this.escapes(w.value.memory));
-    const expression: Expression = {
+    const whole: Expression = {
       shape: this.shape,
       reduced: this.reduced,
       nodes: this.nodes,
       stores: stored.map(
         ({ node, value, strides }): Store => ({ node, strides, shape: value.shape, dtype: value.dtype }),
       ),
+      parts: 1,
     };
+    const expression = { ...whole, parts: partsOf(whole) };
     const outputs = stored.map((w) => w.value);
     if (!sound(expression) || (limited && !fits(expression, this.inputs, outputs))) return null;
     return stepOf(fusedOp, this.inputs, outputs, expression);
@@ -106,9 +108,10 @@ class Builder {
   }
 
   /** True for a copy that puts values made in the group into another order; it has no say in the group's shape. */
-  private rearranges({ definition, reduction, step }: Member): boolean {
-    const [x] = step.inputs;
-    return !definition && !reduction && !isContiguous(x.shape, x.strides) && this.makes(x.memory);
+  private rearranges({ definition, reduction, step: { inputs }, reads }: Member): boolean {
+    const [x] = inputs;
+    if (definition || reduction || reads[0].strides.includes(0)) return false;
+    return !isContiguous(x.shape, x.strides) && this.makes(x.memory);
   }
 
   private makes(memory: number): boolean {
@@ -228,11 +231,18 @@ function sound(e: Expression): boolean {
   );
 }
 
+/** Into how many parts to split totals: few results of many elements, or of some that each take long, keep few lanes busy. */
+function partsOf(e: Expression): number {
+  if (!reduces(e)) return 1;
+  const [results, length] = [false, true].map((r) => sizeOf(axesWhere(e, r).map((d) => e.shape[d])));
+  const work = stagesOf(e).filter((stage) => stage === "inner").length;
+  if (results >= 512 || (length < 2048 && (results >= 64 || length < 256 || work <= 4))) return 1;
+  return length < 16384 ? 64 : 256;
+}
+
 /** True if each kernel of the expression stays within the buffers and parameters of one start. */
 function fits(e: Expression, inputs: readonly Value[], outputs: readonly Value[]): boolean {
-  const sizes = (value: boolean) => sizeOf(axesWhere(e, value).map((d) => e.shape[d]));
-  const split = reduces(e) && partsOf(sizes(false), sizes(true)) > 1;
-  return phasesOf(e, split).every(({ flags, stores }) => {
+  return phasesOf(e).every(({ flags, stores }) => {
     const values: Value[] = stores.map((s) => outputs[s]);
     const strides: Shape[] = stores.map((s) => e.stores[s].strides);
     let numbers = 8;
@@ -252,7 +262,7 @@ function fits(e: Expression, inputs: readonly Value[], outputs: readonly Value[]
       );
       numbers += merged.shape.length + merged.strides.flat().filter((s) => s > 1 || s < 0).length;
     }
-    const buffers = new Set(values.map((v) => v.memory)).size + (split ? 1 : 0);
+    const buffers = new Set(values.map((v) => v.memory)).size + (e.parts > 1 ? 1 : 0);
     return buffers <= maxBuffers && numbers + values.length <= maxParameters;
   });
 }

@@ -42,6 +42,8 @@ export interface Expression {
   readonly reduced: readonly boolean[];
   readonly nodes: readonly Node[];
   readonly stores: readonly Store[];
+  /** Into how many parts each total is split, which a second kernel adds up; 1 for none. */
+  readonly parts: number;
 }
 
 /** The axes that are not reduced, or those that are. */

@@ -93,13 +93,16 @@ export class Grouping {
     return ordered;
   }
 
-  /** When each unit is due: at its own last place, or when another that needs it is. */
+  /** The places after which units run: right behind what they need, or before the first that needs them. */
   private deadlines(): Map<Unit, number> {
     const due = new Map<Unit, number>();
+    const last = ({ places }: Unit) => places[places.length - 1];
     const visit = (u: Unit): number => {
       const known = due.get(u);
       if (known !== undefined) return known;
-      const at = Math.min(u.places[u.places.length - 1], ...[...u.after].map(visit));
+      const own =
+        u.places.length > 1 && this.shrinks(u.step) ? Math.max(0, ...[...u.before].map(last)) : last(u);
+      const at = Math.min(own, ...[...u.after].map(visit));
       due.set(u, at);
       return at;
     };
@@ -170,7 +173,13 @@ export class Grouping {
     const [early, late] = a.places[0] < b.places[0] ? [a, b] : [b, a];
     if (late.places[0] - early.places[early.places.length - 1] <= reach) return false;
     const kept = this.elements(early.step.outputs) + small;
-    return this.elements(step.outputs) > kept || this.elements(early.step.inputs) > kept;
+    if (this.elements(step.outputs) > kept) return true;
+    return !this.shrinks(step) && this.elements(early.step.inputs) > kept;
+  }
+
+  /** True if a step leaves less than it takes: then it runs as soon as it can, otherwise as late. */
+  private shrinks({ inputs, outputs }: Step): boolean {
+    return this.elements(outputs) <= this.elements(inputs);
   }
 
   /** Elements of values that do not live as long as the recording anyway. */

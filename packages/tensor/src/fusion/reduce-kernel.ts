@@ -25,25 +25,19 @@ import {
   widened,
 } from "./text.ts";
 
-/** How many parts a reduction of `length` elements to `outputs` results is split into; 1 for none. */
-export function partsOf(outputs: number, length: number): number {
-  if (length < 256 || outputs >= 512 || (outputs >= 64 && length < 2048)) return 1;
-  return length < 16384 ? 64 : 256;
-}
-
 /** The reductions among the nodes. */
 export function totalsOf({ nodes }: Expression): number[] {
   return nodes.flatMap((n, k) => (n.kind === "reduce" ? [k] : []));
 }
 
 /** What each of the kernels computes: nodes by flags, and stores by place. One without a split. */
-export function phasesOf(e: Expression, split: boolean): { flags: boolean[]; stores: number[] }[] {
+export function phasesOf(e: Expression): { flags: boolean[]; stores: number[] }[] {
   const stages = stagesOf(e);
   const inLoop = e.stores.map((s) => axesWhere(e, true).some((d) => s.strides[d] !== 0));
   const places = [...e.stores.keys()];
   const isTotal = (n: Expression["nodes"][number]) => n.kind === "reduce";
   const wanted = (stores: readonly number[]) => stores.map((s) => e.stores[s].node);
-  if (!split) return [{ flags: needed(e.nodes, [...wanted(places), ...totalsOf(e)]), stores: places }];
+  if (e.parts === 1) return [{ flags: needed(e.nodes, [...wanted(places), ...totalsOf(e)]), stores: places }];
   const loop = places.filter((s) => inLoop[s] || stages[e.stores[s].node] === "inner");
   const rest = places.filter((s) => !loop.includes(s));
   const first = needed(e.nodes, [...wanted(loop), ...totalsOf(e)]);
@@ -61,15 +55,12 @@ export function reduceCalls(
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
 ): KernelCall[] {
-  const [outer, inner] = [false, true].map((r) => axesWhere(e, r));
-  const results = sizeOf(outer.map((d) => e.shape[d]));
-  const parts = partsOf(results, sizeOf(inner.map((d) => e.shape[d])));
-  const phases = phasesOf(e, parts > 1);
-  const call = (phase: number, partial?: Tensor) =>
-    reduceCall(e, inputs, outputs, phases, phase, parts, partial);
-  if (parts === 1) return [call(0)];
+  const results = sizeOf(axesWhere(e, false).map((d) => e.shape[d]));
+  const phases = phasesOf(e);
+  const call = (phase: number, partial?: Tensor) => reduceCall(e, inputs, outputs, phases, phase, partial);
+  if (e.parts === 1) return [call(0)];
   const partial = (inputs[0] ?? outputs[0]).device.empty(
-    [totalsOf(e).length, parts, results],
+    [totalsOf(e).length, e.parts, results],
     "f32",
     "fused",
   );
@@ -84,10 +75,10 @@ function reduceCall(
   outputs: readonly Tensor[],
   phases: ReturnType<typeof phasesOf>,
   phase: number,
-  parts: number,
   partial: Tensor | undefined,
 ): KernelCall {
   const { flags, stores } = phases[phase];
+  const { parts } = e;
   const { loads, accesses } = accessesOf(e, inputs, outputs, flags, stores);
   const part = (reduced: boolean) => {
     const axes = axesWhere(e, reduced);
