@@ -2,7 +2,7 @@
  * The linear layers of the decoder: y = x Wᵀ + b with W [out, in]; which have biases says `biasesOf` in config.ts. Where the
  * parameters hold an adapter for a layer (lora.ts), its low-rank product is added.
  */
-import { add, cast, linear, mul, type Tensor } from "@pact/tensor";
+import { add, cast, customVjp, linear, matmul, mul, type Tensor } from "@pact/tensor";
 import { type Params, param } from "./params.ts";
 
 /** Names of a linear layer's adapter: A [rank, in], B [out, rank], and the mask [N, in] of dropout where there is one. */
@@ -16,8 +16,23 @@ export function project(params: Params, name: string, x: Tensor, bias: boolean):
   const y = bias ? linear(x, weight, param(params, `${name}.bias`)) : linear(x, weight);
   const { a, b, mask } = adapterNames(name);
   if (!Object.hasOwn(params, a)) return y;
-  // Adapters are trained in f32, also beside a base in f16.
-  const own = (part: string) => cast(param(params, part), x.dtype);
-  const kept = Object.hasOwn(params, mask) ? mul(x, own(mask)) : x; // [N, in]
-  return add(y, linear(linear(kept, own(a)), own(b)));
+  const kept = Object.hasOwn(params, mask) ? mul(x, cast(param(params, mask), x.dtype)) : x; // [N, in]
+  return addLowRank(y, kept, param(params, a), param(params, b));
 }
+
+/**
+ * y + x Aᵀ Bᵀ as one piece: while a gradient is recorded every tensor stays until the backward pass, and the two products,
+ * which it does not need, would be half of what a layer keeps. Adapters are trained in f32, also beside a base in f16.
+ */
+const addLowRank = customVjp(
+  (y: Tensor, x: Tensor, a: Tensor, b: Tensor) =>
+    add(y, linear(linear(x, cast(a, x.dtype)), cast(b, x.dtype))),
+  ({ inputs: [, x, a, b] }, dy) => {
+    const [low, high] = [cast(a, x.dtype), cast(b, x.dtype)];
+    const product = linear(x, low); // [N, rank]
+    const dProduct = matmul(dy, high); // [N, rank]
+    const dLow = matmul(dProduct, x, { transposeA: true });
+    const dHigh = matmul(dy, product, { transposeA: true });
+    return [dy, matmul(dProduct, low), cast(dLow, a.dtype), cast(dHigh, b.dtype)];
+  },
+);
