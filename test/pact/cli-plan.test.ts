@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configFromJson, initParams, saveModel } from "@pact/nn";
 import { createDevice, key } from "@pact/tensor";
+import { ftrlLike } from "@pact/tools-sim";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { bytesText, parseBytes } from "../../packages/pact/src/cli/bytes.ts";
@@ -12,6 +13,8 @@ import { readPlannedModel } from "../../packages/pact/src/cli/plan-model.ts";
 import { planLines } from "../../packages/pact/src/cli/plan-table.ts";
 import { requestOf } from "../../packages/pact/src/cli/train-request.ts";
 import { main } from "../../packages/pact/src/cli.ts";
+import { trainConfig } from "../../packages/pact/src/config.ts";
+import { planTraining } from "../../packages/pact/src/plan.ts";
 import { qwen3Like } from "../helpers/chat-templates.ts";
 import { qwenLikeFiles } from "../helpers/qwen-like.ts";
 
@@ -74,8 +77,11 @@ describe("pact plan", () => {
     for (const phase of ["start", "evaluation", "rollouts", "old log-probs", "forward, backward", "update"])
       expect(table.out).toMatch(new RegExp(`^${phase} +[\\d.]+ [KM]iB`, "m"));
     expect(table.out).toContain("less memory with");
+    expect(table.out).toMatch(
+      /with rollouts of 96 sampled tokens; .* with the experts', .* if all ran to their limit$/m,
+    );
 
-    const { code, out } = await run("plan", ...quick, "--json");
+    const { code, out } = await run("plan", "--method", "vanilla", "--eval-tasks", "20", "--json");
     expect(code).toBe(0);
     const said = JSON.parse(out);
     expect(out.split("\n")).toHaveLength(2);
@@ -83,6 +89,7 @@ describe("pact plan", () => {
       Math.max(...said.phases.map((phase: { peakBytes: number }) => phase.peakBytes)),
     );
     expect(said.memory).toBeNull();
+    expect([said.rolloutTokens, said.expert, said.longest]).toEqual([96, null, null]);
     expect(said.suggestions.length).toBeGreaterThan(0);
     for (const { options, peakBytes } of said.suggestions) {
       expect(options).toMatch(/^--/);
@@ -136,12 +143,9 @@ describe("pact plan", () => {
     const { config, dialect } = await readPlannedModel(folder);
     expect(config.vocabSize).toBe(384);
     expect(dialect.answers).toBe("any");
-    const args = ["--model", folder, "--set", "maxContextTokens=16384", "--set", "promptsPerStep=1"];
-    const { plan } = await planReport(
-      await requestOf([...args, "--steps", "1", "--eval-tasks", "4"]),
-      50,
-      undefined,
-    );
+    const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 4 });
+    const settings = trainConfig({ maxContextTokens: 16_384, promptsPerStep: 2, steps: 1 });
+    const plan = await planTraining({ config: settings, model: config, dialect, tasks, heldOut: tasks });
     expect(plan.phases.map(({ phase }) => phase)).toContain("rollouts");
     expect(plan.parameters).toBe(8512);
   });

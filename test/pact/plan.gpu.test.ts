@@ -35,7 +35,7 @@ const halfCases: readonly Partial<TrainConfig>[] = [
 async function comparePhases(given: Partial<TrainConfig>): Promise<void> {
   setDefaultDevice(gpu!);
   const config = plannedConfig(given);
-  const planned = await plan(config);
+  const planned = await plan(config, { rolloutTokens: "expert" });
   const before = gpu!.memory().liveBytes;
   const { peaks, bufferBytes } = await measureRun(gpu!, config, true);
   expect(gpu!.memory().liveBytes).toBe(before);
@@ -62,7 +62,7 @@ describe.skipIf(!gpu)("a plan is within 15 % of what a run takes", () => {
   it("whose model says what it likes", async () => {
     setDefaultDevice(gpu!);
     const config = plannedConfig({ promptsPerStep: 4, maxTurnTokens: defaultConfig.maxTurnTokens });
-    const planned = await plan(config, { rolloutTokens: config.maxTurnTokens });
+    const planned = await plan(config);
     const before = gpu!.memory().liveBytes;
     const { peaks } = await measureRun(gpu!, config, false);
     const measured = Math.max(...peaks.values()) - before;

@@ -1,7 +1,6 @@
 /**
  * Rollouts for plans (plan.ts): the model's passes run on a device that computes nothing, so what they sample says
- * nothing; the experts' own tokens stand in for it. Rollouts of a plan are as long as the experts' episodes, and no tool
- * is executed.
+ * nothing; tokens without a meaning, or the experts' own, stand in for it. No tool is executed.
  */
 import type { Task, ToolRunner } from "@pact/tools-sim";
 import type { Dialect } from "./dialect.ts";

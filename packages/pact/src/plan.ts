@@ -1,9 +1,9 @@
 /**
  * How much memory a training run will take on its device, before any is taken. Nothing is estimated by formulas: the
  * trainer and the evaluation themselves run on a device that counts instead of computing (tensor's `planningDevice`), so
- * a plan follows the code. What the model will say is not known before: rollouts are as long as the experts' episodes, or
- * as long as asked for (plan-policy.ts). Left out: saving, which reads to the host and makes no tensors, and the host's own
- * memory.
+ * a plan follows the code. What the model will say is not known before: rollouts are planned with a turn that runs to its
+ * limit, or with another length, or as the experts' episodes (plan-policy.ts). Left out: saving, which reads to the host
+ * and makes no tensors, and the host's own memory.
  */
 import { paramSpecs, type TransformerConfig } from "@pact/nn";
 import { type PlannedTensor, type PlanningDevice, planningDevice } from "@pact/tensor";
@@ -66,8 +66,11 @@ export interface TrainingPlanOptions {
   readonly heldOut?: readonly Task[];
   /** k, sampled rollouts per task of an evaluation; default 1. */
   readonly evaluationRollouts?: number;
-  /** Sampled tokens of every rollout, `maxRolloutTokens` at most; default as many as the expert of its task wrote. */
-  readonly rolloutTokens?: number;
+  /**
+   * Sampled tokens of every rollout, `maxRolloutTokens` at most; "expert": what the expert of its task wrote. Default
+   * `maxTurnTokens`: one turn that runs to its limit, as those of models do that were not trained on the tasks.
+   */
+  readonly rolloutTokens?: number | "expert";
 }
 
 /** Steps of a run that stand for all: from the beginning to near the end of every schedule, and each phase of a method. */
@@ -146,15 +149,18 @@ async function planSteps(
   options: TrainingPlanOptions,
   steps: number,
 ): Promise<{ readonly plan: TrainingPlan; readonly stepTokens: number }> {
-  const { model, dialect, tasks, heldOut = [], rolloutTokens } = options;
+  const { model, dialect, tasks, heldOut = [] } = options;
+  const { maxTurnTokens, maxRolloutTokens } = options.config;
+  const { rolloutTokens = Math.min(maxTurnTokens, maxRolloutTokens) } = options;
+  const isExpert = rolloutTokens === "expert";
   const config = {
     ...options.config,
     steps,
     checkpointEvery: 0,
     // A rollout that says nothing of use ends with its first turn.
-    ...(rolloutTokens === undefined ? {} : { maxTurnTokens: rolloutTokens }),
+    maxTurnTokens: isExpert ? maxTurnTokens : rolloutTokens,
   };
-  const scripts = rolloutTokens === undefined ? expertScripts(dialect, tasks) : new Map();
+  const scripts = isExpert ? expertScripts(dialect, tasks) : new Map();
   const device = planningDevice();
   const log = new PeakLog(device);
   const dtype = config.loraRank > 0 ? config.precision : "f32";

@@ -33,8 +33,8 @@ export const planOptions = {
     min: 1,
     max: 10000000,
     default: undefined,
-    defaultText: "as many as the expert of its task wrote",
-    help: "sampled tokens of every rollout, where the model is known to say more or less than experts do",
+    defaultText: "the setting maxTurnTokens, one turn that runs to its limit",
+    help: "sampled tokens of every rollout, where the model is known to say more or less",
   },
   memory: {
     kind: "text",
@@ -57,7 +57,8 @@ export const planHelp = {
       "with the same options would take, phase by phase, and what of it are weights, gradients, optimiser state, the cache of " +
       "sampling, logits and activations; the largest single tensor beside what this adapter can bind; and which settings " +
       "would take less. No weights are read: a large model takes seconds.",
-    "Rollouts are planned as long as the experts' episodes; docs/memory.md says how near plans come to what is measured.",
+    "What the model will say is not known before: rollouts are planned of one length, and the table says beside it what it " +
+      "would be with rollouts like the experts', and if all ran to their limit. docs/memory.md compares plans with what was measured.",
   ],
   options: planOptions,
   examples: [

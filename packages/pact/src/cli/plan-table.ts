@@ -26,7 +26,7 @@ const phaseNames: Readonly<Record<string, string>> = {
 
 /** A plan as lines. */
 export function planLines(report: PlanReport, paint: Paint): string[] {
-  const { plan, longest, adapter, bindings, memory, missing, suggestions } = report;
+  const { plan, adapter, bindings, memory, missing, suggestions } = report;
   const trained = plan.trainable === plan.parameters ? "all trained" : `${count(plan.trainable)} trained`;
   return [
     `model     ${report.model}: ${count(plan.parameters)} parameters, ${trained}`,
@@ -34,12 +34,8 @@ export function planLines(report: PlanReport, paint: Paint): string[] {
     `adapter   ${adapter.name} (${adapter.driver})`,
     "",
     `peak      ${paint("bold", bytesText(plan.peakBytes))} of tensors, in ${phaseNames[plan.peakPhase]}`,
+    ...rolloutLines(report),
     `buffers   ${bytesText(plan.pooledPeakBytes)} with those that are kept for the next tensors`,
-    ...(longest && longest.peakBytes > plan.peakBytes
-      ? [
-          `at most   ${bytesText(longest.peakBytes)}, buffers ${bytesText(longest.pooledPeakBytes)}: if every rollout runs to its limit`,
-        ]
-      : []),
     ...bindingLines(plan, bindings, paint),
     ...memoryLines(memory, paint),
     ...missing.map((feature) =>
@@ -49,6 +45,12 @@ export function planLines(report: PlanReport, paint: Paint): string[] {
     ...phaseTable(plan, paint),
     ...(suggestions.length > 0 ? ["", ...suggestionLines(suggestions, plan, paint)] : []),
   ];
+}
+
+function rolloutLines({ rolloutTokens, expert, longest }: PlanReport): string[] {
+  if (!expert || !longest) return [];
+  const others = `${bytesText(expert.peakBytes)} with the experts', ${bytesText(longest.peakBytes)} if all ran to their limit`;
+  return [`          with rollouts of ${rolloutTokens} sampled tokens; ${others}`];
 }
 
 function bindingLines(

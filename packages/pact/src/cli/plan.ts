@@ -32,7 +32,10 @@ export interface PlanReport {
   readonly settings: string;
   readonly adapter: { readonly name: string; readonly driver: string };
   readonly plan: TrainingPlan;
-  /** The same run where every rollout runs to its limit; null where their length was given, or there are none. */
+  /** Sampled tokens of every rollout. */
+  readonly rolloutTokens: number;
+  /** The same run with rollouts like the experts', and with all at their limit; null where it has no rollouts. */
+  readonly expert: TrainingPlan | null;
   readonly longest: TrainingPlan | null;
   readonly bindings: Bindings;
   readonly memory: { readonly bytes: number; readonly fits: Fit } | null;
@@ -119,7 +122,7 @@ async function requestLike(options: PlanOptions, given: ReadonlySet<string>): Pr
 /**
  * Plans a run, its longest rollouts, and what would take less.
  *
- * @param rolloutTokens sampled tokens of every rollout; default as the experts
+ * @param rolloutTokens sampled tokens of every rollout; default those of one turn at its limit
  * @param memory bytes of the device, if known
  * @param onPlan called as plans are done, with how many are and may become
  */
@@ -134,6 +137,7 @@ export async function planReport(
       `pact plan: --rollout-tokens is ${rolloutTokens}, but rollouts end at maxRolloutTokens ${config.maxRolloutTokens}. ` +
         `Raise it: --set maxRolloutTokens=${rolloutTokens}.`,
     );
+  const tokens = rolloutTokens ?? Math.min(config.maxTurnTokens, config.maxRolloutTokens);
   const { config: model, dialect } = await readPlannedModel(options.model);
   const tasks = runTasks(options, config.seed);
   const { report: adapter } = await acquireAdapter();
@@ -144,28 +148,32 @@ export async function planReport(
     tasks: tasks.training,
     heldOut: tasks.heldOut,
     evaluationRollouts: options["eval-rollouts"],
-    rolloutTokens,
+    rolloutTokens: tokens,
   };
   const hasHalf = adapter.driver === "none" || adapter.features.includes("shader-f16");
   const changes = possibleChanges(asked, hasHalf);
-  const total = changes.length + 3;
+  const total = changes.length + 4;
   let done = 0;
   onPlan(done, total);
   const count = (): void => onPlan(++done, total);
   const planned = await planTraining(asked);
   count();
   const hasRollouts = planned.phases.some(({ phase }) => phase === "rollouts");
-  const longest =
-    hasRollouts && rolloutTokens === undefined
-      ? await planTraining({ ...asked, rolloutTokens: config.maxRolloutTokens })
-      : null;
-  count();
+  const other = async (length: number | "expert"): Promise<TrainingPlan | null> => {
+    const found = hasRollouts ? await planTraining({ ...asked, rolloutTokens: length }) : null;
+    count();
+    return found;
+  };
+  const expert = await other("expert");
+  const longest = await other(config.maxRolloutTokens);
   const suggestions = await planSuggestions(asked, planned, changes, count);
   return {
     model: options.model ?? "the shipped base",
     settings: `method ${config.method}; ${describeSettings(config)}`,
     adapter: { name: adapter.adapterName || "none; the cpu device", driver: adapter.driver },
     plan: planned,
+    rolloutTokens: tokens,
+    expert,
     longest,
     bindings: bindingsOf(adapter, planned),
     memory: memory === undefined ? null : { bytes: memory, fits: fitOf(planned, memory) },
@@ -186,11 +194,14 @@ function fitOf({ peakBytes, pooledPeakBytes }: TrainingPlan, memory: number): Fi
 }
 
 /** The report as `--json` gives it: suggestions with their command-line options and peaks alone. */
-function jsonOf({ plan: planned, longest, suggestions, memory, ...report }: PlanReport): object {
+function jsonOf({ plan: planned, expert, longest, suggestions, memory, ...report }: PlanReport): object {
+  const peaksOf = (one: TrainingPlan | null) =>
+    one && { peakBytes: one.peakBytes, pooledPeakBytes: one.pooledPeakBytes };
   return {
     ...report,
     ...planned,
-    longest: longest && { peakBytes: longest.peakBytes, pooledPeakBytes: longest.pooledPeakBytes },
+    expert: peaksOf(expert),
+    longest: peaksOf(longest),
     memory,
     suggestions: suggestions.map((suggestion) => ({
       options: optionsOf(suggestion),
