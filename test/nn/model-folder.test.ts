@@ -152,8 +152,8 @@ describe("the layout", () => {
     expect(names).toEqual(["config.json", ...shards, "model.safetensors.index.json"]);
     expect(shards.length).toBeGreaterThan(2);
     const index = JSON.parse(readFileSync(join(folder, "model.safetensors.index.json"), "utf8"));
-    const total = paramSpecs(qwen3).reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
-    expect(index.metadata).toEqual({ total_size: total });
+    const total = paramSpecs(qwen3).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    expect(index.metadata).toEqual({ total_parameters: total, total_size: 4 * total });
     expect(Object.keys(index.weight_map)).toEqual(
       paramSpecs(qwen3)
         .map(({ name }) => name)
@@ -167,6 +167,75 @@ describe("the layout", () => {
       const size = [...entries.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
       expect(size <= 4000 || entries.size === 1).toBe(true);
     }
+  });
+
+  // Qwen3Config(vocab_size=23, hidden_size=12, intermediate_size=14, num_hidden_layers=2, num_attention_heads=6,
+  // num_key_value_heads=3, head_dim=4, attention_bias=True) saved in f32 by save_pretrained(folder, max_shard_size="2KB") of
+  // transformers 5.18.0: the tensors of each file.
+  const transformersShards = [
+    ["embed_tokens.weight"],
+    [
+      "0.self_attn.k_proj.bias",
+      "0.self_attn.k_proj.weight",
+      "0.self_attn.q_proj.bias",
+      "0.self_attn.q_proj.weight",
+    ],
+    [
+      ...["0.self_attn.k_norm.weight", "0.self_attn.o_proj.bias", "0.self_attn.o_proj.weight"],
+      ...["0.self_attn.q_norm.weight", "0.self_attn.v_proj.bias", "0.self_attn.v_proj.weight"],
+    ],
+    ["0.mlp.gate_proj.weight", "0.mlp.up_proj.weight"],
+    [
+      ...["0.input_layernorm.weight", "0.mlp.down_proj.weight", "0.post_attention_layernorm.weight"],
+      "1.self_attn.q_proj.weight",
+    ],
+    [
+      ...["1.self_attn.k_proj.bias", "1.self_attn.k_proj.weight", "1.self_attn.q_proj.bias"],
+      ...["1.self_attn.v_proj.bias", "1.self_attn.v_proj.weight"],
+    ],
+    [
+      ...["1.mlp.gate_proj.weight", "1.self_attn.k_norm.weight", "1.self_attn.o_proj.bias"],
+      ...["1.self_attn.o_proj.weight", "1.self_attn.q_norm.weight"],
+    ],
+    [
+      ...["1.input_layernorm.weight", "1.mlp.down_proj.weight", "1.mlp.up_proj.weight"],
+      ...["1.post_attention_layernorm.weight", "norm.weight"],
+    ],
+    ["lm_head.weight"],
+  ];
+
+  it("puts every tensor into the file that transformers puts it into", async () => {
+    const folder = newFolder();
+    const config = { ...qwen3, hiddenSize: 12, tieWordEmbeddings: false, attentionBias: true };
+    await saveModel(
+      folder,
+      { config, params: initParams(config, key(3), { device }) },
+      { maxShardBytes: 2000 },
+    );
+    const files = readdirSync(folder).filter((name) => /^model-.*safetensors$/.test(name));
+    const held = files.sort().map((name) => [...readSafetensors(readFileSync(join(folder, name))).keys()]);
+    const short = held.map((names) => names.map((name) => name.replace(/^model\.(layers\.)?/, "")));
+    expect(short).toEqual(transformersShards);
+  });
+
+  it("writes floats of Python with a point, which older versions insist on", async () => {
+    const folder = newFolder();
+    const config = { ...llama, normEps: 1, ropeTheta: 500000 };
+    const generationConfig = { temperature: 1, top_k: 20, stop: '"top_p": 1', note: { factor: -2 } };
+    await saveModel(folder, { config, params: initParams(config, key(3), { device }), generationConfig });
+    const lines = (name: string) => readFileSync(join(folder, name), "utf8").split("\n");
+    const floats = ['    "factor": 8.0,', '    "low_freq_factor": 1.0,', '  "rope_theta": 500000.0,'];
+    const whole = [
+      '  "rms_norm_eps": 1.0,',
+      '    "original_max_position_embeddings": 200,',
+      '  "vocab_size": 23',
+    ];
+    expect(lines("config.json")).toEqual(expect.arrayContaining([...floats, ...whole]));
+    expect(lines("generation_config.json")).toEqual([
+      ...["{", '  "note": {', '    "factor": -2.0', "  },", '  "stop": "\\"top_p\\": 1",'],
+      ...['  "temperature": 1.0,', '  "top_k": 20', "}", ""],
+    ]);
+    expect((await loadModel(folder, options)).generationConfig).toEqual(generationConfig);
   });
 
   it("keeps what config.json says beside the architecture, and says what dtype the weights have", async () => {
@@ -336,11 +405,14 @@ describe("loading", () => {
         - model-#1-of-#3.safetensors: the index names it, it is missing
         - model-#2-of-#3.safetensors: Tensor "model.layers.1.self_attn.k_proj.weight" ends at #, but the file holds # of data: it is truncated.
         - model-#3-of-#3.safetensors: "extra" is not in the index
+        - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.input_layernorm.weight", it does not
         - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.mlp.down_proj.weight", it does not
         - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.mlp.gate_proj.weight", it does not
         - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.mlp.up_proj.weight", it does not
         - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.post_attention_layernorm.weight", it does not
+        - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.self_attn.k_norm.weight", it does not
         - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.self_attn.o_proj.weight", it does not
+        - model-#3-of-#3.safetensors: the index says it holds "model.layers.1.self_attn.q_norm.weight", it does not
         - model-#3-of-#3.safetensors: the index says it holds "model.norm.weight", it does not"
     `);
   });
@@ -354,7 +426,7 @@ describe("loading", () => {
     expect(await messageOf(folder, CheckpointError)).toMatchInlineSnapshot(`
       "The model folder "FOLDER" can not be used:
         - model-00002-of-00003.safetensors: "model.embed_tokens.weight" is in model-00001-of-00003.safetensors according to the index
-        - model-00002-of-00003.safetensors: "model.layers.0.input_layernorm.weight" is in model-00001-of-00003.safetensors too"
+        - model-00002-of-00003.safetensors: "model.layers.0.self_attn.k_norm.weight" is in model-00001-of-00003.safetensors too"
     `);
   });
 

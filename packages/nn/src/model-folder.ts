@@ -9,11 +9,11 @@ import { fitProblems, requireFit } from "./checkpoint.ts";
 import { oneOf, type TransformerConfig, validateConfig } from "./config.ts";
 import { configFromJson, configToJson } from "./config-json.ts";
 import { CheckpointError, ParameterError } from "./errors.ts";
-import { indexName, indexText, splitShards, weightsPattern } from "./folder/shards.ts";
+import { jsonText } from "./folder/json-text.ts";
+import { indexName, indexText, inModuleOrder, splitShards, weightsPattern } from "./folder/shards.ts";
 import { loadTensor, type StoredDType, storedBytes, tensorBytes } from "./folder/transfer.ts";
 import { type Params, paramSpecs } from "./params.ts";
 import { type SafetensorsDType, writeHeader } from "./safetensors-header.ts";
-import { isObject } from "./safetensors-json.ts";
 
 /** A model as a folder holds it. */
 export type Model = {
@@ -185,7 +185,7 @@ export async function saveModel(folder: string, model: Model, options: SaveModel
   );
   requireFit(fitProblems(config, tensors));
   const ordered = paramSpecs(config).map(({ name }) => tensors.get(name)!);
-  const shards = splitShards(ordered, maxShardBytes);
+  const shards = splitShards(inModuleOrder(ordered), maxShardBytes);
   const totalBytes = ordered.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = 0;
   async function* contents(shard: (typeof shards)[number]): AsyncGenerator<Uint8Array> {
@@ -203,8 +203,8 @@ export async function saveModel(folder: string, model: Model, options: SaveModel
   await FolderWriter.using(folder, async (writer) => {
     for (const shard of shards) await writer.write(shard.name, contents(shard));
     if (shards.length > 1) await writer.write(indexName, [text(indexText(shards))]);
-    if (generationConfig) await writer.write("generation_config.json", [jsonText(generationConfig)]);
-    await writer.write("config.json", [jsonText(wholeConfig(model, dtype))]);
+    if (generationConfig) await writer.write("generation_config.json", [text(jsonText(generationConfig))]);
+    await writer.write("config.json", [text(jsonText(wholeConfig(model, dtype)))]);
     await writer.commit((name) => weightsPattern.test(name));
   });
 }
@@ -213,13 +213,6 @@ export async function saveModel(folder: string, model: Model, options: SaveModel
 function wholeConfig({ config, configJson = {} }: Model, dtype: StoredDType): Record<string, unknown> {
   const { rope_parameters, rope_scaling, dtype: newer, ...rest } = configJson;
   return { ...rest, ...configToJson(config), torch_dtype: torchDtypes[dtype] };
-}
-
-/** As the library writes it: keys sorted, two spaces, a newline at the end. */
-function jsonText(value: unknown): Uint8Array {
-  const sorted = (_: string, inner: unknown) =>
-    isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner;
-  return text(`${JSON.stringify(value, sorted, 2)}\n`);
 }
 
 function text(content: string): Uint8Array {

@@ -5,6 +5,7 @@
  */
 import { inFileOrder, type TensorSpec } from "../safetensors-header.ts";
 import { isObject, quote } from "../safetensors-json.ts";
+import { jsonText } from "./json-text.ts";
 
 /** The one file of a model that is not sharded. */
 export const singleName = "model.safetensors";
@@ -37,6 +38,23 @@ function isFileName(file: unknown): file is string {
   return typeof file === "string" && /^[\w.+ -]+\.safetensors$/.test(file) && file.length <= 255;
 }
 
+/** Order of a layer's parts in transformers' modules; those of this package's `gpt` keep the order they have. */
+const modules = ["q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm", "mlp", "input_layernorm"];
+
+/** Tensors in `paramSpecs` order in the order of transformers' modules, where a layer's norms are last: shards follow it. */
+export function inModuleOrder<T extends { readonly name: string }>(tensors: readonly T[]): T[] {
+  const groups = new Map<string, T[]>(); // layer, or the name of what is in none → its tensors
+  for (const tensor of tensors) {
+    const group = /^model\.layers\.\d+/.exec(tensor.name)?.[0] ?? tensor.name;
+    groups.set(group, [...(groups.get(group) ?? []), tensor]);
+  }
+  const rank = ({ name }: T) => {
+    const at = modules.findIndex((part) => name.includes(`.${part}.`));
+    return at < 0 ? modules.length : at;
+  };
+  return [...groups.values()].flatMap((group) => group.sort((a, b) => rank(a) - rank(b)));
+}
+
 /** Tensors that one file will hold, in the order of its data. */
 export type Shard<T> = { readonly name: string; readonly tensors: readonly T[] };
 
@@ -65,11 +83,15 @@ export function splitShards<T extends TensorSpec & { readonly bytes: number }>(
   }));
 }
 
-/** The index of several shards, in the library's spelling: keys sorted, two spaces, a newline at the end. */
+/** The index of several shards, as the library writes it. */
 export function indexText(shards: readonly Shard<TensorSpec & { readonly bytes: number }>[]): string {
-  const places = shards.flatMap(({ name, tensors }) => tensors.map((tensor) => [tensor.name, name] as const));
-  places.sort(([a], [b]) => (a < b ? -1 : 1));
-  const total = shards.reduce((sum, { tensors }) => sum + tensors.reduce((n, { bytes }) => n + bytes, 0), 0);
-  const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
-  return `${JSON.stringify(index, null, 2)}\n`;
+  const tensors = shards.flatMap(({ name: file, tensors }) => tensors.map((tensor) => ({ ...tensor, file })));
+  const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+  return jsonText({
+    metadata: {
+      total_parameters: tensors.reduce((sum, { shape }) => sum + size(shape), 0),
+      total_size: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    },
+    weight_map: Object.fromEntries(tensors.map(({ name, file }) => [name, file])),
+  });
 }
