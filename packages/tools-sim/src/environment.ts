@@ -97,9 +97,13 @@ export interface EnvironmentOptions {
  * @throws OptionError for a turn limit that is not a positive integer
  * @throws EnvironmentError from `reset` and `step` when called out of order
  * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1 });
  * const environment = createEnvironment(task);
- * const { messages, tools } = environment.reset();
- * const { observations, done } = await environment.step(text);
+ * environment.reset().tools.length === task.tools.length; // → true
+ * const { done } = await environment.step("<answer>I do not know.</answer>");
+ * done; // → true
+ * ```
  */
 export function createEnvironment(task: Task, options: EnvironmentOptions = {}): Environment<EpisodeScore> {
   const {

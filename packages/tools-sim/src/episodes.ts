@@ -51,7 +51,12 @@ export interface EpisodeSource<S = unknown> {
  * made so far.
  *
  * @throws the signal's reason if it is aborted
- * @example const { outcome } = await runEpisode(source, async () => "<answer>7</answer>");
+ * @example
+ * ```ts
+ * const [source] = openSuite("ftrl-like", { count: 1 }).tasks;
+ * const { outcome } = await runEpisode(source, async () => "<answer>7</answer>");
+ * outcome.success; // → false
+ * ```
  */
 export async function runEpisode<S>(
   source: EpisodeSource<S>,
@@ -120,7 +125,13 @@ export interface RunEpisodesOptions {
  *
  * @throws OptionError for a concurrency or a number of attempts that is no positive whole number
  * @example
- * for await (const { taskId, outcome } of runEpisodes(sources, policy, { concurrency: 4 })) console.log(taskId, outcome);
+ * ```ts
+ * const sources = openSuite("ftrl-like", { count: 3 }).tasks;
+ * const policy = async () => "<answer>7</answer>";
+ * let successes = 0;
+ * for await (const { outcome } of runEpisodes(sources, policy, { concurrency: 2 })) successes += Number(outcome.success);
+ * successes; // → 0
+ * ```
  */
 export async function* runEpisodes<S>(
   sources: Iterable<EpisodeSource<S>>,

@@ -21,7 +21,12 @@ export const timeoutContent = spacedJson({ error: "timeout" });
  * Remembers which calls were tried; the result says of a call, when it is made, whether it times out. That is so at most once for
  * a tool with given arguments, and the same in every episode of the task.
  *
- * @example const timesOut = failureLog({ failureRate: 1, failureSeed: 7 }); // timesOut(call) is true, then false
+ * @example
+ * ```ts
+ * const call: ToolCall = { type: "function", function: { name: "f", arguments: {} } };
+ * const timesOut = failureLog({ failureRate: 1, failureSeed: 7 });
+ * [timesOut(call), timesOut(call)]; // → [true, false]
+ * ```
  */
 export function failureLog(setup: FailureSetup): (call: ToolCall) => boolean {
   const attempted = new Set<string>();

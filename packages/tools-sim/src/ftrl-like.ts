@@ -87,7 +87,11 @@ export const ftrlLike = { id: "ftrl-like", generate } as const;
  * Generates tasks, each with its expert trace.
  *
  * @throws OptionError for a seed, count or dial outside its domain
- * @example const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 128 });
+ * @example
+ * ```ts
+ * const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 128 });
+ * tasks.length; // → 128
+ * ```
  */
 function generate(options: FtrlLikeOptions): Task[] {
   const { seed, split, count, start = 0, category } = options;

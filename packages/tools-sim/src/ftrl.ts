@@ -48,7 +48,10 @@ const fileNames = ["test.jsonl", "test.no_code.jsonl"];
  * Loads the tasks of a file or of a folder with `test.jsonl` or `test.no_code.jsonl`, in file order.
  *
  * @throws TaskFileError naming file, line and field
- * @example const tasks = ftrl.load("data/ftrl");
+ * @example
+ * ```ts
+ * const tasks = ftrl.load("data/ftrl");
+ * ```
  */
 function load(path: string): Task[] {
   return read(path).tasks;
@@ -59,7 +62,10 @@ function load(path: string): Task[] {
  * none of them contains its golden in the arguments.
  *
  * @throws TaskFileError naming file, line and field
- * @example const { tasks, skipped } = ftrl.read("train.jsonl", { skipInvalid: true });
+ * @example
+ * ```ts
+ * const { tasks, skipped } = ftrl.read("train.jsonl", { skipInvalid: true });
+ * ```
  */
 function read(path: string, { calls, skipInvalid = false }: FtrlReadOptions = {}): FtrlData {
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;

@@ -23,7 +23,10 @@ const resamples = 2000;
  * group resampled by itself. The same values in the same order give the same interval.
  *
  * @throws OptionError if there is no group or an empty one
- * @example estimate([[0, 1, 1, 1]]).mean // 0.75
+ * @example
+ * ```ts
+ * estimate([[0, 1, 1, 1]]).mean; // → 0.75
+ * ```
  */
 export function estimate(groups: readonly (readonly number[])[]): Estimate {
   if (groups.length === 0 || groups.some((values) => values.length === 0))

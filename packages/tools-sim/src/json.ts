@@ -12,7 +12,10 @@ export function isObject(value: unknown): value is JsonObject {
 /**
  * JSON with a space after every comma and colon, like Python's `json.dumps(value, ensure_ascii=False)`.
  *
- * @example spacedJson({ town: "Bavo", n: [1, 2] }) // '{"town": "Bavo", "n": [1, 2]}'
+ * @example
+ * ```ts
+ * spacedJson({ town: "Bavo", n: [1, 2] }); // → '{"town": "Bavo", "n": [1, 2]}'
+ * ```
  */
 export function spacedJson(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;

@@ -53,9 +53,11 @@ const roles: ReadonlyMap<unknown, Message["role"]> = new Map<unknown, Message["r
  *
  * @param message - anything; `choices[0].message` of a completion
  * @example
+ * ```ts
  * const call = { id: "1", type: "function", function: { name: "f", arguments: '{"x": 1.0}' } };
  * const { message } = fromOpenAI({ role: "assistant", content: null, tool_calls: [call] });
- * message.tool_calls?.[0].function; // { name: "f", arguments: { x: 1 }, argumentsText: '{"x": 1.0}' }
+ * message.tool_calls?.[0].function; // → { name: "f", arguments: { x: 1 }, argumentsText: '{"x": 1.0}' }
+ * ```
  */
 export function fromOpenAI(message: unknown): ReadMessage {
   const empty: Message = { role: "assistant", content: "" };
@@ -181,7 +183,10 @@ function readObject(name: unknown, given: unknown, text: unknown): ToolCall | Ca
 /**
  * The message in OpenAI's wire format: arguments are JSON strings, as the model wrote them where that is known.
  *
- * @example toOpenAI({ role: "user", content: "Hello" }) // the same
+ * @example
+ * ```ts
+ * toOpenAI({ role: "user", content: "Hello" }); // → { role: "user", content: "Hello" }
+ * ```
  */
 export function toOpenAI(message: Message): OpenAIMessage {
   const { role, content, reasoning_content, name, tool_call_id, tool_calls = [] } = message;
@@ -209,7 +214,15 @@ function wireCall({ id, function: fn }: ToolCall) {
  * Calls and results without ids are paired in their order. A result that no call asks for (a broken call's error) gets a
  * call with empty arguments in the message it answers; a call without a result stays.
  *
- * @example conversationToOpenAI([...messages, assistant, ...stepResult.messages])
+ * @example
+ * ```ts
+ * const call: ToolCall = { type: "function", function: { name: "f", arguments: {} } };
+ * const conversation: Message[] = [
+ *   { role: "assistant", content: "", tool_calls: [call] },
+ *   { role: "tool", content: "7" },
+ * ];
+ * conversationToOpenAI(conversation).map((message) => message.tool_call_id ?? message.tool_calls?.[0].id); // → ["call_0", "call_0"]
+ * ```
  */
 export function conversationToOpenAI(messages: readonly Message[]): OpenAIMessage[] {
   const out: OpenAIMessage[] = [];

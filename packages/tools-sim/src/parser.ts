@@ -49,7 +49,9 @@ export interface ParseOptions {
  *
  * @param source - text, or a message as an OpenAI-compatible server sends it; without `tool_calls` its content is parsed
  * @example
- * parseReply("[cd(folder='docs')]", { format: "python" }).calls[0].function.arguments; // { folder: "docs" }
+ * ```ts
+ * parseReply("[cd(folder='docs')]", { format: "python" }).calls[0].function.arguments; // → { folder: "docs" }
+ * ```
  */
 export function parseReply(source: unknown, options: ParseOptions = {}): ParsedAssistant {
   const { format = "auto", tools = [] } = options;
@@ -71,7 +73,10 @@ export function parseReply(source: unknown, options: ParseOptions = {}): ParsedA
  * the first call or answer, or the end; without one, reasoning is what stands before a `</think>` that comes first.
  *
  * @param tools - types for the values of XML calls
- * @example parseAssistant('<tool_call>{"name": "f", "arguments": {}}</tool_call>').calls[0].function.name // "f"
+ * @example
+ * ```ts
+ * parseAssistant('<tool_call>{"name": "f", "arguments": {}}</tool_call>').calls[0].function.name; // → "f"
+ * ```
  */
 export function parseAssistant(source: string, tools: readonly ToolDefinition[] = []): ParsedAssistant {
   return parseTagged(source, (body) => (isXmlCall(body) ? readXmlCall(body, tools) : readHermesCall(body)));
@@ -81,7 +86,10 @@ export function parseAssistant(source: string, tools: readonly ToolDefinition[] 
  * A served model's message as `parseAssistant` would give it: calls come from `tool_calls`; a message without any is
  * parsed as text, since models fall back to writing their calls.
  *
- * @example parseMessage({ role: "assistant", content: "<answer>7</answer>" }).answer // "7"
+ * @example
+ * ```ts
+ * parseMessage({ role: "assistant", content: "<answer>7</answer>" }).answer; // → "7"
+ * ```
  */
 export function parseMessage(message: Message, tools: readonly ToolDefinition[] = []): ParsedAssistant {
   return readReply(message, (text) => parseAssistant(text, tools));
@@ -190,7 +198,10 @@ function callsOf(blocks: readonly ParsedBlock[]): ToolCall[] {
 /**
  * Text of an assistant turn, the inverse of `parseAssistant`: reasoning, then calls or the answer.
  *
- * @example assistantText(trace.turns[0]) // '<think>Need …</think><tool_call>{"name": …}</tool_call>'
+ * @example
+ * ```ts
+ * assistantText({ chunks: [{ type: "task_restate", text: "Need 7." }], answer: "7" }); // → "<think>Need 7.</think><answer>7</answer>"
+ * ```
  */
 export function assistantText(turn: Pick<TraceTurn, "chunks" | "calls"> | FinalTurn): string {
   const reasoning = turn.chunks.map((chunk) => chunk.text).join("");

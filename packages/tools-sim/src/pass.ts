@@ -12,7 +12,10 @@ import { OptionError } from "./errors.ts";
  * The chance that at least one of k attempts succeeds, where c of n did.
  *
  * @throws OptionError unless 0 ≤ c ≤ n and 1 ≤ k ≤ n, all whole numbers
- * @example passAtK(4, 1, 2) // 0.5
+ * @example
+ * ```ts
+ * passAtK(4, 1, 2); // → 0.5
+ * ```
  */
 export function passAtK(n: number, c: number, k: number): number {
   check("passAtK", n, c, k);
@@ -23,7 +26,10 @@ export function passAtK(n: number, c: number, k: number): number {
  * The chance that each of k attempts succeeds, where c of n did.
  *
  * @throws OptionError unless 0 ≤ c ≤ n and 1 ≤ k ≤ n, all whole numbers
- * @example passHatK(4, 3, 2) // 0.5
+ * @example
+ * ```ts
+ * passHatK(4, 3, 2); // → 0.5
+ * ```
  */
 export function passHatK(n: number, c: number, k: number): number {
   check("passHatK", n, c, k);

@@ -23,8 +23,11 @@ export interface PythonToolOptions {
  *
  * @throws SandboxError at the first call where Python can not be run
  * @example
+ * ```ts
  * const run = pythonRunner({ area: "def area(side):\n    return side * side" });
- * await run(call); // { name: "area", content: "9", error: false, source: "simulated" }
+ * const call: ToolCall = { type: "function", function: { name: "area", arguments: { side: 3 } } };
+ * await run(call); // → { name: "area", content: "9", error: false, source: "simulated" }
+ * ```
  */
 export function pythonRunner(
   sources: Readonly<Record<string, string>>,

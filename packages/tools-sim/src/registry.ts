@@ -13,7 +13,10 @@ export type EnvironmentId = (typeof environmentIds)[number];
  * The id, if such an environment exists.
  *
  * @throws EnvironmentError naming the ids that exist, for one that is unknown
- * @example requireEnvironmentId("ftrl-like")
+ * @example
+ * ```ts
+ * requireEnvironmentId("ftrl-like"); // → "ftrl-like"
+ * ```
  */
 export function requireEnvironmentId(id: string): EnvironmentId {
   const known = environmentIds.find((name) => name === id);

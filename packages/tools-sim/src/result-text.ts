@@ -17,7 +17,10 @@ export class ResultError extends Error {
  * The text, cut after `resultLimits.textLength` characters with a note that says so.
  *
  * @throws ResultError for circular values and such that JSON can not hold, and whatever reading the value throws
- * @example resultText({ town: "Bavo", n: [1, 2] }) // '{"town": "Bavo", "n": [1, 2]}'
+ * @example
+ * ```ts
+ * resultText({ town: "Bavo", n: [1, 2] }); // → '{"town": "Bavo", "n": [1, 2]}'
+ * ```
  */
 export function resultText(value: unknown): string {
   if (typeof value === "string") return cutText(value);

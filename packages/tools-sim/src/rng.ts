@@ -20,7 +20,10 @@ function mix(x: number): number {
 /**
  * Hash of strings and integers to a uint32; the order and the borders of parts matter.
  *
- * @example hash("world", 3) !== hash("world3")
+ * @example
+ * ```ts
+ * hash("world", 3) === hash("world3"); // → false
+ * ```
  */
 export function hash(...parts: (string | number)[]): number {
   let state = 0x9e3779b9;
@@ -35,7 +38,11 @@ export function hash(...parts: (string | number)[]): number {
 /**
  * A seeded stream of random numbers. Equal labels give equal streams.
  *
- * @example new Random("tasks", 7).int(10) // an integer in [0, 10), always the same one
+ * @example
+ * ```ts
+ * const draw = () => new Random("tasks", 7).int(10); // in [0, 10)
+ * draw() === draw(); // → true
+ * ```
  */
 export class Random {
   readonly #key: number;

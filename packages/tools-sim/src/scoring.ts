@@ -27,7 +27,10 @@ function normalise(text: string): string {
  * Whether a tool output contains a golden: the golden is split at ", " and every part must be a substring of
  * the output, after lower-casing, dropping commas and trimming both.
  *
- * @example match('{"sum": 1500}', "1,500") // true
+ * @example
+ * ```ts
+ * match('{"sum": 1500}', "1,500"); // → true
+ * ```
  */
 export function match(output: string, golden: string): boolean {
   const text = normalise(output);
@@ -55,7 +58,10 @@ export function solvedGoldens(
 /**
  * Solve-P, Solve-R and Solve-F1 of an episode. Scores of several tasks are averaged per column.
  *
- * @example solveScore([{ name: "area", output: "1500000" }], { area: ["1500000"] }).solveF1 // 1
+ * @example
+ * ```ts
+ * solveScore([{ name: "area", output: "1500000" }], { area: ["1500000"] }).solveF1; // → 1
+ * ```
  */
 export function solveScore(
   calls: readonly { name: string; output: string }[],

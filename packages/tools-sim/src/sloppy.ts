@@ -60,7 +60,12 @@ function checkedHabits(given: Partial<SloppyHabits>): SloppyHabits {
  * what a policy sees, executed by the task's tools; its answer is whatever it ended up with.
  *
  * @throws OptionError for a rate outside [0, 1]
- * @example const episode = sloppyEpisode(task, new Random("pretrain", 5), { stopsAtOnce: 0.1 });
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1 });
+ * const episode = sloppyEpisode(task, new Random("pretrain", 5), { stopsAtOnce: 1 });
+ * episode.turns; // → []
+ * ```
  */
 export function sloppyEpisode(task: Task, random: Random, habits: Partial<SloppyHabits> = {}): Episode {
   const rates = checkedHabits(habits);
@@ -170,7 +175,12 @@ export interface DocumentOptions {
  * One pre-training document. The episode after an expert attempt is drawn like any other: such documents teach what
  * the delimiter means, so that rollouts do not look foreign when a trace precedes them.
  *
- * @example pretrainingDocument(task, new Random("pretrain", i), { cleanShare: 0.6 })
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1 });
+ * const { episode } = pretrainingDocument(task, new Random("pretrain", 0), { cleanShare: 1 });
+ * match(episode.final.answer, task.answer); // → true
+ * ```
  */
 export function pretrainingDocument(
   task: Task,

@@ -131,7 +131,10 @@ export const suiteIds = Object.keys(suites) as readonly SuiteId[];
  *
  * @throws OptionError for an unknown id or category, data that is missing or not wanted, or a count below 1
  * @throws TaskFileError naming file, line and field of malformed data
- * @example openSuite("ftrl-like", { count: 4 }).tasks[0].create().reset().messages
+ * @example
+ * ```ts
+ * openSuite("ftrl-like", { count: 4 }).tasks[0].create().reset().messages.at(-1)?.role; // → "user"
+ * ```
  */
 export function openSuite(id: string, options: SuiteOptions = {}): Suite {
   const known = suiteIds.find((name) => name === id);

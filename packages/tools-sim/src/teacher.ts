@@ -22,7 +22,12 @@ import { type Relation, relationOf } from "./world.ts";
  * Solve-F1 = 2U / (2U + timeouts), which is 1 exactly when nothing timed out.
  *
  * @throws EnvironmentError for tasks of recorded rows, which carry their trace
- * @example const { turns, final } = teacherTrace(task);
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1 });
+ * const { final } = teacherTrace(task);
+ * match(final.answer, task.answer); // → true
+ * ```
  */
 export function teacherTrace(task: Task): ExpertTrace {
   if (task.setup.kind === "toolhop-like") return chainTrace(task.id, task.setup);

@@ -54,9 +54,12 @@ export interface ToolEnvironmentOptions {
  * @throws SchemaError from `reset` for a tool that can not be used
  * @throws EnvironmentError from `reset` and `step` when called out of order
  * @example
- * const environment = createToolEnvironment({ id: "sum", messages: [{ role: "user", content: "1 + 2?" }], tools: { add } });
+ * ```ts
+ * const environment = createToolEnvironment({ id: "sum", messages: [{ role: "user", content: "1 + 2?" }], tools: {} });
  * environment.reset();
- * const { observations } = await environment.step(text);
+ * const { done } = await environment.step("<answer>3</answer>");
+ * done; // → true
+ * ```
  */
 export function createToolEnvironment(options: ToolEnvironmentOptions): Environment<Outcome> {
   const {

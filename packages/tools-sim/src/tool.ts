@@ -59,8 +59,10 @@ export type Tools = Readonly<Record<string, AnyTool>>;
  * The tool itself; `execute`'s input gets its type from the schema.
  *
  * @example
+ * ```ts
  * const inputSchema = z.object({ a: z.number(), b: z.number() });
  * const add = tool({ description: "Adds.", inputSchema, execute: ({ a, b }) => ({ sum: a + b }) });
+ * ```
  */
 export function tool<S extends object, Output>(definition: Tool<S, Output>): Tool<S, Output> {
   return definition;
@@ -82,7 +84,10 @@ function schemaOf(name: string, tool: AnyTool): InputSchema {
  * The tools as the policy sees them: OpenAI's `tools`.
  *
  * @throws SchemaError if a name is none that models can call, a tool has no `execute`, or its schema can not be used
- * @example toolDefinitions({ add })[0].function.name // "add"
+ * @example
+ * ```ts
+ * toolDefinitions({ add })[0].function.name; // "add"
+ * ```
  */
 export function toolDefinitions(tools: Tools): ToolDefinition[] {
   return Object.entries(tools).map(([name, tool]) => {
@@ -117,8 +122,10 @@ export interface ExecuteOptions {
  * @throws OptionError (rejects) for a time limit that is not positive
  * @throws SchemaError (rejects) for a schema that can not be used; `toolDefinitions` finds all of these beforehand
  * @example
+ * ```ts
  * const call = { type: "function", function: { name: "add", arguments: { a: 1, b: 2 } } } as const;
  * (await executeTool({ add }, call)).content; // '{"sum": 3}'
+ * ```
  */
 export async function executeTool(
   tools: Tools,

@@ -123,8 +123,10 @@ export function drawName(random: Random, split: Split): string {
  * A world: names per type, and values computed on demand.
  *
  * @example
+ * ```ts
  * const world = new World({ seed: 1, split: "train", index: 0, entitiesPerType: 24 });
- * world.value("mayor", world.entities.town[0]) // → a person of this world
+ * typeof world.value("mayor", world.entities.town[0]); // → "string"
+ * ```
  */
 export class World {
   readonly spec: WorldSpec;

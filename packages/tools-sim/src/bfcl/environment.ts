@@ -38,9 +38,11 @@ const grantMessage = "I have updated some more functions you can choose from. Wh
  *
  * @throws OptionError for a step limit that is no positive whole number
  * @example
+ * ```ts
  * const environment = createBfclEnvironment(task, resources);
  * const { messages, tools } = environment.reset();
  * const { messages: answers, done } = await environment.step(text);
+ * ```
  */
 export function createBfclEnvironment(
   task: BfclTask,

@@ -61,7 +61,10 @@ export interface BfclData {
  *
  * @param options.skipInvalid - leave out malformed lines and list them instead of failing at the first
  * @throws TaskFileError naming file, line and field
- * @example const { tasks } = loadBfcl("data/bfcl", { categories: ["base"] });
+ * @example
+ * ```ts
+ * const { tasks } = loadBfcl("data/bfcl", { categories: ["base"] });
+ * ```
  */
 export function loadBfcl(
   folder: string,

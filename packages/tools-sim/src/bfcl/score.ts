@@ -22,7 +22,10 @@ export type BfclScore = { correct: true } | { correct: false; failure: BfclFailu
  * Scores a whole episode.
  *
  * @param turns - for each user turn the model's steps, each the calls of one reply; a force-quit episode has fewer turns
- * @example scoreBfcl(task, resources, task.truth.map((calls) => [calls])).correct // true: the truth against itself
+ * @example
+ * ```ts
+ * scoreBfcl(task, resources, task.truth.map((calls) => [calls])).correct; // true: the truth against itself
+ * ```
  */
 export function scoreBfcl(
   task: BfclTask,

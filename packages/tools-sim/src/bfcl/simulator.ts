@@ -53,7 +53,10 @@ export interface Instance {
  * Runs one call, text or parsed, and returns the text of its result: a string as it is, a dict as JSON with Python's
  * spacing, anything else as Python prints it; an exception becomes `Error during execution: <message>`.
  *
- * @example executeCall([files], "ls(a=True)") // '{"current_directory_content": ["workspace"]}'
+ * @example
+ * ```ts
+ * executeCall([files], "ls(a=True)"); // '{"current_directory_content": ["workspace"]}'
+ * ```
  */
 export function executeCall(instances: readonly Instance[], call: string | PyCall): string {
   try {

@@ -73,8 +73,10 @@ export interface ChatClient {
  * @throws OptionError for a URL that is not http(s) or holds credentials, an unusable key, limits out of range, or a key
  *   that would cross a network unencrypted
  * @example
+ * ```ts
  * const client = createChatClient({ baseUrl: "http://127.0.0.1:8000/v1", model: "Qwen/Qwen3-4B" });
  * const { message, usage } = await client.complete({ messages, tools, temperature: 0 });
+ * ```
  */
 export function createChatClient(options: ChatClientOptions): ChatClient {
   const { model, apiKey, stream = true, retries = 5, clock = realClock } = options;

@@ -20,8 +20,10 @@ export interface ChatPolicyOptions {
  * A policy that asks a served model for every turn.
  *
  * @example
+ * ```ts
  * const policy = chatPolicy(createChatClient({ baseUrl, model }), { temperature: 0.7, seed: 1 });
  * for await (const { outcome } of runEpisodes(sources, policy)) console.log(outcome);
+ * ```
  */
 export function chatPolicy(client: ChatClient, options: ChatPolicyOptions = {}): Policy {
   const { temperature, maxTokens, seed, onCompletion } = options;

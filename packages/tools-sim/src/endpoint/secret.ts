@@ -14,7 +14,10 @@ const leastPiece = 8;
 /**
  * A function that replaces a key in any text by `[redacted]`; without a key, texts stay as they are.
  *
- * @example redactor("sk-12345678")("Bearer sk-12345678 is wrong") // "Bearer [redacted] is wrong"
+ * @example
+ * ```ts
+ * redactor("sk-12345678")("Bearer sk-12345678 is wrong"); // → "Bearer [redacted] is wrong"
+ * ```
  */
 export function redactor(key: string | undefined): (text: string) => string {
   if (key === undefined || key === "") return (text) => text;

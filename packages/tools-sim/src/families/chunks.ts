@@ -23,7 +23,12 @@ export interface Step {
 /**
  * The chunks of a turn: 2 to 7, one sentence each.
  *
- * @example stepChunks(random, { need: 'the mayor of "Bavo"', calls: [call], unused: [], isFirst: true })
+ * @example
+ * ```ts
+ * const call: ToolCall = { type: "function", function: { name: "mayor", arguments: { town: "Bavo" } } };
+ * const chunks = stepChunks(new Random("a", 1), { need: 'the mayor of "Bavo"', calls: [call], unused: [], isFirst: true });
+ * chunks[0]; // → { type: "task_restate", text: 'First the mayor of "Bavo".' }
+ * ```
  */
 export function stepChunks(random: Random, step: Step): Chunk[] {
   const tools = quoteAll([...new Set(step.calls.map((call) => call.function.name))]);

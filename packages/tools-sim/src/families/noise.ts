@@ -23,7 +23,10 @@ export const maxNoise = 4;
  * JSON text of an observation with irrelevant fields around the others: the same for the same labels.
  *
  * @param noise - how many, 0 to `maxNoise`
- * @example noisyJson({ mayor: "Bavo" }, 2, "seed", "call") // '{"hint": "Ask …", "mayor": "Bavo", "layout": "short"}'
+ * @example
+ * ```ts
+ * JSON.parse(noisyJson({ mayor: "Bavo" }, 2, "seed", "call")).mayor; // → "Bavo"
+ * ```
  */
 export function noisyJson(fields: JsonObject, noise: number, ...labels: (string | number)[]): string {
   if (noise === 0) return spacedJson(fields);

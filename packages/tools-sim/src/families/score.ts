@@ -32,7 +32,11 @@ export interface EpisodeScore extends SolveScore {
 /**
  * The score of an episode of any task of the `Task` type.
  *
- * @example scoreEpisode(task, { calls: [{ call, output: '{"mayor": "Bavo"}' }], reply: "Bavo" }).solveR
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1 });
+ * scoreEpisode(task, { calls: [], reply: task.answer }).solveR; // → 0
+ * ```
  */
 export function scoreEpisode(task: Task, episode: EpisodeRecord): EpisodeScore {
   const { equivalents = {} } = task;
@@ -57,7 +61,11 @@ export function scoreEpisode(task: Task, episode: EpisodeRecord): EpisodeScore {
  * Whether an episode counts as solved, and its measure in [0, 1]: Solve-F1 for FTRL and `ftrl-like`; 1 or 0 for the other
  * generated families.
  *
- * @example outcomeOf(scoreEpisode(task, episode)).success
+ * @example
+ * ```ts
+ * const [task] = ftrlLike.generate({ seed: 1, split: "train", count: 1 });
+ * outcomeOf(scoreEpisode(task, { calls: [], reply: "" })).success; // → false
+ * ```
  */
 export function outcomeOf(score: EpisodeScore): { success: boolean; value: number } {
   const { answerCorrect, stateEqual, resultsSeen } = score;
@@ -100,7 +108,10 @@ function storeVerdict(
  * answer away when it stands in a context, although its final turn is left out.
  *
  * @returns counts, and their ratio (0 for no traces)
- * @example observedAnswers(ftrlLike.generate({ seed: 1, split: "train", count: 100 })).share // 1
+ * @example
+ * ```ts
+ * observedAnswers(ftrlLike.generate({ seed: 1, split: "train", count: 100 })).share; // → 1
+ * ```
  */
 export function observedAnswers(tasks: readonly Task[]): {
   traces: number;

@@ -46,7 +46,10 @@ function stringEnd(text: string, at: number): number {
  * The text of a member of an object. A name given twice has its last value, as with JSON.parse.
  *
  * @param text - valid JSON of an object
- * @example memberText('{"a": [1, 2.0], "b": 1}', "a") // "[1, 2.0]"
+ * @example
+ * ```ts
+ * memberText('{"a": [1, 2.0], "b": 1}', "a"); // → "[1, 2.0]"
+ * ```
  */
 export function memberText(text: string, name: string): string | undefined {
   let found: string | undefined;

@@ -23,7 +23,10 @@ export const pythonCallLimits = { textLength: 1_000_000, calls: 256 } as const;
  * Parses a reply.
  *
  * @returns the calls in order; no block at all if the text does not start like a call or a list of calls
- * @example parsePythonCalls("[cd(folder='docs'), ls(a=True)]").calls.map((call) => call.name) // ["cd", "ls"]
+ * @example
+ * ```ts
+ * parsePythonCalls("[cd(folder='docs'), ls(a=True)]").calls.map((call) => call.name); // → ["cd", "ls"]
+ * ```
  */
 export function parsePythonCalls(source: string): { calls: PyCall[]; blocks: ParsedPythonBlock[] } {
   const text = source

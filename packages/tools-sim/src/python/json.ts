@@ -22,7 +22,11 @@ export class JsonTextError extends Error {
  * `json.loads(text)`. A key given twice keeps its last value, as in Python.
  *
  * @throws JsonTextError for text that is no JSON or nested deeper than 200
- * @example loads('{"a": 10.0}') // Map { "a" => 10 } with a float; {"a": 10} gives the int 10n
+ * @example
+ * ```ts
+ * const dictionary = loads('{"a": 10.0, "b": 10}'); // a float and an int
+ * dictionary instanceof Map && dictionary.get("b"); // → 10n
+ * ```
  */
 export function loads(text: string): PyValue {
   let at = 0;
@@ -125,7 +129,10 @@ export function loads(text: string): PyValue {
  * `json.dumps(value)`: ", " and ": ", other than ASCII escaped.
  *
  * @returns undefined for values that Python's JSON can not hold (sets, objects)
- * @example dumps(new Map([["a", [1n, 2.5]]])) // '{"a": [1, 2.5]}'
+ * @example
+ * ```ts
+ * dumps(new Map([["a", [1n, 2.5]]])); // → '{"a": [1, 2.5]}'
+ * ```
  */
 export function dumps(value: PyValue): string | undefined {
   if (value === null) return "null";

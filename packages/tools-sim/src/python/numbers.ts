@@ -100,7 +100,10 @@ export function roundFloat(x: number, digits: number): number {
 /**
  * `f"{x:.{digits}f}"`.
  *
- * @example fixed(0.125, 2) // "0.12": ties go to even
+ * @example
+ * ```ts
+ * fixed(0.125, 2); // → "0.12"
+ * ```
  */
 export function fixed(x: number, digits: number): string {
   if (Math.abs(x) >= 1e21) return BigInt(x).toString() + (digits > 0 ? `.${"0".repeat(digits)}` : "");

@@ -108,7 +108,10 @@ const powerBits = 160;
  * xʸ rounded to the nearest float, as good C libraries give it: exact for whole exponents up to 1024. Where the result is
  * no ordinary number (0, infinite, subnormal, NaN), what JavaScript's `**` gives.
  *
- * @example powerFloat(43.99, 3) // 85125.933199, where 43.99 ** 3 gives 85125.93319900002
+ * @example
+ * ```ts
+ * powerFloat(43.99, 3) === 43.99 ** 3; // → false
+ * ```
  */
 export function powerFloat(x: number, y: number): number {
   const plain = x ** y;
@@ -155,7 +158,10 @@ function positiveDigits(where: string, digits: number): number {
  * `repr` of mpmath's log(value)/log(base) at `digits` decimal digits, for positive numbers.
  *
  * @throws PyError for a base of 1 or a precision out of range
- * @example logarithmText(36, 6, 4) // "mpf('2.0')"
+ * @example
+ * ```ts
+ * logarithmText(36, 6, 4); // → "mpf('2.0')"
+ * ```
  */
 export function logarithmText(value: number, base: number, digits: number): string {
   const precision = Math.max(1, roundHalfEven((positiveDigits("logarithm", digits) + 1) * bitsPerDigit));
@@ -193,7 +199,10 @@ function scaledDigits(m: bigint, e: number, power: number): bigint {
  * `repr(Decimal(x).sqrt())` with `digits` significant digits, for x ≥ 0.
  *
  * @throws PyError for a precision out of range
- * @example squareRootText(2, 5) // "Decimal('1.4142')"
+ * @example
+ * ```ts
+ * squareRootText(2, 5); // → "Decimal('1.4142')"
+ * ```
  */
 export function squareRootText(x: bigint | number, digits: number): string {
   const precision = positiveDigits("square_root", digits) + 1;

@@ -43,7 +43,10 @@ export class PyError extends Error {
 /**
  * A dict from a record.
  *
- * @example dict({ result: 2n }).get("result") // 2n
+ * @example
+ * ```ts
+ * dict({ result: 2n }).get("result"); // → 2n
+ * ```
  */
 export function dict(entries: Readonly<Record<string, PyValue>>): PyDict {
   return new Map(Object.entries(entries));
@@ -121,7 +124,10 @@ export function typeName(value: PyValue): string {
 /**
  * `repr(x)` of a float: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
  *
- * @example floatText(1e16) // "1e+16"
+ * @example
+ * ```ts
+ * floatText(1e16); // → "1e+16"
+ * ```
  */
 export function floatText(x: number): string {
   if (Number.isNaN(x)) return "nan";

@@ -166,7 +166,10 @@ const processBytes = 192 * 2 ** 20;
 /**
  * The bound on processes for a machine: a quarter of the memory, at most 64; but two, and one per processor, always.
  *
- * @example processLimit(2 * 2 ** 30, 1) // 2
+ * @example
+ * ```ts
+ * processLimit(2 * 2 ** 30, 1); // → 2
+ * ```
  */
 export function processLimit(memoryBytes: number, processors: number): number {
   return Math.max(2, processors, Math.min(64, Math.floor(memoryBytes / 4 / processBytes)));

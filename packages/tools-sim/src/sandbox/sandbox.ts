@@ -77,9 +77,11 @@ const mebibyte = 2 ** 20;
  * @throws SandboxError when Pyodide is not installed
  * @throws OptionError for a limit out of range
  * @example
+ * ```ts
  * const sandbox = createSandbox({ sources: { add: "def add(a, b):\n    return a + b" } });
- * await sandbox.call("add", { a: 1, b: 2 }); // { ok: true, value: "3", kind: "other", json: "3" }
+ * await sandbox.call("add", { a: 1, b: 2 }); // → { ok: true, value: "3", kind: "other", json: "3" }
  * await sandbox.close();
+ * ```
  */
 export function createSandbox(options: SandboxOptions): Sandbox {
   const timeLimitMs = limit("timeLimitMs", options.timeLimitMs ?? 10_000, 1, 2 ** 31 - 1);

@@ -35,9 +35,11 @@ export interface ToolHopOptions {
  * @throws OptionError for a turn limit or call timeout out of range
  * @throws EnvironmentError from `reset` and `step` when called out of order
  * @example
+ * ```ts
  * const environment = createToolHopEnvironment(task, { scenario: "free" });
  * const { messages, tools } = environment.reset();
  * const { messages: answers, done } = await environment.step(text);
+ * ```
  */
 export function createToolHopEnvironment(
   task: ToolHopTask,

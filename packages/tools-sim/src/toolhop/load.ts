@@ -56,7 +56,10 @@ const fileNames = ["ToolHop.json", "ToolHop.jsonl", "toolhop_subset100.no_code.j
  * Loads the tasks of a file or of a folder with one of the usual names, in file order.
  *
  * @throws TaskFileError naming file, line (or place in the array) and field
- * @example const { tasks } = loadToolHop("ToolHop.json");
+ * @example
+ * ```ts
+ * const { tasks } = loadToolHop("ToolHop.json");
+ * ```
  */
 export function loadToolHop(path: string, options: ToolHopLoadOptions = {}): ToolHopData {
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;

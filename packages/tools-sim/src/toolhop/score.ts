@@ -26,7 +26,10 @@ export interface ToolHopScore {
  *
  * NOTE: it is lenient: the answer 200 becomes 2, and an answer of zeros alone is in every text.
  *
- * @example originalMatch("It is 2,010.", "2010") // true
+ * @example
+ * ```ts
+ * originalMatch("It is 2,010.", "2010"); // → true
+ * ```
  */
 export function originalMatch(output: string, answer: string): boolean {
   return withoutZeros(output.toLowerCase().replaceAll(",", "")).includes(withoutZeros(answer.toLowerCase()));
@@ -44,7 +47,10 @@ function withoutZeros(text: string): string {
  * message before it is a tool's and matches.
  *
  * @param matches - the rule; default FTRL's `match`
- * @example answersCorrectly([{ role: "assistant", content: "<answer>1861</answer>" }], "1861") // true
+ * @example
+ * ```ts
+ * answersCorrectly([{ role: "assistant", content: "<answer>1861</answer>" }], "1861"); // → true
+ * ```
  */
 export function answersCorrectly(
   messages: readonly Message[],
@@ -71,7 +77,10 @@ export interface ToolHopSummary {
 /**
  * Column means of scores; zeros for none.
  *
- * @example summariseToolHop([environment.score()]).answerCorrectness
+ * @example
+ * ```ts
+ * summariseToolHop([]).answerCorrectness; // → 0
+ * ```
  */
 export function summariseToolHop(scores: readonly ToolHopScore[]): ToolHopSummary {
   const sum = (pick: (score: ToolHopScore) => number) =>

@@ -33,7 +33,17 @@ Answer with one JSON object and nothing else:
  * The conversation that asks for an annotation.
  *
  * @param problem - what was wrong with the first answer
- * @example annotationMessages(turn, "initial_attempt")[0].role // "system"
+ * @example
+ * ```ts
+ * const turn: TurnContext = {
+ *   reasoning: "We need the mayor of Bavo. Use f.",
+ *   calls: [{ name: "f", arguments: { town: "Bavo" } }],
+ *   tools: [],
+ *   hasObservations: false,
+ *   previousFailed: false,
+ * };
+ * annotationMessages(turn, "initial_attempt")[0].role; // → "system"
+ * ```
  */
 export function annotationMessages(turn: TurnContext, pattern: TurnPattern, problem?: string): Message[] {
   const paragraphs = paragraphsOf(turn.reasoning).map((text, index) => `[${index}] ${text.trim()}`);
@@ -61,7 +71,11 @@ export class AnnotationError extends Error {}
  * Whatever it says, text that spells out a call becomes an `explicit_call_preview`.
  *
  * @throws AnnotationError for an answer that does not fit
- * @example readAnnotation('{"chunks": [{"first": 0, "last": 0, "type": "task_restate"}]}', turn)
+ * @example
+ * ```ts
+ * const turn: TurnContext = { reasoning: "Need it.", calls: [], tools: [], hasObservations: false, previousFailed: false };
+ * readAnnotation('{"chunks": [{"first": 0, "last": 0, "type": "task_restate"}]}', turn); // → [{ type: "task_restate", text: "Need it." }]
+ * ```
  */
 export function readAnnotation(answer: string, turn: TurnContext): Chunk[] {
   const value = parseObject(answer);

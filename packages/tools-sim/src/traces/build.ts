@@ -36,8 +36,13 @@ export type BuiltTrace =
  *
  * @throws OptionError for a concurrency that is no positive whole number, or a task that has several user turns
  * @example
+ * ```ts
  * const { tasks } = openSuite("ftrl-like", { count: 4 });
- * for await (const { kept } of buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) })) console.log(kept?.id);
+ * const built = buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) });
+ * let kept = 0;
+ * for await (const trace of built) kept += Number(trace.kept !== undefined);
+ * kept; // → 4
+ * ```
  */
 export async function* buildTraces(
   tasks: readonly SuiteTask[],

@@ -30,7 +30,14 @@ export interface TraceCheck {
  * call, no chunk spells out the call without saying so, the final turn is no part of the turns, and
  * `answerInObservations` is true exactly when the observations hold the reference.
  *
- * @example (await checkTrace(trace)).faults.map(({ field, problem }) => `${field} ${problem}`)
+ * @example
+ * ```ts
+ * const { tasks } = openSuite("ftrl-like", { count: 1 });
+ * const built = buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) });
+ * const traces: TraceRecord[] = [];
+ * for await (const { kept } of built) if (kept) traces.push(kept);
+ * (await checkTrace(traces[0])).faults.map(({ field, problem }) => `${field} ${problem}`); // → []
+ * ```
  */
 export async function checkTrace(trace: TraceRecord): Promise<TraceCheck> {
   const faults: TraceFault[] = [];
@@ -120,7 +127,14 @@ export interface TraceSummary {
 /**
  * Describes traces; every share and mean of none is 0.
  *
- * @example summariseTraces(traces).answerShare // 0.92
+ * @example
+ * ```ts
+ * const { tasks } = openSuite("ftrl-like", { count: 1 });
+ * const built = buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) });
+ * const traces: TraceRecord[] = [];
+ * for await (const { kept } of built) if (kept) traces.push(kept);
+ * summariseTraces(traces).traces; // → 1
+ * ```
  */
 export function summariseTraces(traces: readonly TraceRecord[]): TraceSummary {
   const turns = traces.flatMap((trace) => trace.turns);

@@ -41,7 +41,10 @@ export interface TraceFile {
  *
  * @param options.skipInvalid - leave out malformed lines and list them instead of throwing
  * @throws TaskFileError naming file, line and field of what does not fit the format, or an id that occurs twice
- * @example for (const { trace } of readTraces("traces.jsonl").traces) console.log(trace.id, trace.turns.length);
+ * @example
+ * ```ts
+ * for (const { trace } of readTraces("traces.jsonl").traces) console.log(trace.id, trace.turns.length);
+ * ```
  */
 export function readTraces(path: string, options: { skipInvalid?: boolean } = {}): TraceFile {
   const traces: ReadTrace[] = [];
@@ -145,7 +148,14 @@ function readTurn(row: Row): StoredTurn {
 /**
  * A stored trace as training uses it.
  *
- * @example task.trace = toExpertTrace(trace);
+ * @example
+ * ```ts
+ * const { tasks } = openSuite("ftrl-like", { count: 1 });
+ * const built = buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) });
+ * const traces: TraceRecord[] = [];
+ * for await (const { kept } of built) if (kept) traces.push(kept);
+ * toExpertTrace(traces[0]).turns.length === traces[0].turns.length; // → true
+ * ```
  */
 export function toExpertTrace({ turns, final }: Pick<TraceRecord, "turns" | "final">): ExpertTrace {
   return {
@@ -165,7 +175,10 @@ export function toExpertTrace({ turns, final }: Pick<TraceRecord, "turns" | "fin
  * Gives each task the trace with its id. Tasks without one lose the trace they came with, so that a run trains on the
  * file's traces alone.
  *
- * @example const training = withTraces(ftrl.load(folder), traces).filter((task) => task.trace);
+ * @example
+ * ```ts
+ * const training = withTraces(ftrl.load(folder), traces).filter((task) => task.trace);
+ * ```
  */
 export function withTraces(tasks: readonly Task[], traces: readonly ReadTrace[]): Task[] {
   const byId = new Map(traces.map(({ trace }) => [trace.id, trace]));
@@ -179,7 +192,14 @@ export function withTraces(tasks: readonly Task[], traces: readonly ReadTrace[])
 /**
  * A trace as a line of a file, without the line feed.
  *
- * @example writeFileSync("traces.jsonl", traces.map((trace) => `${traceLine(trace)}\n`).join(""));
+ * @example
+ * ```ts
+ * const { tasks } = openSuite("ftrl-like", { count: 1 });
+ * const built = buildTraces(tasks, { environment: "ftrl-like", teacher: scriptedTeacher(tasks) });
+ * const traces: TraceRecord[] = [];
+ * for await (const { kept } of built) if (kept) traces.push(kept);
+ * JSON.parse(traceLine(traces[0])).id === traces[0].id; // → true
+ * ```
  */
 export function traceLine(trace: TraceRecord): string {
   return JSON.stringify(trace);

@@ -22,7 +22,13 @@ export interface Defect {
 /**
  * The first reason why an episode is no trace, or what verified it.
  *
- * @example judgeEpisode(played, task) // { verifiedBy: "answer" }
+ * @example
+ * ```ts
+ * const [source] = openSuite("ftrl-like", { count: 1 }).tasks;
+ * const result = await runEpisode(source, () => Promise.reject(new Error("down")));
+ * const task: Pick<Task, "answer" | "tools" | "setup"> = { answer: "7", tools: [], setup: { kind: "ftrl", calls: [] } };
+ * judgeEpisode({ result, turns: [] }, task); // → { reason: "teacher_failed", detail: "down" }
+ * ```
  */
 export function judgeEpisode(
   { result, turns }: PlayedEpisode,
@@ -96,7 +102,10 @@ function evidenceOf(answer: string, last: string, reference: string): Evidence |
 /**
  * Whether observations hold the reference answer, each of its parts in any of them: what a context with them gives away.
  *
- * @example holdsAnswer(['{"mayor": "Mira"}'], "Mira") // true
+ * @example
+ * ```ts
+ * holdsAnswer(['{"mayor": "Mira"}'], "Mira"); // → true
+ * ```
  */
 export function holdsAnswer(observations: readonly string[], reference: string): boolean {
   return reference !== "" && match(observations.join("\n"), reference);

@@ -20,7 +20,10 @@ const preview = "explicit_call_preview";
  *
  * @param chunkTypes - type of each chunk of the turn, in order
  * @see arXiv 2606.16215, segment-level annealing
- * @example activeChunkCount(["task_restate", "tool_selection", "explicit_call_preview"], 2) // 1
+ * @example
+ * ```ts
+ * activeChunkCount(["task_restate", "tool_selection", "explicit_call_preview"], 2); // → 1
+ * ```
  */
 export function activeChunkCount(chunkTypes: readonly string[], level: PrefixLevel): number {
   const first = chunkTypes.indexOf(preview);
@@ -32,7 +35,11 @@ export function activeChunkCount(chunkTypes: readonly string[], level: PrefixLev
  * Which chunks of a turn are active at a level, chunk by chunk: `activeChunkCount` over the chunks that are kept
  * (`keep` is not false); the others stay in the context and are supervised at no level.
  *
- * @example activeChunks(turn.chunks, 4) // [true, true, false]: the third previews the call
+ * @example
+ * ```ts
+ * const chunks: Pick<Chunk, "type">[] = [{ type: "task_restate" }, { type: "tool_selection" }, { type: "explicit_call_preview" }];
+ * activeChunks(chunks, 4); // → [true, true, false]
+ * ```
  */
 export function activeChunks(chunks: readonly Pick<Chunk, "type" | "keep">[], level: PrefixLevel): boolean[] {
   const counts = (chunk: Pick<Chunk, "type" | "keep">) => chunk.keep !== false || chunk.type === preview;

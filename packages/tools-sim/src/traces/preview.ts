@@ -11,7 +11,10 @@ const callJson = /\{\s{0,99}"(?:name|function|arguments|parameters)"\s{0,9}:/;
 /**
  * Whether a text spells out one of the calls.
  *
- * @example previewsCall('Call f with x = "Bavo".', [{ name: "f", arguments: { x: "Bavo" } }]) // true
+ * @example
+ * ```ts
+ * previewsCall('Call f with x = "Bavo".', [{ name: "f", arguments: { x: "Bavo" } }]); // → true
+ * ```
  */
 export function previewsCall(text: string, calls: readonly StoredCall[]): boolean {
   if (callJson.test(text)) return true;
@@ -48,7 +51,10 @@ function hasWord(text: string, word: string): boolean {
  * Cuts a paragraph before a call's JSON or before the sentence with which it comes to spell out a call.
  *
  * @returns what comes before and the rest; the rest is empty without a preview
- * @example cutAtPreview("We need it. Call f(x).", calls) // ["We need it.", " Call f(x)."]
+ * @example
+ * ```ts
+ * cutAtPreview("We need it. Call f(x).", [{ name: "f", arguments: {} }]); // → ["We need it.", " Call f(x)."]
+ * ```
  */
 export function cutAtPreview(paragraph: string, calls: readonly StoredCall[]): [string, string] {
   if (!previewsCall(paragraph, calls)) return [paragraph, ""];

@@ -24,7 +24,11 @@ export interface TurnContext {
 /**
  * What a turn does within its episode.
  *
- * @example turnPattern({ reasoning: "Again.", calls, tools, hasObservations: true, previousFailed: true }) // "retry_after_failed_call"
+ * @example
+ * ```ts
+ * const again = { reasoning: "Again.", calls: [{ name: "f", arguments: {} }], tools: [] };
+ * turnPattern({ ...again, hasObservations: true, previousFailed: true }); // → "retry_after_failed_call"
+ * ```
  */
 export function turnPattern(turn: TurnContext): TurnPattern {
   if (turn.calls.length === 0) return "final_answer_turn";
@@ -85,7 +89,17 @@ function typeOf(paragraph: string, turn: TurnContext): ChunkType | undefined {
  * The chunks of a structurally simple turn: few short paragraphs, each of which a rule names.
  *
  * @returns undefined for a harder turn
- * @example segmentByRules(turn)?.map((chunk) => chunk.type) // ["task_restate", "tool_selection"]
+ * @example
+ * ```ts
+ * const turn: TurnContext = {
+ *   reasoning: "We need the mayor of Bavo. Use f.",
+ *   calls: [{ name: "f", arguments: { town: "Bavo" } }],
+ *   tools: [],
+ *   hasObservations: false,
+ *   previousFailed: false,
+ * };
+ * segmentByRules(turn)?.map((chunk) => chunk.type); // → ["task_restate", "explicit_call_preview"]
+ * ```
  */
 export function segmentByRules(turn: TurnContext): Chunk[] | undefined {
   const paragraphs = paragraphsOf(turn.reasoning);
@@ -108,7 +122,17 @@ export function segmentByRules(turn: TurnContext): Chunk[] | undefined {
  * The conservative reading of any turn: its paragraphs, typed `other` up to the first preview, which ends all levels.
  * What follows that is typed `other` as well.
  *
- * @example segmentByFallback(turn).map((chunk) => chunk.text).join("") === turn.reasoning // true
+ * @example
+ * ```ts
+ * const turn: TurnContext = {
+ *   reasoning: "We need the mayor of Bavo. Use f.",
+ *   calls: [{ name: "f", arguments: { town: "Bavo" } }],
+ *   tools: [],
+ *   hasObservations: false,
+ *   previousFailed: false,
+ * };
+ * segmentByFallback(turn).map((chunk) => chunk.text).join("") === turn.reasoning; // → true
+ * ```
  */
 export function segmentByFallback({ reasoning, calls }: TurnContext): Chunk[] {
   return paragraphsOf(reasoning).flatMap((paragraph) => {

@@ -28,7 +28,18 @@ export interface SegmentOptions {
  *
  * @param turn - its reasoning must be normalised (`normaliseReasoning`)
  * @throws the signal's reason if it is aborted; never for what an annotator says
- * @example const { pattern, chunks, segmentedBy } = await segmentTurn(turn);
+ * @example
+ * ```ts
+ * const turn: TurnContext = {
+ *   reasoning: "We need the mayor of Bavo. Use f.",
+ *   calls: [{ name: "f", arguments: { town: "Bavo" } }],
+ *   tools: [],
+ *   hasObservations: false,
+ *   previousFailed: false,
+ * };
+ * const { pattern, segmentedBy } = await segmentTurn(turn);
+ * [pattern, segmentedBy]; // → ["initial_attempt", "rules"]
+ * ```
  */
 export async function segmentTurn(
   turn: TurnContext,

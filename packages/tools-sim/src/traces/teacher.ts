@@ -36,7 +36,10 @@ export interface PlayedEpisode {
 /**
  * The conversation that a teacher is shown at the start.
  *
- * @example teacherMessages("Who is the mayor?", tools)[0].role // "system"
+ * @example
+ * ```ts
+ * teacherMessages("Who is the mayor?", [])[0].role; // → "system"
+ * ```
  */
 export function teacherMessages(question: string, tools: readonly ToolDefinition[]): Message[] {
   const system = [
@@ -94,7 +97,10 @@ function inText(messages: readonly Message[]): Message[] {
 /**
  * The teacher that needs no model: plays the trace that its task came with.
  *
- * @example scriptedTeacher(openSuite("ftrl-like").tasks).name // "scripted"
+ * @example
+ * ```ts
+ * scriptedTeacher(openSuite("ftrl-like", { count: 1 }).tasks).name; // → "scripted"
+ * ```
  */
 export function scriptedTeacher(tasks: readonly SuiteTask[]): Teacher {
   const traces = new Map(tasks.map(({ taskId, task }) => [taskId, task?.trace]));
@@ -114,7 +120,14 @@ export function scriptedTeacher(tasks: readonly SuiteTask[]): Teacher {
  * Plays one task with a teacher.
  *
  * @throws the signal's reason if it is aborted
- * @example const { result, turns } = await playTeacher(task, teacher);
+ * @example
+ * ```ts
+ * const { tasks } = openSuite("ftrl-like", { count: 1 });
+ * const [{ task }] = tasks;
+ * if (!task) throw new Error("This suite's tasks come whole.");
+ * const { result } = await playTeacher({ ...tasks[0], task }, scriptedTeacher(tasks));
+ * result.outcome.success; // → true
+ * ```
  */
 export async function playTeacher(
   source: EpisodeSource & { task: Task },

@@ -14,7 +14,10 @@ const roleLabels = /^(?:(?:assistant|user|system|tool)[ ]?:[ ]?)+/i;
  * Reasoning without template tokens, protocol tags, role labels at the start of a line and control characters; one space
  * between words, at most one empty line between paragraphs, none at the ends. Normalising twice changes nothing.
  *
- * @example normaliseReasoning("assistant: Need  it.\r\n\r\n\r\nUse f.</think>") // "Need it.\n\nUse f."
+ * @example
+ * ```ts
+ * normaliseReasoning("assistant: Need  it.\r\n\r\n\r\nUse f.</think>"); // → "Need it.\n\nUse f."
+ * ```
  */
 export function normaliseReasoning(source: string): string {
   const lines = source
@@ -34,7 +37,10 @@ export function normaliseReasoning(source: string): string {
 /**
  * The paragraphs of normalised reasoning, each but the first with the empty line in front of it.
  *
- * @example paragraphsOf("Need it.\n\nUse f.") // ["Need it.", "\n\nUse f."]
+ * @example
+ * ```ts
+ * paragraphsOf("Need it.\n\nUse f."); // → ["Need it.", "\n\nUse f."]
+ * ```
  */
 export function paragraphsOf(reasoning: string): string[] {
   return reasoning === "" ? [] : reasoning.split(/(?=\n\n)/);
@@ -43,7 +49,10 @@ export function paragraphsOf(reasoning: string): string[] {
 /**
  * The sentences and lines of a paragraph, each with the white space in front of it.
  *
- * @example sentencesOf("Need it. Use f.") // ["Need it.", " Use f."]
+ * @example
+ * ```ts
+ * sentencesOf("Need it. Use f."); // → ["Need it.", " Use f."]
+ * ```
  */
 export function sentencesOf(paragraph: string): string[] {
   return paragraph.split(/(?<=[.!?])(?=\s)|(?<=\S)(?=\n)/).filter((piece) => piece !== "");

@@ -5,7 +5,12 @@ import type { SimulatorContext } from "../simulator.ts";
 /**
  * The attributes `names` from the task's configuration or else from the class's default state, as a fresh dict.
  *
- * @example attributes(["username", "tweets"], config, context)
+ * @example
+ * ```ts
+ * const config = new Map([["username", "ada"]]);
+ * const context = { longContext: false, tables: new Map(), filler: new Map() };
+ * attributes(["username", "tweets"], config, context).get("username"); // → "ada"
+ * ```
  */
 export function attributes(names: readonly string[], config: PyDict, { tables }: SimulatorContext): PyDict {
   const defaults = dictOf(tables.get("default_state") ?? new Map());

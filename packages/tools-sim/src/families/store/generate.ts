@@ -76,7 +76,11 @@ export const bfclLike = { id: "bfcl-like", generate } as const;
  * Generates tasks, each with its expert trace.
  *
  * @throws OptionError for a seed, count or dial outside its domain
- * @example const tasks = bfclLike.generate({ seed: 1, split: "train", count: 128, dials: { goals: 3 } });
+ * @example
+ * ```ts
+ * const tasks = bfclLike.generate({ seed: 1, split: "train", count: 8, dials: { goals: 3 } });
+ * tasks.length; // → 8
+ * ```
  */
 function generate(options: GenerateOptions<BfclLikeDials>): Task[] {
   checkOptions("bfcl-like", options);

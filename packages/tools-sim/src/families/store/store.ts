@@ -25,7 +25,13 @@ export interface Store {
 /**
  * A fresh store; two of one setup behave alike. Errors do not echo arguments, because an echo could match a golden.
  *
- * @example openStore(setup).call(call).content // '{"account": 4711, "state": "locked"}'
+ * @example
+ * ```ts
+ * const [task] = bfclLike.generate({ seed: 1, split: "train", count: 1 });
+ * const { setup } = task;
+ * if (setup.kind !== "bfcl-like") throw new Error("Its tasks are stores.");
+ * openStore(setup).call({ type: "function", function: { name: "none", arguments: {} } }).error; // → "unknown tool"
+ * ```
  */
 export function openStore(setup: StoreSetup): Store {
   const records = setup.records.map((record) => ({ ...record }));

@@ -34,7 +34,13 @@ const maxTries = 3;
  *
  * @param id - of the task; the wording depends on it
  * @throws EnvironmentError for goals that the tools can not meet
- * @example storeTrace(task.id, setup).final.answer
+ * @example
+ * ```ts
+ * const [task] = bfclLike.generate({ seed: 1, split: "train", count: 1 });
+ * const { setup } = task;
+ * if (setup.kind !== "bfcl-like") throw new Error("Its tasks are stores.");
+ * storeTrace(task.id, setup).final.answer === task.answer; // → true
+ * ```
  */
 export function storeTrace(id: string, setup: StoreSetup): ExpertTrace {
   const random = new Random("teacher", id);

@@ -67,7 +67,11 @@ const entitiesPerType = 24;
  * Generates tasks, each with its expert trace.
  *
  * @throws OptionError for a seed, count or dial outside its domain
- * @example const tasks = toolHopLike.generate({ seed: 1, split: "train", count: 128, dials: { maxHops: 7 } });
+ * @example
+ * ```ts
+ * const tasks = toolHopLike.generate({ seed: 1, split: "train", count: 8, dials: { maxHops: 7 } });
+ * tasks.length; // → 8
+ * ```
  */
 function generate(options: GenerateOptions<ToolHopLikeDials>): Task[] {
   checkOptions("toolhop-like", options);

@@ -22,7 +22,14 @@ export function argumentKey(step: string): string | undefined {
  * A fresh runner of a chain's tools; two of one setup behave alike. Errors do not echo arguments, because an echo could
  * match a golden.
  *
- * @example chainRunner(setup)(call).content // '{"mayor": "Rita"}'
+ * @example
+ * ```ts
+ * const [task] = toolHopLike.generate({ seed: 1, split: "train", count: 1 });
+ * const { setup } = task;
+ * if (setup.kind !== "toolhop-like") throw new Error("Its tasks are chains.");
+ * const [{ calls }] = teacherTrace(task).turns;
+ * chainRunner(setup)(calls[0]).error === undefined; // → true
+ * ```
  */
 export function chainRunner(setup: ChainSetup): (call: ToolCall) => ChainResult {
   const world = new World(setup.world);

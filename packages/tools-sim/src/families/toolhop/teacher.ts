@@ -17,7 +17,13 @@ const maxTries = 3;
  *
  * @param id - of the task; the wording depends on it
  * @throws EnvironmentError for a chain that its tools can not follow
- * @example chainTrace(task.id, setup).final.answer
+ * @example
+ * ```ts
+ * const [task] = toolHopLike.generate({ seed: 1, split: "train", count: 1 });
+ * const { setup } = task;
+ * if (setup.kind !== "toolhop-like") throw new Error("Its tasks are chains.");
+ * chainTrace(task.id, setup).final.answer === task.answer; // → true
+ * ```
  */
 export function chainTrace(id: string, setup: ChainSetup): ExpertTrace {
   const random = new Random("teacher", id);

@@ -167,7 +167,10 @@ export function transformOf(name: string): Transform | undefined {
  * Applies a transform to what a model passed: undefined for an unknown transform or an argument that it does not take
  * (a text of up to 100 letters, a whole number from 0 to 10⁹, a date as YYYY-MM-DD).
  *
- * @example applyTransform("reverseDigits", 1974) // "4791"
+ * @example
+ * ```ts
+ * applyTransform("reverseDigits", 1974); // → "4791"
+ * ```
  */
 export function applyTransform(name: string, value: unknown): string | number | undefined {
   const transform = transformOf(name);
