@@ -2,6 +2,7 @@
 import * as t from "@pact/tensor";
 import { describe, expect, test } from "vitest";
 import { cases, sameBits } from "../helpers/capture-checks.ts";
+import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
 import { reference as device } from "../helpers/properties.ts";
 
@@ -68,6 +69,27 @@ describe("what becomes one kernel", () => {
 
   test("what needs a total for every element takes two", () => {
     expect(dispatches((a) => t.sub(a, t.mean(a)), x)).toBe(2);
+  });
+
+  test("products of one matrix with several in even steps of one memory are one product", async () => {
+    const draw = new Draw(3);
+    const x = t.tensor(Float32Array.from(draw.floats(64 * 6)), { shape: [64, 6] });
+    const arena = t.tensor(Float32Array.from(draw.floats(3 * 40)));
+    const f = (a: t.Tensor) =>
+      [0, 1, 2].map((k) => {
+        const [weight, bias] = [
+          t.slice(arena, [40 * k], [40 * k + 30]),
+          t.slice(arena, [40 * k + 30], [40 * k + 35]),
+        ];
+        return t.linear(a, t.reshape(weight, [5, 6]), bias);
+      });
+    expect(dispatches(f, x)).toBe(2);
+    expect(dispatches((a) => t.grad((b: t.Tensor) => t.sum(t.square(t.concat(f(b)))))(a), x)).toBeLessThan(
+      12,
+    );
+    using captured = t.capture(f);
+    const [actual, expected] = [captured(x), f(x)];
+    for (const k of expected.keys()) expect(await actual[k].data()).toEqual(await expected[k].data());
   });
 
   test("operations in place keep their order", async () => {

@@ -5,12 +5,14 @@
  */
 import type { Program } from "../capture/program.ts";
 import { Grouping } from "./groups.ts";
+import { joinProducts } from "./products.ts";
 
 /**
  * The program with steps fused where one kernel can do them. Every value that is read outside, or by a step that was not
  * fused, is computed as before, but for the order in which long sums are added up.
  */
-export function fuse(program: Program): Program {
+export function fuse(recorded: Program): Program {
+  const program = joinProducts(recorded);
   // What a chain needs halfway may be more than one kernel binds, and what it needs in the end less: whole chains first.
   const chains = new Grouping(program, false);
   chains.mergeChains();
