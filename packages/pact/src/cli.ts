@@ -68,9 +68,16 @@ const commands: Readonly<Record<string, ListedCommand>> = {
     description: [
       "Prints the WebGPU adapter, its driver (hardware, lavapipe, swiftshader or none), features and limits, what is " +
         "missing and the command that gets it. Without an adapter everything runs on the cpu device.",
+      "With --tune it measures the variants of the heavy kernels and writes the fastest into the table that pact train and chat read, " +
+        "PACT_KERNELS=<file> or kernels.json in the folder pact of your settings (PACT_KERNELS=none: no table). Runs note the " +
+        "variants they were computed with and go on with those.",
     ],
-    options: { json: { kind: "flag", help: "print the same as one line of JSON" }, help: helpOption },
-    examples: [],
+    options: {
+      json: { kind: "flag", help: "print the same as one line of JSON" },
+      tune: { kind: "flag", help: "measure the kernels' variants and use the fastest from now on" },
+      help: helpOption,
+    },
+    examples: [["pact doctor --tune", "choose the kernels for this machine"]],
     run: async (args) => (await import("./cli/doctor.ts")).doctor([...args]),
   },
 };

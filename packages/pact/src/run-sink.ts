@@ -4,6 +4,7 @@
  *
  * The folder behind it is the command line's; tests use an array. Left out: reading runs back.
  */
+import type { KernelVariants } from "@pact/tensor";
 import type { TrainConfig } from "./config.ts";
 import type { Role } from "./roles.ts";
 import type { SuccessScores } from "./success.ts";
@@ -15,7 +16,12 @@ export interface RunConfig {
   /** The model's configuration as in its `config.json`. */
   readonly model: { readonly [key: string]: unknown };
   readonly parameters: number;
-  readonly device: { readonly kind: string; readonly description: string };
+  readonly device: {
+    readonly kind: string;
+    readonly description: string;
+    /** Variants of kernels and their version (`kernelVariants`); not there on the cpu device. */
+    readonly kernels?: KernelVariants & { readonly version: number };
+  };
   /** Environment id and its options, e.g. `{ id: "ftrl-like", options: { … } }`. */
   readonly environment: { readonly id: string; readonly options: { readonly [key: string]: unknown } };
   readonly trainingTasks: number;

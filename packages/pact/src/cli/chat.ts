@@ -10,6 +10,7 @@ import { type ChatRequest, readChatRequest } from "./chat-request.ts";
 import { ChatSession } from "./chat-session.ts";
 import { ChatView } from "./chat-view.ts";
 import { interruptedExitCode, type SignalSource } from "./interrupt.ts";
+import { useKernelTable } from "./kernel-table.ts";
 import { createProgress } from "./progress.ts";
 import { ignoreWriteErrors } from "./terminal.ts";
 
@@ -35,6 +36,7 @@ export async function chat(
   try {
     const device = await init({ device: options.device, log: (line) => progress.line(line) });
     using _device = { [Symbol.dispose]: () => device.destroy() };
+    useKernelTable(device, (line) => progress.line(line));
     let stage = false;
     const loaded = await loadChatModel({
       folder: options.model,

@@ -5,7 +5,7 @@
  *                          of a Hugging Face folder also its other small files (template, stop tokens)
  *                          with LoRA adapter_model.safetensors · adapter_config.json (PEFT's) instead of the model
  *                          state.safetensors                                  what training needs to go on
- *                          manifest.json                                      format version and the SHA-256 of each file
+ *                          manifest.json                                      format version, kernels, SHA-256 of each file
  *   checkpoints/latest     name of the newest folder, written last
  *
  * A checkpoint is made under a temporary name and renamed when every file is on the disk; only then does `latest` point
@@ -20,6 +20,7 @@ import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "../run-sink.ts";
 import { type Disk, disk, namesIn, readIfThere, writeWhole } from "./disk.ts";
 import type { ModelFiles } from "./folder-sink.ts";
+import { type NotedKernels, notedKernels } from "./kernel-table.ts";
 
 /** Changes when the layout changes. */
 const formatVersion = 1;
@@ -37,6 +38,8 @@ export const companionNames: readonly string[] = [
 /** A checkpoint read back and verified. */
 export interface StoredCheckpoint extends Omit<Checkpoint, "step"> {
   readonly name: string;
+  /** What it was computed with; undefined on the cpu device. */
+  readonly kernels?: NotedKernels;
 }
 
 /** Name of a step's folder. */
@@ -81,7 +84,7 @@ export function saveCheckpoint(
     use.makeFolder(temporary);
     for (const name of names) writeWhole(join(temporary, name), contents[name], use);
     const sums = Object.fromEntries(names.map((name) => [name, sha256(contents[name])]));
-    const manifest = `${JSON.stringify({ formatVersion, step, sha256: sums }, null, 2)}\n`;
+    const manifest = `${JSON.stringify({ formatVersion, step, kernels: files.kernels?.(), sha256: sums }, null, 2)}\n`;
     writeWhole(join(temporary, "manifest.json"), manifest, use);
     use.remove(place);
     use.rename(temporary, place);
@@ -131,7 +134,7 @@ export function readNewestCheckpoint(
  * @throws CheckpointError for a file that is missing or differs, or another format version
  */
 function readVerified(folder: string): Omit<StoredCheckpoint, "name"> {
-  const sums = readManifest(readIfThere(join(folder, "manifest.json")));
+  const { sums, kernels } = readManifest(readIfThere(join(folder, "manifest.json")));
   const read = (name: string): Uint8Array => {
     let bytes: Uint8Array;
     try {
@@ -147,6 +150,7 @@ function readVerified(folder: string): Omit<StoredCheckpoint, "name"> {
     model: read(isAdapter ? weightsNames.adapter : weightsNames.model),
     ...(isAdapter && { adapterConfig: readObject(adapterConfigName, read(adapterConfigName)) }),
     state: read(stateName),
+    ...(kernels && { kernels }),
   };
   for (const name of ["config.json", "tokenizer.json"]) read(name);
   for (const name of companionNames) if (sums.has(name)) read(name);
@@ -168,16 +172,17 @@ function parsed(name: string, text: string): unknown {
   }
 }
 
-function readManifest(text: string | undefined): Map<string, unknown> {
+function readManifest(text: string | undefined) {
   if (text === undefined) throw new CheckpointError("manifest.json is missing");
   const manifest = parsed("manifest.json", text);
-  const { formatVersion: version, sha256: sums } = Object(manifest) as Record<string, unknown>;
+  const { formatVersion: version, sha256: sums, kernels } = Object(manifest) as Record<string, unknown>;
   if (version !== formatVersion) {
     throw new CheckpointError(
       `manifest.json has format version ${JSON.stringify(version)}, expected ${formatVersion}`,
     );
   }
-  return new Map(Object.entries(Object(sums) as object));
+  const entries: [string, unknown][] = Object.entries(Object(sums) as object);
+  return { sums: new Map(entries), kernels: notedKernels(kernels) };
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -16,6 +16,7 @@ import type { StepTimes } from "../timings.ts";
 import { saveCheckpoint } from "./checkpoints.ts";
 import { appendLine, writeWhole } from "./disk.ts";
 import { turnEventLoop } from "./interrupt.ts";
+import type { NotedKernels } from "./kernel-table.ts";
 import { RunFolderError } from "./run-folder.ts";
 
 /** Files that make a checkpoint loadable by itself, beside its `model.safetensors`. */
@@ -26,6 +27,8 @@ export interface ModelFiles {
   readonly tokenizer: string;
   /** Further files by name (`companionNames`): of a Hugging Face folder its template, special tokens, stop tokens. */
   readonly companions?: Readonly<Record<string, string>>;
+  /** The kernels that the weights were computed with, noted in the manifest. */
+  readonly kernels?: () => NotedKernels | undefined;
 }
 
 /**

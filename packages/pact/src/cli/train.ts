@@ -28,6 +28,7 @@ import { writeWhole } from "./disk.ts";
 import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
+import { goOnWithKernels, kernelsOf, notedKernels, useKernelTable } from "./kernel-table.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { deviceNotes, prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
@@ -134,10 +135,11 @@ export async function runIn(
   );
   const device = await init({ device: options.device, log: (line) => progress.line(line) });
   using _device = { [Symbol.dispose]: () => device.destroy() };
+  useKernelTable(device, (line) => progress.line(line));
   requirePrecision(config, device);
   // A frozen base is needed in the type of its passes alone; what is trained stays in f32.
   const params = modelParams(base, config.loraRank > 0 ? config.precision : "f32");
-  const sink = new FolderSink(folder, base.files);
+  const sink = new FolderSink(folder, { ...base.files, kernels: () => kernelsOf(device) });
   const run: Run = {
     config,
     base,
@@ -176,6 +178,8 @@ export async function runIn(
       requireSame(folder, earlier, described);
       for (const line of deviceNotes(earlier, described)) progress.line(line);
       run.resume = prepareResume(folder, (line) => progress.line(line));
+      const noted = run.resume.weights?.kernels ?? notedKernels(earlier.device?.kernels);
+      goOnWithKernels(folder, device, noted, (line) => progress.line(line));
       // Of the invocation before: the run is going on again.
       rmSync(join(folder, "summary.json"), { force: true });
     } else await sink.config(described);
@@ -210,6 +214,7 @@ function describeRun(
     device: {
       kind: device.kind,
       description: driver === "none" ? adapterName : `${adapterName} (${driver})`,
+      kernels: kernelsOf(device),
     },
     environment: { id: options.env, options: tasks.options },
     base: createHash("sha256").update(base.weights).digest("hex"),
