@@ -24,7 +24,11 @@ export const tinyOperations: Workload = {
     const x = zeros([256], { device });
     const count = tinyCount;
     /** The ways the engine can run them. */
-    const ways = { eager: () => additions(x), captured: capture(() => additions(x)) };
+    const ways = {
+      eager: () => additions(x),
+      captured: capture(() => additions(x), { fuse: false }),
+      fused: capture(() => additions(x)),
+    };
     const work = (run: () => Tensor) => async () => {
       const sum = run();
       await device.synchronize();
