@@ -1,12 +1,12 @@
 /** `pact plan`: its options, what it says to people and programs, and model folders of both kinds. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configFromJson, initParams, saveModel } from "@pact/nn";
-import { createDevice, key } from "@pact/tensor";
+import { configFromJson, paramSpecs } from "@pact/nn";
 import { ftrlLike } from "@pact/tools-sim";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
+import { writeHeader } from "../../packages/nn/src/safetensors-header.ts";
 import { bytesText, parseBytes } from "../../packages/pact/src/cli/bytes.ts";
 import { type PlanReport, planReport } from "../../packages/pact/src/cli/plan.ts";
 import { readPlannedModel } from "../../packages/pact/src/cli/plan-model.ts";
@@ -42,24 +42,33 @@ async function run(...args: string[]): Promise<{ code: number; out: string; erro
 
 const quick = ["--set", "promptsPerStep=2", "--steps", "1", "--eval-tasks", "4", "--tokens", "2048"];
 
-/** A folder of a tiny model with a tokenizer and a template in the manner of Qwen3's. */
-async function chatFolder(): Promise<string> {
-  const folder = join(root, "chat");
+const tiny = {
+  model_type: "qwen3",
+  vocab_size: 384,
+  hidden_size: 16,
+  intermediate_size: 32,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 8,
+  max_position_embeddings: 16_384,
+  tie_word_embeddings: true,
+};
+
+/** A folder with a tokenizer and a template in the manner of Qwen3's. Its weights are a hole of the right length. */
+function chatFolder(name: string, json: object): string {
+  const folder = join(root, name);
   mkdirSync(folder);
-  const config = configFromJson({
-    model_type: "qwen3",
-    vocab_size: 384,
-    hidden_size: 16,
-    intermediate_size: 32,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-    head_dim: 8,
-    max_position_embeddings: 16_384,
-    tie_word_embeddings: true,
-  });
-  const params = initParams(config, key(1), { device: await createDevice({ device: "cpu" }) });
-  await saveModel(folder, { config, params }, { dtype: "BF16" });
+  writeFileSync(join(folder, "config.json"), JSON.stringify(json));
+  const specs = paramSpecs(configFromJson(json));
+  const header = writeHeader(
+    specs.map((spec) => ({ ...spec, dtype: "BF16" })),
+    {},
+  );
+  const numbers = specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const weights = join(folder, "model.safetensors");
+  writeFileSync(weights, header);
+  truncateSync(weights, header.length + 2 * numbers);
   const files = qwenLikeFiles(qwen3Like);
   writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(files.tokenizer));
   writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify(files.config));
@@ -139,8 +148,7 @@ describe("pact plan", () => {
   });
 
   it("plans a folder with a chat template", async () => {
-    const folder = await chatFolder();
-    const { config, dialect } = await readPlannedModel(folder);
+    const { config, dialect } = await readPlannedModel(chatFolder("chat", tiny));
     expect(config.vocabSize).toBe(384);
     expect(dialect.answers).toBe("any");
     const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 4 });
@@ -148,6 +156,17 @@ describe("pact plan", () => {
     const plan = await planTraining({ config: settings, model: config, dialect, tasks, heldOut: tasks });
     expect(plan.phases.map(({ phase }) => phase)).toContain("rollouts");
     expect(plan.parameters).toBe(8512);
+  });
+
+  it("reads a folder of 0.6 billion parameters without its weights", async () => {
+    const sizes = { hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, vocab_size: 151_936 };
+    const heads = { num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128 };
+    const folder = chatFolder("large", { ...tiny, ...sizes, ...heads });
+    expect(statSync(join(folder, "model.safetensors")).size).toBeGreaterThan(1.1e9);
+    const before = process.memoryUsage().rss;
+    const { config } = await readPlannedModel(folder);
+    expect(paramSpecs(config).length).toBe(310);
+    expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
   });
 
   it.each([
