@@ -62,6 +62,16 @@ describe("planMemory", () => {
   });
 });
 
+describe("passes in f16", () => {
+  it("keep little more than half of what those in f32 keep", () => {
+    const config = { ...qwen3, hiddenSize: 64, intermediateSize: 192, headSize: 16, numLayers: 6 };
+    const kept = (computeDtype: "f32" | "f16") =>
+      planMemory(config, { tokens: 2000, targets: 10, computeDtype }).workingBytes;
+    expect(kept("f16") / kept("f32")).toBeLessThan(0.7);
+    expect(kept("f16") / kept("f32")).toBeGreaterThan(0.5);
+  });
+});
+
 describe("a forward pass that is not differentiated", () => {
   it.each([false, true])(
     "gives a block's temporaries back before the next (checkpointBlocks %s)",

@@ -5,7 +5,7 @@
  */
 import { reshape, rope, type Tensor, tensor } from "@pact/tensor";
 import { biasesOf, type TransformerConfig } from "./config.ts";
-import { norm } from "./norm.ts";
+import { norm, recomputedF16 } from "./norm.ts";
 import type { LayerNames, Params } from "./params.ts";
 import { project } from "./projection.ts";
 import { ropeFrequencies } from "./rope-scaling.ts";
@@ -19,11 +19,12 @@ export type Turn = (x: Tensor) => Tensor;
 /** The turn of N tokens, made once for all layers; none in `gpt`. `positions` [N] decide the device, `like` the dtype. */
 export function turnTo(config: TransformerConfig, positions: Tensor, like: Tensor): Turn {
   if (config.modelType === "gpt") return (x) => x;
-  if (config.ropeScaling === undefined) return (x) => rope(x, positions, { theta: config.ropeTheta });
+  const turned = recomputedF16(like, rope);
+  if (config.ropeScaling === undefined) return (x) => turned(x, positions, { theta: config.ropeTheta });
   // Angles need more than f16: position 4,000 would be known to 2 radians.
   const dtype = like.dtype === "f64" ? "f64" : "f32";
   const frequencies = tensor(ropeFrequencies(config), { dtype, device: positions.device }); // [D/2]
-  return (x) => rope(x, positions, { frequencies });
+  return (x) => turned(x, positions, { frequencies });
 }
 
 /** `x` [N, C] → [N, C], with queries and keys turned by `turn`. */

@@ -35,8 +35,8 @@ export type ForwardOptions = {
   readonly checkpointBlocks?: boolean;
   /**
    * Type that parameters are converted to for this pass, "f16" where the device has it; default their own. Gradients have
-   * the parameters' type, so f32 masters are trained by f16 passes. Of memory it halves what `checkpointBlocks` keeps;
-   * inside a block, what is computed in f32 between conversions is kept beside the f16 (`planMemory` tells).
+   * the parameters' type, so f32 masters are trained by f16 passes. Of memory it halves what `checkpointBlocks` keeps, and
+   * most of what a block keeps; beside that are converted weights and what attention computes in f32 (`planMemory` tells).
    */
   readonly computeDtype?: DType;
 };
