@@ -104,7 +104,16 @@ describe("generate", () => {
     await expect(run({ stopStrings: ["a"] })).rejects.toThrow(/there is no tokenizer/);
     await expect(run({ stopStrings: [""], tokenizer })).rejects.toThrow(/every text contains/);
     await expect(run({ keys: [] })).rejects.toThrow(/keys has 0 entries, expected 1/);
-    await expect(run({ logitBias: { 23: 1 } })).rejects.toThrow(/expected ids below 23/);
+    for (const id of [23, -1, 1.5])
+      await expect(run({ logitBias: { [id]: 1 } })).rejects.toThrow(/expected whole ids from 0 to 22/);
+    for (const id of [-1, 0.5, Number.NaN])
+      await expect(run({ stopTokens: [2, id] })).rejects.toThrow(/which is no id/);
+    for (const tokensPerPass of [0, -1, Number.NaN, 1.5])
+      await expect(run({ tokensPerPass })).rejects.toThrow(
+        /tokensPerPass is .*, expected a whole number ≥ 1/,
+      );
+    for (const id of [0.5, Number.NaN])
+      await expect(run({}, [[1, id]])).rejects.toThrow(/token 1 of an entry is/);
     await expect(run({ logitBias: { 2: Number.NaN } })).rejects.toThrow(InputError);
     await expect(run({ maxTokens: 65 })).rejects.toThrow(CapacityError);
     await expect(run({}, [[]])).rejects.toThrow(/prompt 0 is empty/);

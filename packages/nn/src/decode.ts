@@ -81,6 +81,11 @@ export class DecodeSession {
     this.config = config;
     this.params = params;
     this.options = options;
+    const { tokensPerPass = 1 } = options;
+    if (!Number.isInteger(tokensPerPass) || tokensPerPass < 1)
+      throw new InputError(
+        `DecodeSession: tokensPerPass is ${tokensPerPass}, expected a whole number ≥ 1. Leave it out for 4096.`,
+      );
     let end = 0;
     const reserve = (capacity: number): Stretch => {
       const stretch = { start: end, capacity, length: 0 };
@@ -205,6 +210,10 @@ export class DecodeSession {
     for (const { ids: list, own, prompt } of runs) {
       for (let t = 0; t < list.length; t++, token++) {
         const slot = own.start + own.length + t;
+        if (!Number.isInteger(list[t]))
+          throw new InputError(
+            `DecodeSession: token ${t} of an entry is ${list[t]}; ids are whole numbers ≥ 0.`,
+          );
         ids[token] = list[t];
         positions[token] = prompt.length + own.length + t;
         slots[token] = slot;

@@ -217,9 +217,10 @@ async function draw(
 function biasOf({ vocabSize }: TransformerConfig, logitBias: Readonly<Record<number, number>>): Float32Array {
   const bias = new Float32Array(vocabSize);
   for (const [id, value] of Object.entries(logitBias)) {
-    if (!(Number(id) < vocabSize) || Number.isNaN(value) || value === Number.POSITIVE_INFINITY)
+    const known = Number.isInteger(Number(id)) && Number(id) >= 0 && Number(id) < vocabSize;
+    if (!known || Number.isNaN(value) || value === Number.POSITIVE_INFINITY)
       throw new InputError(
-        `generate: logitBias gives id ${id} the bias ${value}; expected ids below ${vocabSize} with finite numbers or −Infinity. Force an id with a large one: { ${id}: 100 }.`,
+        `generate: logitBias gives id ${id} the bias ${value}; expected whole ids from 0 to ${vocabSize - 1} with finite numbers or −Infinity. Force an id with a large one: { ${id}: 100 }.`,
       );
     bias[Number(id)] = value;
   }
@@ -231,7 +232,7 @@ function streamOf({ key: stream = key(0) }: GenerateOptions, prompt: number, sam
 }
 
 function check(options: GenerateOptions, prompts: number): void {
-  const { maxTokens, samples = 1, stopStrings = [], tokenizer, keys, cache } = options;
+  const { maxTokens, samples = 1, stopTokens = [], stopStrings = [], tokenizer, keys, cache } = options;
   const fault = (text: string) => {
     throw new InputError(`generate: ${text}`);
   };
@@ -239,6 +240,9 @@ function check(options: GenerateOptions, prompts: number): void {
     if (!Number.isInteger(value) || value < 1)
       fault(`${name} is ${value}, expected a whole number ≥ 1. Pass { ${name}: 1 } or more.`);
   }
+  const lost = stopTokens.find((id) => !Number.isInteger(id) || id < 0);
+  if (lost !== undefined)
+    fault(`stopTokens holds ${lost}, which is no id; ids are whole numbers ≥ 0. Leave it out.`);
   if (stopStrings.length > 0 && !tokenizer)
     fault("stopStrings need text, and there is no tokenizer. Pass { tokenizer } or use stopTokens.");
   if (stopStrings.includes("")) fault('stopStrings holds "", which every text contains. Leave it out.');
