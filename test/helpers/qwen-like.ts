@@ -22,11 +22,12 @@ export const qwenControls = [
 const pattern =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** The files; ids of added tokens begin after a hole of ten. */
+/** The files; ids of added tokens begin after a hole of ten. Default texts are a few words. */
 export function qwenLikeFiles(
   chatTemplate?: string,
+  { texts = [corpus, corpus], vocabSize = 340 } = {},
 ): TokenizerFiles & { tokenizer: Record<string, unknown> } {
-  const trained = trainBpe([corpus, corpus], { vocabSize: 340 }).toJson();
+  const trained = trainBpe(texts, { vocabSize }).toJson();
   const vocabulary = Object.keys(trained.model.vocab).length;
   return {
     tokenizer: {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configFromJson, initParams, PretrainedTokenizer, saveModel, type TokenizerFiles } from "@pact/nn";
 import { createDevice, key } from "@pact/tensor";
+import { type Json, openSuite, spacedJson } from "@pact/tools-sim";
 import { llamaLike, qwen3Like, qwen25Like } from "../helpers/chat-templates.ts";
 import { qwenLikeFiles } from "../helpers/qwen-like.ts";
 
@@ -17,13 +18,22 @@ export interface ChatFamily {
   readonly json: Record<string, unknown>;
 }
 
+/** Tools as templates list them: their words should be few tokens, so that prompts are short. */
+const texts = openSuite("ftrl-like", { count: 24 }).tasks.flatMap(({ task }) => [
+  ...(task?.tools ?? []).flatMap((tool) => [
+    spacedJson(tool as unknown as Json),
+    JSON.stringify(tool, null, 2),
+  ]),
+  task?.question ?? "",
+]);
+const qwenFiles = qwenLikeFiles(undefined, { texts, vocabSize: 700 });
+
 const llamaNames = ["<s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
 
 function llamaFiles(): ChatFamily["files"] {
-  const files = qwenLikeFiles();
-  const added = llamaNames.map((content, index) => ({ id: 400 + index, content, special: true }));
+  const added = llamaNames.map((content, index) => ({ id: 720 + index, content, special: true }));
   return {
-    tokenizer: { ...files.tokenizer, added_tokens: added },
+    tokenizer: { ...qwenFiles.tokenizer, added_tokens: added },
     config: { bos_token: "<s>", eos_token: "<|eot_id|>" },
   };
 }
@@ -31,12 +41,12 @@ function llamaFiles(): ChatFamily["files"] {
 export const chatFamilies: readonly ChatFamily[] = [
   {
     name: "qwen3",
-    files: qwenLikeFiles(),
+    files: qwenFiles,
     template: qwen3Like,
     stop: "<|im_end|>",
     json: { tie_word_embeddings: true, head_dim: 8 },
   },
-  { name: "qwen2", files: qwenLikeFiles(), template: qwen25Like, stop: "<|im_end|>", json: {} },
+  { name: "qwen2", files: qwenFiles, template: qwen25Like, stop: "<|im_end|>", json: {} },
   {
     name: "llama",
     files: llamaFiles(),

@@ -38,9 +38,9 @@ describe("generatedTasks", () => {
   });
   it.each(["toolhop-like", "bfcl-like"] as const)(
     "has tasks of %s that fit the settings it runs with",
-    (id) => {
+    async (id) => {
       const { training, heldOut } = generatedTasks(1, 40, id);
-      const { dialect } = readModelFolder();
+      const { dialect } = await readModelFolder();
       const config = trainConfig(generatedFamilies[id].settings);
       expect(new Set([...training, ...heldOut].map((task) => task.id)).size).toBe(552);
       for (const task of [...training, ...heldOut]) {

@@ -1,97 +1,211 @@
 /**
- * The base policy that is shipped with the package: a small transformer that can use tools a little, where the paper
- * starts from a pre-trained model. How it was made is written beside it, in packages/pact/base/README.md.
+ * Model folders that runs start from: the base policy shipped with the package (a small transformer that can use tools a
+ * little, where the paper starts from a pre-trained model; how it was made is in packages/pact/base/README.md), checkpoints
+ * of runs, and folders in the layout of the Hugging Face hub. A tokenizer with our control tokens speaks the native dialect,
+ * any other the one of its chat template.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  ChatTemplate,
   configFromJson,
+  inspectModel,
+  loadModel,
+  loadTokenizer,
+  type ModelProgress,
   type Params,
-  paramsFromSafetensors,
+  type PretrainedTokenizer,
   Tokenizer,
   type TransformerConfig,
 } from "@pact/nn";
+import { namedEnds, turnEnds } from "../chat/turn-ends.ts";
 import { type Dialect, nativeDialect } from "../dialect.ts";
+import { type ChatDialect, chatDialect } from "../dialect-chat.ts";
+import { controlTokens } from "../tokens.ts";
+import { companionNames } from "./checkpoints.ts";
 import type { ModelFiles } from "./folder-sink.ts";
 
-/** A model folder in memory, not yet on a device. */
+/** A model folder whose files fit together; its weights are on disk. */
 export interface ModelFolder {
   readonly folder: string;
   readonly config: TransformerConfig;
   /** How episodes become its tokens. */
   readonly dialect: Dialect;
-  /** Bytes of `model.safetensors`. */
-  readonly weights: Uint8Array;
-  /** `config.json` and `tokenizer.json` as they are, for checkpoints. */
+  /** SHA-256 of its weights, of shards one after the other. */
+  readonly digest: string;
+  /** The files beside the weights, for checkpoints. */
   readonly files: ModelFiles;
+  /** What a person should know of how it speaks. */
+  readonly notes: readonly string[];
 }
+
+/** A model folder that can not be used. Its message ends with what to do. */
+export class ModelFolderError extends Error {
+  override readonly name = "ModelFolderError";
+  readonly code = "ERR_PACT_MODEL_FOLDER";
+}
+
+const weightsName = "model.safetensors";
+const indexName = "model.safetensors.index.json";
 
 /** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
 const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
 
 /**
- * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors`.
+ * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors` (or its shards); of a Hugging Face folder also
+ * its other small files. Weights are checked by their headers and read later.
  *
  * @param folder default: the shipped base
- * @throws Error naming the file that is missing or malformed, or files that do not belong together
- * @example const base = readModelFolder();
+ * @throws ModelFolderError naming the file that is missing or malformed, or files that do not belong together
+ * @example const base = await readModelFolder();
  */
-export function readModelFolder(folder: string = baseFolder): ModelFolder {
-  if (existsSync(`${folder}/adapter_config.json`) && !existsSync(`${folder}/model.safetensors`))
-    throw new Error(
+export async function readModelFolder(folder: string = baseFolder): Promise<ModelFolder> {
+  if (existsSync(join(folder, "adapter_config.json")) && weightFile(folder) === undefined)
+    throw new ModelFolderError(
       `the folder ${folder} holds LoRA adapters, not a model. Make one of them: pact merge ${folder} --model <base folder> --out <folder>.`,
     );
-  const files = { config: readText(folder, "config.json"), tokenizer: readText(folder, "tokenizer.json") };
-  const config = parse(folder, "config.json", () => configFromJson(JSON.parse(files.config)));
-  const tokenizer = parse(folder, "tokenizer.json", () => Tokenizer.fromJson(JSON.parse(files.tokenizer)));
-  if (config.vocabSize !== tokenizer.vocabSize)
-    throw new Error(
-      `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: ` +
-        "config.json and tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
-    );
-  return {
-    folder,
-    config,
-    dialect: nativeDialect(tokenizer),
-    weights: read(folder, "model.safetensors"),
-    files,
-  };
+  const texts = { config: readText(folder, "config.json"), tokenizer: readText(folder, "tokenizer.json") };
+  const config = await usable(folder, "config.json", () => configFromJson(JSON.parse(texts.config)));
+  const json = await usable(folder, "tokenizer.json", (): unknown => JSON.parse(texts.tokenizer));
+  const speaker = isNative(json)
+    ? await nativeSpeaker(folder, config, json, texts)
+    : await chatSpeaker(folder, config, texts);
+  await usable(folder, weightFile(folder) ?? weightsName, () => inspectModel(folder));
+  return { folder, config, ...speaker, digest: await digestOf(folder) };
 }
 
 /**
  * The weights of a model folder as tensors on the default device.
  *
  * @param dtype default f32; f16 where the device has it
- * @throws Error naming the file, if it is damaged or has not the tensors that `config.json` asks for
- * @example const params = modelParams(readModelFolder());
+ * @param onProgress called after every piece that was read
+ * @throws ModelFolderError naming the file, if it is damaged or has not the tensors that `config.json` asks for
+ * @example const params = await modelParams(await readModelFolder());
  */
-export function modelParams({ folder, config, weights }: ModelFolder, dtype: "f32" | "f16" = "f32"): Params {
-  return parse(folder, "model.safetensors", () => paramsFromSafetensors(config, weights, { dtype }));
+export async function modelParams(
+  { folder }: Pick<ModelFolder, "folder">,
+  dtype: "f32" | "f16" = "f32",
+  onProgress?: (progress: ModelProgress) => void,
+): Promise<Params> {
+  const load = () => loadModel(folder, { dtype, ...(onProgress && { onProgress }) });
+  return (await usable(folder, weightFile(folder) ?? weightsName, load)).params;
 }
 
-function read(folder: string, name: string): Uint8Array {
+type Speaker = Pick<ModelFolder, "dialect" | "files" | "notes">;
+
+/** Whether a parsed `tokenizer.json` has all of our control tokens. */
+function isNative(json: unknown): boolean {
+  const added: unknown = Object(json).added_tokens;
+  const names = Array.isArray(added) ? added.map((token) => Object(token).content as unknown) : [];
+  return controlTokens.every((name) => names.includes(name));
+}
+
+async function nativeSpeaker(
+  folder: string,
+  config: TransformerConfig,
+  json: unknown,
+  files: ModelFiles,
+): Promise<Speaker> {
+  const tokenizer = await usable(folder, "tokenizer.json", () => Tokenizer.fromJson(json));
+  if (config.vocabSize !== tokenizer.vocabSize) throw unlike(folder, config, tokenizer);
+  return { dialect: nativeDialect(tokenizer), files, notes: [] };
+}
+
+async function chatSpeaker(folder: string, config: TransformerConfig, texts: ModelFiles): Promise<Speaker> {
+  const tokenizer = await usable(folder, "its tokenizer", () => loadTokenizer(folder));
+  if (tokenizer.vocabSize > config.vocabSize) throw unlike(folder, config, tokenizer);
+  if (tokenizer.chatTemplates.size === 0)
+    throw new ModelFolderError(
+      `${folder} has no chat template, so nobody knows how to write episodes for its model. Take an instruction-tuned model, ` +
+        "or put the template into chat_template.jinja of the folder.",
+    );
+  const companions = Object.fromEntries(
+    companionNames.flatMap((name) =>
+      existsSync(join(folder, name)) ? [[name, readText(folder, name)] as const] : [],
+    ),
+  );
+  const { "generation_config.json": generation = "{}" } = companions;
+  const named = await usable(folder, "generation_config.json", () =>
+    [generation, texts.config].flatMap((text) => namedEnds(tokenizer, Object(JSON.parse(text)))),
+  );
+  const dialect = await usable(folder, "the chat template", () => {
+    const template = new ChatTemplate(tokenizer.chatTemplate({ tools: true }));
+    const eos = tokenizer.special.get("eos_token");
+    const stopTokens = turnEnds(tokenizer, template, [...(eos === undefined ? [] : [eos]), ...named]);
+    return chatDialect(tokenizer, template, { stopTokens });
+  });
+  const files = { ...texts, config: asSaved(texts.config), companions };
+  return { dialect, files, notes: notesOf(dialect) };
+}
+
+function notesOf({ stopTokens, traits }: ChatDialect): string[] {
+  return [
+    `episodes are written by the model's chat template; ${stopTokens.join(" or ")} ends a turn`,
+    ...(traits.keepsReasoning
+      ? []
+      : [
+          "the chat template leaves out the reasoning of turns that call tools: the expert's is not trained, and a rollout " +
+            "that reasons before a call goes on behind a new prompt",
+        ]),
+  ];
+}
+
+/** `config.json` of a checkpoint, whose weights are f32 whatever those of the folder are. */
+function asSaved(config: string): string {
+  const json: Record<string, unknown> = JSON.parse(config);
+  const stale = ["torch_dtype", "dtype"].filter((name) => (json[name] ?? "float32") !== "float32");
+  if (stale.length === 0) return config;
+  const changed = Object.fromEntries(stale.map((name) => [name, "float32"]));
+  return `${JSON.stringify({ ...json, ...changed }, null, 2)}\n`;
+}
+
+function unlike(
+  folder: string,
+  config: TransformerConfig,
+  tokenizer: Tokenizer | PretrainedTokenizer,
+): ModelFolderError {
+  return new ModelFolderError(
+    `the model in ${folder} has ${config.vocabSize} tokens, its tokenizer ${tokenizer.vocabSize}: ` +
+      "config.json and tokenizer.json are not of one model. Copy both from the folder the model was saved in.",
+  );
+}
+
+/** The file that holds the weights, or says which do; undefined if there is none. */
+function weightFile(folder: string): string | undefined {
+  return [weightsName, indexName].find((name) => existsSync(join(folder, name)));
+}
+
+/** NOTE: called when the files are known to be whole and inside the folder. */
+async function digestOf(folder: string): Promise<string> {
+  const names =
+    weightFile(folder) === weightsName
+      ? [weightsName]
+      : [...new Set<string>(Object.values(JSON.parse(readText(folder, indexName)).weight_map))].sort();
+  const hash = createHash("sha256");
+  for (const name of names)
+    for await (const piece of createReadStream(join(folder, name))) hash.update(piece);
+  return hash.digest("hex");
+}
+
+function readText(folder: string, name: string): string {
   try {
-    return readFileSync(`${folder}/${name}`);
+    return readFileSync(join(folder, name), "utf8");
   } catch (error) {
-    throw new Error(
+    throw new ModelFolderError(
       `the model folder ${folder} has no readable ${name}. Reinstall the package, or check out the file.`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }
 
-function readText(folder: string, name: string): string {
-  return new TextDecoder().decode(read(folder, name));
-}
-
-function parse<T>(folder: string, name: string, make: () => T): T {
+async function usable<T>(folder: string, name: string, make: () => T | Promise<T>): Promise<T> {
   try {
-    return make();
+    return await make();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(
+    throw new ModelFolderError(
       `${name} in ${folder} is not usable: ${reason.replace(/\.?\s*$/, ".")} ` +
         "Copy the model folder again from where it was saved, or give another with --model <path>.",
       { cause: error },

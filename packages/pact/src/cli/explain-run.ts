@@ -2,7 +2,6 @@
  * Reads back what `pact explain` needs of a run folder: one training rollout, all rollouts of its step, the step's logged
  * loss, its tasks, and the weights before the step. Defensively: a folder may be damaged or come from elsewhere.
  */
-import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -12,7 +11,7 @@ import { ExplainError } from "../errors.ts";
 import { trainedRollout } from "../records.ts";
 import { type Json, numberOf, objectOf, textOf } from "../report/read-run.ts";
 import { roles } from "../roles.ts";
-import type { RunConfig } from "../run-sink.ts";
+import type { RolloutSplit, RunConfig } from "../run-sink.ts";
 import type { RoutedPrompt, TrainedRollout } from "../trees.ts";
 import { type ModelFolder, readModelFolder } from "./base-policy.ts";
 import { readNewestCheckpoint, type StoredCheckpoint, stepOf } from "./checkpoints.ts";
@@ -35,6 +34,7 @@ export interface RecordedRollout {
   readonly ids: readonly number[];
   /** Codes of `roleCode`. */
   readonly roles: readonly number[];
+  readonly splits?: readonly RolloutSplit[];
   readonly anchored: boolean;
 }
 
@@ -148,8 +148,30 @@ function recordOf(line: Json, number: number): RecordedRollout {
     advantages: numbers(line.advantages) ?? bad("advantages"),
     ids,
     roles: codes,
+    ...(line.splits !== undefined && { splits: splitsOf(line.splits, ids.length) ?? bad("splits") }),
     anchored: trained.anchored === true,
   };
+}
+
+/** Spans in order within a rollout's tokens, each with a token before and behind it. */
+function splitsOf(value: unknown, length: number): RolloutSplit[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  let at = 0;
+  const splits: RolloutSplit[] = [];
+  for (const entry of value) {
+    const { start, end, kind, reason } = objectOf(entry) ?? {};
+    if (!Number.isInteger(start) || !Number.isInteger(end)) return undefined;
+    const [from, to] = [Number(start), Number(end)];
+    if (from <= at || to <= from || to >= length) return undefined;
+    splits.push({
+      start: from,
+      end: to,
+      kind: kind === "history" ? kind : "dropped",
+      reason: textOf(reason) ?? "",
+    });
+    at = to;
+  }
+  return splits;
 }
 
 function numbers(value: unknown): number[] | undefined {
@@ -223,8 +245,8 @@ export function promptsOf({ run, config, rollouts }: RecordedStep, { data }: Pla
   });
 }
 
-function rolloutOf({ ids, roles: codes, advantages, line }: RecordedRollout): TrainedRollout {
-  const rollout = trainedRollout({ ids, roles: codes.join("") });
+function rolloutOf({ ids, roles: codes, splits, advantages, line }: RecordedRollout): TrainedRollout {
+  const rollout = trainedRollout({ ids, roles: codes.join("") }, splits);
   const turns = Math.max(-1, ...rollout.turnOf) + 1;
   if (turns === advantages.length) return rollout;
   throw new ExplainError(
@@ -249,20 +271,22 @@ export interface RecordedWeights {
  *
  * @throws ExplainError when the starting model is needed and is another
  */
-export function weightsOf(
+export async function weightsOf(
   folder: string,
   { run, config, rollouts }: RecordedStep,
   { model }: Places,
   note: (line: string) => void,
-): RecordedWeights {
+): Promise<RecordedWeights> {
   const { step } = rollouts[0];
   const stored = step === 0 ? undefined : readNewestCheckpoint(folder, note, step);
   const next = readNewestCheckpoint(folder, note, step + 1);
   const isNext = next !== undefined && stepOf(next.name) === step + 1;
   const needsStart = stored === undefined || config.klCoefficient > 0 || config.loraRank > 0;
   const place = model ?? textOf(run.command?.model);
-  const start = needsStart ? readModelFolder(place) : checkpointFolder(folder, stored.name);
-  if (needsStart && createHash("sha256").update(start.weights).digest("hex") !== run.base)
+  const start = needsStart
+    ? await readModelFolder(place)
+    : await readModelFolder(join(folder, "checkpoints", stored.name));
+  if (needsStart && start.digest !== run.base)
     throw new ExplainError(
       `the model in ${start.folder} is not the one the run started from. Give its folder with --model <path>.`,
     );
@@ -272,8 +296,4 @@ export function weightsOf(
     doneBefore: stored === undefined ? 0 : stepOf(stored.name),
     after: isNext ? next : undefined,
   };
-}
-
-function checkpointFolder(folder: string, name: string): ModelFolder {
-  return readModelFolder(join(folder, "checkpoints", name));
 }

@@ -120,7 +120,7 @@ export async function explainRollout(
 ): Promise<Explanation> {
   const recorded = await readStep(folder, selector);
   const prompts = promptsOf(recorded, options);
-  const weights = weightsOf(folder, recorded, options, note);
+  const weights = await weightsOf(folder, recorded, options, note);
   const { config } = recorded;
   const own = recorded.rollouts[recorded.chosen];
   const { step } = own;
@@ -133,7 +133,7 @@ export async function explainRollout(
   const device = await init({ device: wanted === "webgpu" ? "webgpu" : "cpu", log: () => {} });
   using _device = { [Symbol.dispose]: () => device.destroy() };
   requirePrecision(config, device);
-  const base = modelParams(weights.start, config.loraRank > 0 ? config.precision : "f32");
+  const base = await modelParams(weights.start, config.loraRank > 0 ? config.precision : "f32");
   const load = (stored?: StoredCheckpoint) =>
     startModel(shape, base, config, stored && weightsOfCheckpoint(shape, stored));
   const { model, reference } = load(weights.before);

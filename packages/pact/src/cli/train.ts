@@ -4,12 +4,12 @@
  * However a run ends (done, Ctrl-C, an error), its folder holds what was done: metrics, checkpoint, summary, report.
  * A run that was stopped or killed goes on with `--resume` (resume.ts).
  */
-import { createHash } from "node:crypto";
 import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { configToJson, type Params } from "@pact/nn";
 import { type Device, init } from "@pact/tensor";
 import type { TrainConfig } from "../config.ts";
+import { contextTokens } from "../contexts.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
 import {
   forwardOf,
@@ -23,7 +23,7 @@ import { runReport } from "../report/report.ts";
 import type { EvaluationResult, RunConfig } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
 import { disposeParams } from "../update.ts";
-import { type ModelFolder, modelParams, readModelFolder } from "./base-policy.ts";
+import { type ModelFolder, readModelFolder } from "./base-policy.ts";
 import { writeWhole } from "./disk.ts";
 import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
@@ -37,6 +37,7 @@ import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.
 import { type RunTasks, runTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
 import type { TrainOptions } from "./train-options.ts";
+import { loadParams, splitNote } from "./train-parts.ts";
 import { requestOf, type TrainRequest } from "./train-request.ts";
 
 /** What a run knows while it lasts; evaluations are added as they are measured. */
@@ -126,7 +127,10 @@ export async function runIn(
   const began = performance.now();
   const count = options["eval-tasks"];
   const tasks = runTasks(options, config.seed);
-  const base = readModelFolder(options.model);
+  const base = await readModelFolder(options.model);
+  for (const note of base.notes) progress.line(note);
+  // What its template can not hold is said before anything is evaluated.
+  contextTokens(base.dialect, tasks.training[0], config);
   progress.line(describeSettings(config));
   if (tasks.heldOut.length < count)
     progress.line(`evaluating on ${tasks.heldOut.length} tasks: the data has no more with an expert trace`);
@@ -137,8 +141,7 @@ export async function runIn(
   using _device = { [Symbol.dispose]: () => device.destroy() };
   useKernelTable(device, (line) => progress.line(line));
   requirePrecision(config, device);
-  // A frozen base is needed in the type of its passes alone; what is trained stays in f32.
-  const params = modelParams(base, config.loraRank > 0 ? config.precision : "f32");
+  const params = await loadParams(base, config, progress);
   const sink = new FolderSink(folder, { ...base.files, kernels: () => kernelsOf(device) });
   const run: Run = {
     config,
@@ -217,7 +220,7 @@ function describeRun(
       kernels: kernelsOf(device),
     },
     environment: { id: options.env, options: tasks.options },
-    base: createHash("sha256").update(base.weights).digest("hex"),
+    base: base.digest,
     trainingTasks: tasks.training.length,
     heldOutTasks: tasks.heldOut.length,
     evaluation,
@@ -267,8 +270,13 @@ async function training(run: Run, trainer: Trainer): Promise<void> {
   if (stop.aborted) return;
   begin();
   let last = performance.now();
+  let saysSplits = true;
   for await (const event of trainer.steps()) {
     await turnEventLoop();
+    const note: string | undefined =
+      event.kind === "rollouts" && saysSplits ? splitNote(event.step, event.rollouts) : undefined;
+    if (note !== undefined) progress.line(`${note}; "splits" in rollouts.jsonl has all of them`);
+    saysSplits &&= note === undefined;
     if (event.kind === "step") {
       const { stepsDone, sampledTokens, trainedTokens } = trainer.result;
       const tokens = sampledTokens + trainedTokens;
