@@ -7,9 +7,9 @@ import { ftrlLike } from "@pact/tools-sim";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { writeHeader } from "../../packages/nn/src/safetensors-header.ts";
+import { inspectModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { bytesText, parseBytes } from "../../packages/pact/src/cli/bytes.ts";
 import { type PlanReport, planReport } from "../../packages/pact/src/cli/plan.ts";
-import { readPlannedModel } from "../../packages/pact/src/cli/plan-model.ts";
 import { planLines } from "../../packages/pact/src/cli/plan-table.ts";
 import { requestOf } from "../../packages/pact/src/cli/train-request.ts";
 import { main } from "../../packages/pact/src/cli.ts";
@@ -148,7 +148,7 @@ describe("pact plan", () => {
   });
 
   it("plans a folder with a chat template", async () => {
-    const { config, dialect } = await readPlannedModel(chatFolder("chat", tiny));
+    const { config, dialect } = await inspectModelFolder(chatFolder("chat", tiny));
     expect(config.vocabSize).toBe(384);
     expect(dialect.answers).toBe("any");
     const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 4 });
@@ -164,7 +164,7 @@ describe("pact plan", () => {
     const folder = chatFolder("large", { ...tiny, ...sizes, ...heads });
     expect(statSync(join(folder, "model.safetensors")).size).toBeGreaterThan(1.1e9);
     const before = process.memoryUsage().rss;
-    const { config } = await readPlannedModel(folder);
+    const { config } = await inspectModelFolder(folder);
     expect(paramSpecs(config).length).toBe(310);
     expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
   });

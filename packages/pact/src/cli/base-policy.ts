@@ -62,6 +62,16 @@ const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
  * @example const base = await readModelFolder();
  */
 export async function readModelFolder(folder: string = baseFolder): Promise<ModelFolder> {
+  return { ...(await inspectModelFolder(folder)), digest: await digestOf(folder) };
+}
+
+/**
+ * The same without a look at the weights beyond their headers, so that a large folder takes no time.
+ *
+ * @throws ModelFolderError as `readModelFolder`
+ * @example const { config, dialect } = await inspectModelFolder("models/qwen3");
+ */
+export async function inspectModelFolder(folder: string = baseFolder): Promise<Omit<ModelFolder, "digest">> {
   if (existsSync(join(folder, "adapter_config.json")) && weightFile(folder) === undefined)
     throw new ModelFolderError(
       `the folder ${folder} holds LoRA adapters, not a model. Make one of them: pact merge ${folder} --model <base folder> --out <folder>.`,
@@ -73,7 +83,7 @@ export async function readModelFolder(folder: string = baseFolder): Promise<Mode
     ? await nativeSpeaker(folder, config, json, texts)
     : await chatSpeaker(folder, config, texts);
   await usable(folder, weightFile(folder) ?? weightsName, () => inspectModel(folder));
-  return { folder, config, ...speaker, digest: await digestOf(folder) };
+  return { folder, config, ...speaker };
 }
 
 /**

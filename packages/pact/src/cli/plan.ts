@@ -6,9 +6,9 @@ import { type AdapterReport, acquireAdapter } from "@pact/tensor";
 import { planTraining, type TrainingPlan, type TrainingPlanOptions } from "../plan.ts";
 import { rememberingDialect } from "../plan-dialect.ts";
 import { type PlanSuggestion, planSuggestions, possibleChanges } from "../plan-suggestions.ts";
+import { inspectModelFolder } from "./base-policy.ts";
 import { parseBytes } from "./bytes.ts";
 import { givenOptions, parseOptions, UsageError } from "./options.ts";
-import { readPlannedModel } from "./plan-model.ts";
 import { type PlanOptions, planOptions } from "./plan-options.ts";
 import { optionsOf, planLines } from "./plan-table.ts";
 import { createProgress } from "./progress.ts";
@@ -138,7 +138,7 @@ export async function planReport(
         `Raise it: --set maxRolloutTokens=${rolloutTokens}.`,
     );
   const tokens = rolloutTokens ?? Math.min(config.maxTurnTokens, config.maxRolloutTokens);
-  const { config: model, dialect } = await readPlannedModel(options.model);
+  const { config: model, dialect } = await inspectModelFolder(options.model);
   const tasks = runTasks(options, config.seed);
   const { report: adapter } = await acquireAdapter();
   const asked: TrainingPlanOptions = {
