@@ -110,8 +110,8 @@ describe("help", () => {
             One training setting, over the file's; the value is JSON or text, e.g.
             --set promptsPerStep=8. May be given several times.
         --model <path>
-            Model folder to start from (config.json, tokenizer.json,
-            model.safetensors), e.g. a run's checkpoint. Default: the base policy
+            Model folder to start from: a run's checkpoint, or a Hugging Face folder
+            (Qwen3, Qwen2, Llama) with a chat template. Default: the base policy
             shipped with the package.
         --device <auto|webgpu|cpu>
             Where tensors live; auto takes the best WebGPU adapter and falls back to

@@ -41,7 +41,7 @@ export const trainOptions = {
   model: {
     kind: "path",
     defaultText: "the base policy shipped with the package",
-    help: "model folder to start from (config.json, tokenizer.json, model.safetensors), e.g. a run's checkpoint",
+    help: "model folder to start from: a run's checkpoint, or a Hugging Face folder (Qwen3, Qwen2, Llama) with a chat template",
   },
   device: {
     kind: "choice",
