@@ -3,16 +3,14 @@
 // through `evaluate`, where the limits are, and what Jinja2 does otherwise that templates rely on. Leaves out: time limits; one step may cost time in its input's size.
 
 import * as jinja from "@huggingface/jinja";
+import { type JinjaValue, printedText } from "./jinja-text.ts";
 
 /** A parsed template; only the interpreter looks inside. */
 export type JinjaProgram = object;
 
 // The package's declarations import each other without file endings, which Node's resolution does not follow: what is
 // used of it is declared here.
-interface Value {
-  readonly type: string;
-  readonly value: unknown;
-}
+type Value = JinjaValue;
 interface Environment {
   set(name: string, value: unknown): Value;
 }
@@ -80,17 +78,21 @@ class Bounded extends Interpreter {
 
   override evaluate(node: unknown, environment: unknown): Value {
     this.#count(1);
-    const result = this.#strip(node, environment) ?? super.evaluate(node, environment);
+    let result = this.#strip(node, environment) ?? super.evaluate(node, environment);
     if (this.#marked.loopedOver.has(node)) {
       // As in Jinja2, an undefined list is an empty one.
       if (result.type === "UndefinedValue") return valueOf([]);
       // The rounds of a loop with an empty body pass through here only as the values that it runs over.
       if (Array.isArray(result.value)) this.#count(result.value.length);
     }
+    if (this.#marked.printed.has(node)) {
+      const text = printedText(result);
+      if (text !== undefined) result = valueOf(text);
+    }
     if (typeof result.value === "string" && result.value.length > this.#limits.length) {
       throw new JinjaStop("limit", `it makes a text of more than ${this.#limits.length} characters`);
     }
-    if (result.type === "UndefinedValue" && this.#marked.printed.has(node)) {
+    if (result.type === "UndefinedValue" && this.#marked.names.has(node)) {
       throw new JinjaStop("missing", `it writes ${(node as { value?: string }).value}, which is not defined`);
     }
     return result;
@@ -122,8 +124,10 @@ class Bounded extends Interpreter {
 }
 
 interface MarkedNodes {
-  /** `{{ name }}`: names in a list of statements. */
+  /** `{{ expression }}`: expressions in a list of statements. */
   readonly printed: Set<unknown>;
+  /** `{{ name }}`, of these. */
+  readonly names: Set<unknown>;
   /** What a `for` runs over. */
   readonly loopedOver: Set<unknown>;
   /** `object.strip(characters)`, lstrip and rstrip. */
@@ -135,6 +139,10 @@ function valueOf(value: unknown): Value {
   return new Environment().set("value", value);
 }
 
+/** Statements that are no expressions. */
+const STATEMENTS: ReadonlySet<unknown> = new Set(
+  "Program If For Break Continue Set Macro Comment FilterStatement CallStatement".split(" "),
+);
 const STRIPS = new Set(["strip", "lstrip", "rstrip"]);
 
 /** A member expression, as far as it is looked at. */
@@ -144,7 +152,12 @@ interface Member {
 }
 
 function markNodes(program: JinjaProgram): MarkedNodes {
-  const marked: MarkedNodes = { printed: new Set(), loopedOver: new Set(), strips: new Map() };
+  const marked: MarkedNodes = {
+    printed: new Set(),
+    names: new Set(),
+    loopedOver: new Set(),
+    strips: new Map(),
+  };
   const visit = (node: unknown): void => {
     if (typeof node !== "object" || node === null) return;
     const { type, callee, args } = node as { type?: string; callee?: Member; args?: unknown[] };
@@ -155,7 +168,10 @@ function markNodes(program: JinjaProgram): MarkedNodes {
     for (const [field, child] of Object.entries(node)) {
       const isBlock = field === "body" || field === "alternate" || field === "defaultBlock";
       if (isBlock && Array.isArray(child)) {
-        for (const statement of child) if (statement?.type === "Identifier") marked.printed.add(statement);
+        for (const statement of child) {
+          if (!STATEMENTS.has(statement?.type)) marked.printed.add(statement);
+          if (statement?.type === "Identifier") marked.names.add(statement);
+        }
       }
       // `for x in list if test` has its list one level down.
       if (field === "iterable") marked.loopedOver.add(child?.type === "SelectExpression" ? child.lhs : child);
