@@ -168,6 +168,22 @@ export const lossCases: OpCase[] = [
     },
   },
   {
+    name: "linearLogProb",
+    tolerance: "logProbGather",
+    gradient: true,
+    draw(draw) {
+      const [rows, width, vocabulary] = [draw.length(0, 7), draw.length(1, 5), draw.length(1, 9)];
+      const operands = [
+        floats(draw, [rows, width]),
+        // A frozen head has no gradient.
+        { ...floats(draw, [vocabulary, width]), constant: draw.unit() < 0.3 },
+        ints(draw, [rows], 0, vocabulary - 1),
+      ];
+      const options = { temperature: draw.pick([0.7, 1, 1.3]), chunk: draw.int(1, 10) };
+      return { operands, run: ([h, w, ids]) => t.linearLogProb(h, w, ids, options) };
+    },
+  },
+  {
     name: "crossEntropy",
     gradient: true,
     draw(draw) {

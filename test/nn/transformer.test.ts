@@ -86,6 +86,23 @@ describe.each(models)("$name", ({ config, params }) => {
 
 describe("tokenLogProbs", () => {
   const { config, params } = models[1];
+
+  it("keeps no logits of a large vocabulary, and gives the same", async () => {
+    const wide = { ...config, vocabSize: 2048 };
+    const own = randomParams(wide, device);
+    const packed = packSequences(
+      Array.from({ length: 300 }, (_, r) => [1, 2, 3, 4, 5, 6, 7, 2040 + (r % 8)]),
+    );
+    const targets = Int32Array.from(packed.ids.keys()).filter((i) => i % 8 > 0); // 2100 × 2048 logits
+    const few = targets.filter((i) => i < 40 || i > 2360);
+    const some = await tokenLogProbs(wide, own, packed, few).data();
+    const all = await tokenLogProbs(wide, own, packed, targets).data();
+    expectClose(
+      Array.from(some),
+      Array.from(few, (t) => all[targets.indexOf(t)]),
+    );
+  });
+
   const attn = "model.layers.0.self_attn";
   it.each([
     { of: models[1], names: [`${attn}.k_norm.weight`, "model.layers.1.self_attn.v_proj.weight"] },

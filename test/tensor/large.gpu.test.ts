@@ -79,6 +79,14 @@ const cases: OpCase[] = [
     operands: [floats(draw, [5, 8009], { low: -8, high: 8 }), ints(draw, [5], 0, 8008)],
     run: ([x, ids]) => t.logProbGather(x, ids, { temperature: 0.8 }),
   })),
+  one("linearLogProb over pieces of a vocabulary", "logProbGather", (draw) => ({
+    operands: [
+      floats(draw, [37, 12]),
+      floats(draw, [1003, 12], { low: -1, high: 1 }),
+      ints(draw, [37], 0, 1002),
+    ],
+    run: ([h, w, ids]) => t.linearLogProb(h, w, ids, { chunk: 256 }),
+  })),
   one("layerNorm of many rows", "layerNorm", (draw) => ({
     operands: [floats(draw, [131, 67]), floats(draw, [67]), floats(draw, [67])],
     run: ([x, w, b]) => t.layerNorm(x, w, b),

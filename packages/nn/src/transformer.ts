@@ -12,6 +12,7 @@ import {
   cast,
   checkpoint,
   embedding,
+  linearLogProb,
   logProbGather,
   matmul,
   scope,
@@ -117,6 +118,17 @@ export function targetLogits(
   targets: Int32Array,
   options: ForwardOptions = {},
 ): Tensor {
+  return scope(() => logits(config, params, targetHidden(config, params, packed, targets, options)));
+}
+
+/** The final hidden states [M, C] that predict `targets`. */
+function targetHidden(
+  config: TransformerConfig,
+  params: Params,
+  packed: Packed,
+  targets: Int32Array,
+  options: ForwardOptions,
+): Tensor {
   const before = predecessors(packed);
   const rows = targets.map((target) => {
     if (before[target] >= 0) return before[target];
@@ -124,12 +136,12 @@ export function targetLogits(
       `Token ${target} of ${before.length} has no predecessor that predicts it. Leave the first token of each sequence out of targets.`,
     );
   });
-  return scope(() => {
-    const hidden = forwardHidden(config, params, packed, options);
-    const wanted = take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0); // [M, C]
-    return logits(config, params, wanted);
-  });
+  const hidden = forwardHidden(config, params, packed, options);
+  return take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0);
 }
+
+/** Logits that are kept for the backward pass: 16 MiB of f32. Of more, pieces are computed twice instead (`linearLogProb`). */
+const logitsKept = 2 ** 22;
 
 /**
  * log p(token | what it sees) of chosen tokens of a packed row, at `temperature` (default 1):
@@ -159,9 +171,13 @@ export function tokenLogProbs(
   { temperature = 1, ...options }: { temperature?: number } & ForwardOptions = {},
 ): Tensor {
   return scope(() => {
-    const scores = targetLogits(config, params, packed, targets, options); // [M, V]
-    const ids = targets.map((target) => packed.ids[target]);
-    return logProbGather(scores, tensor(ids, { dtype: "i32", device: scores.device }), { temperature });
+    const hidden = targetHidden(config, params, packed, targets, options); // [M, C]
+    const own = targets.map((target) => packed.ids[target]);
+    const ids = tensor(own, { dtype: "i32", device: hidden.device });
+    const head = param(params, `${outerNames(config).head}.weight`); // [V, C]
+    if (targets.length * config.vocabSize > logitsKept && head.dtype !== "f16")
+      return linearLogProb(cast(hidden, head.dtype), head, ids, { temperature });
+    return logProbGather(logits(config, params, hidden), ids, { temperature });
   });
 }
 

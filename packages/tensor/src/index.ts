@@ -73,6 +73,7 @@ export {
 export { gather, scatterAdd } from "./ops/gather.ts";
 export { embedding, indexAdd, take } from "./ops/indexing.ts";
 export { type AdamWSettings, type AdamWState, adamWStep, assignRows } from "./ops/inplace.ts";
+export { type LinearLogProbOptions, linearLogProb } from "./ops/linear-logprob.ts";
 export {
   equal,
   greater,
