@@ -3,6 +3,7 @@
  * another's compiler or shares its memory; the parent runs them in turn.
  */
 import { countedOnce } from "../counts.ts";
+import { processorTime } from "../timing.ts";
 import type { Engine, PeerCase } from "./case.ts";
 import type { Reply, Request } from "./messages.ts";
 import { provideAdapter } from "./navigator.ts";
@@ -33,9 +34,11 @@ async function answer(request: Request): Promise<Reply> {
       return {};
     case "run": {
       const { work } = prepared();
-      const began = performance.now();
+      const [began, before] = [performance.now(), process.cpuUsage()];
       await work.run();
-      return { milliseconds: performance.now() - began };
+      return {
+        sample: { milliseconds: performance.now() - began, processorMs: processorTime(before) },
+      };
     }
     case "count": {
       const { gpu, work } = prepared();

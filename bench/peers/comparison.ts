@@ -3,7 +3,7 @@
  * whether all computed the same. An engine that fails or computes something else gets no times; this one must not fail.
  */
 import type { Counts } from "../counts.ts";
-import { type Timing, timingOf } from "../timing.ts";
+import { type Sample, type Timing, timingOf } from "../timing.ts";
 import { type CaseName, type EngineName, engineNames } from "./case.ts";
 import type { Reply, Request } from "./messages.ts";
 
@@ -12,13 +12,25 @@ export interface Asked {
   ask(request: Request): Promise<Reply>;
 }
 
-/** What one engine takes for one case. */
+/** What one engine takes for one case; the first run is apart. */
 export type Figures =
-  | (Timing & { readonly firstSeconds: number; readonly counts: Counts | undefined })
+  | (Timing & {
+      readonly firstSeconds: number;
+      readonly firstProcessorSeconds: number;
+      readonly counts: Counts | undefined;
+    })
   | { readonly error: string };
 
-/** Figures of a case by engine, and how many times longer each of the others takes. */
-export type Comparison = Record<EngineName, Figures> & { readonly timesFaster: Record<string, number> };
+/** How many times longer another engine takes: medians, processor time, the first run. */
+export interface Ratios {
+  readonly time: number;
+  readonly processor: number;
+  readonly first: number;
+  readonly firstProcessor: number;
+}
+
+/** Figures of a case by engine, and how they relate. */
+export type Comparison = Record<EngineName, Figures> & { readonly timesFaster: Record<string, Ratios> };
 
 /** How far two engines' results may be apart, relative and absolute: sums in another order. */
 const tolerance = 2e-4;
@@ -36,7 +48,7 @@ export async function compared(
   signal?: AbortSignal,
 ): Promise<Comparison> {
   const failed = new Map<EngineName, string>();
-  const samples = new Map<EngineName, number[]>(engineNames.map((engine) => [engine, []]));
+  const samples = new Map<EngineName, Sample[]>(engineNames.map((engine) => [engine, []]));
   /** Asks every engine that has not failed, one after the other. */
   const each = async (kind: Request["kind"], note: (engine: EngineName, reply: Reply) => void) => {
     for (const engine of engineNames) {
@@ -51,15 +63,17 @@ export async function compared(
       }
     }
   };
-  const firstSeconds: Partial<Record<EngineName, number>> = {};
+  const first: Partial<Record<EngineName, Sample>> = {};
   const counts: Partial<Record<EngineName, Counts>> = {};
   let expected: readonly number[] = [];
   await each("prepare", () => {});
-  await each("run", (engine, { milliseconds = Number.NaN }) => {
-    firstSeconds[engine] = milliseconds / 1000;
+  await each("run", (engine, { sample }) => {
+    first[engine] = sample;
   });
   for (let round = 0; round < rounds; round++)
-    await each("run", (engine, { milliseconds = Number.NaN }) => samples.get(engine)?.push(milliseconds));
+    await each("run", (engine, { sample }) => {
+      if (sample) samples.get(engine)?.push(sample);
+    });
   await each("count", (engine, reply) => {
     counts[engine] = reply.counts;
   });
@@ -71,7 +85,9 @@ export async function compared(
     const error = failed.get(engine);
     if (error !== undefined) return { error };
     const timing = timingOf(samples.get(engine) ?? []);
-    return { ...timing, firstSeconds: firstSeconds[engine] ?? Number.NaN, counts: counts[engine] };
+    const { milliseconds = Number.NaN, processorMs = Number.NaN } = first[engine] ?? {};
+    const firsts = { firstSeconds: milliseconds / 1000, firstProcessorSeconds: processorMs / 1000 };
+    return { ...timing, ...firsts, counts: counts[engine] };
   };
   const all = Object.fromEntries(engineNames.map((engine) => [engine, figures(engine)]));
   return { ...(all as Record<EngineName, Figures>), timesFaster: timesFaster(all) };
@@ -86,12 +102,18 @@ function requireSame(numbers: readonly number[], expected: readonly number[]): v
   }
 }
 
-function timesFaster(figures: Readonly<Record<string, Figures>>): Record<string, number> {
+function timesFaster(figures: Readonly<Record<string, Figures>>): Record<string, Ratios> {
   const { ours, ...others } = figures;
-  const ratios: Record<string, number> = {};
+  const ratios: Record<string, Ratios> = {};
   if ("error" in ours) return ratios;
   for (const [engine, theirs] of Object.entries(others)) {
-    if (!("error" in theirs)) ratios[engine] = theirs.medianMs / ours.medianMs;
+    if ("error" in theirs) continue;
+    ratios[engine] = {
+      time: theirs.medianMs / ours.medianMs,
+      processor: theirs.processorMs / ours.processorMs,
+      first: theirs.firstSeconds / ours.firstSeconds,
+      firstProcessor: theirs.firstProcessorSeconds / ours.firstProcessorSeconds,
+    };
   }
   return ratios;
 }

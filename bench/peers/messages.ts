@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Counts } from "../counts.ts";
+import type { Sample } from "../timing.ts";
 import type { CaseName } from "./case.ts";
 
 export type Request =
@@ -11,7 +12,7 @@ export type Request =
 
 export interface Reply {
   readonly error?: string;
-  readonly milliseconds?: number;
+  readonly sample?: Sample;
   readonly counts?: Counts;
   readonly numbers?: readonly number[];
 }

@@ -50,6 +50,7 @@ async function measureSize(n: 512 | 1024, { device, raw, signal, progress }: Con
     handWrittenMs: bestMs,
     handWrittenGflops: gflops(times[best]),
     ofHandWritten,
+    ofHandWrittenProcessor: times[best].processorMs / times.engine.processorMs,
     rungsMs: Object.fromEntries(medians),
     firstSeconds,
     ...(await countedOnce(raw, work)),

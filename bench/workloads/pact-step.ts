@@ -110,6 +110,7 @@ export const pactStep: Workload = {
     );
     return {
       speedup,
+      speedupProcessor: times.oneByOne.processorMs / times.packed.processorMs,
       fewerTokens,
       packed: { ...times.packed, tokens: packed.tokens, ...(raw && (await countedOnce(raw, packed.step))) },
       oneByOne: {

@@ -56,7 +56,14 @@ export const tinyOperations: Workload = {
         `${name}: ${perOperation.toFixed(1)} µs an operation, ${ofRaw.toFixed(2)} of raw (${described(bare)})`,
       );
       const counted = await countedOnce(raw, engine[name]);
-      results[name] = { ...timing, microsecondsPerOperation: perOperation, ofRaw, ...counted };
+      const ofRawProcessor = timing.processorMs / bare.processorMs;
+      results[name] = {
+        ...timing,
+        microsecondsPerOperation: perOperation,
+        ofRaw,
+        ofRawProcessor,
+        ...counted,
+      };
     }
     return results;
   },

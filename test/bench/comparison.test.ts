@@ -16,7 +16,8 @@ function engines(
       async ask({ kind }): Promise<Reply> {
         asked.push(`${name} ${kind}`);
         if (kind === fails) throw new Error(`${name} can not ${kind}`);
-        if (kind === "run") return { milliseconds: left.shift() };
+        const milliseconds = kind === "run" ? (left.shift() ?? Number.NaN) : 0;
+        if (kind === "run") return { sample: { milliseconds, processorMs: 3 * milliseconds } };
         return kind === "result" ? { numbers } : {};
       },
     };
@@ -36,7 +37,10 @@ describe("compared", () => {
     const { ours, jaxjs, timesFaster } = await compared("trainingStep", given, 3);
     expect(ours).toMatchObject({ medianMs: 20, minMs: 10, maxMs: 30, samples: 3, firstSeconds: 0.5 });
     expect(jaxjs).toMatchObject({ medianMs: 50, firstSeconds: 2 });
-    expect(timesFaster).toEqual({ jaxjs: 2.5, tfjs: 0.5 });
+    expect(timesFaster).toEqual({
+      jaxjs: { time: 2.5, processor: 2.5, first: 4, firstProcessor: 4 },
+      tfjs: { time: 0.5, processor: 0.5, first: 2, firstProcessor: 2 },
+    });
     const runs = given.asked.filter((line) => line.endsWith("run")).map((line) => line.split(" ")[0]);
     expect(runs.join(" ")).toBe(Array(4).fill("ours jaxjs tfjs").join(" "));
   });

@@ -4,13 +4,17 @@ import { countCalls, countedOnce } from "../../bench/counts.ts";
 import { resultLine } from "../../bench/result.ts";
 import { interleaved, timingOf } from "../../bench/timing.ts";
 
+const sampled = (...times: number[]) =>
+  timingOf(times.map((milliseconds) => ({ milliseconds, processorMs: 2 * milliseconds })));
+
 describe("timingOf", () => {
   test("an odd number of samples has a middle one", () => {
-    expect(timingOf([5, 1, 3])).toEqual({ medianMs: 3, minMs: 1, maxMs: 5, samples: 3 });
+    const expected = { medianMs: 3, minMs: 1, maxMs: 5, samples: 3, processorMs: 6 };
+    expect(sampled(5, 1, 3)).toEqual(expected);
   });
 
   test("of an even number it is the mean of the two in the middle", () => {
-    expect(timingOf([4, 1, 2, 9]).medianMs).toBe(3);
+    expect(sampled(4, 1, 2, 9).medianMs).toBe(3);
   });
 });
 
@@ -23,6 +27,7 @@ describe("interleaved", () => {
     const times = await interleaved({ a: work("a"), b: work("b") }, 3);
     expect(calls.join("")).toBe("ababab");
     expect(times.a.samples).toBe(3);
+    expect(times.a.processorMs).toBeGreaterThanOrEqual(0);
   });
 
   test("an interrupt ends it, a failing work fails it", async () => {
