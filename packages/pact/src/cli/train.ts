@@ -24,6 +24,7 @@ import type { EvaluationResult, RunConfig } from "../run-sink.ts";
 import { Trainer } from "../trainer.ts";
 import { disposeParams } from "../update.ts";
 import { type ModelFolder, readModelFolder } from "./base-policy.ts";
+import { bytesText } from "./bytes.ts";
 import { writeWhole } from "./disk.ts";
 import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
@@ -78,12 +79,13 @@ export async function train(args: readonly string[]): Promise<number> {
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {
-    const { result, stopped, evaluations } = await runIn(folder, { options, config }, progress);
+    const { result, stopped, evaluations, peakBytes } = await runIn(folder, { options, config }, progress);
     progress.close();
     const shown = relative(process.cwd(), folder).startsWith("..") ? folder : relative(process.cwd(), folder);
     const paint = painter(stream);
     const tables = [...summaryTable(result, paint), ...successTable(evaluations, paint)];
-    const lines = [...tables, `  report    ${join(shown, "report.html")}`];
+    const memory = `  memory    ${bytesText(peakBytes)} of tensors at the peak`;
+    const lines = [...tables, memory, `  report    ${join(shown, "report.html")}`];
     stream.write(`\n${lines.join("\n")}\n`);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
     return stopped ? interruptedExitCode : 0;
@@ -123,7 +125,12 @@ export async function runIn(
   folder: string,
   { options, config }: TrainRequest,
   progress: Progress,
-): Promise<{ result: RunResult; stopped: boolean; evaluations: readonly EvaluationResult[] }> {
+): Promise<{
+  result: RunResult;
+  stopped: boolean;
+  evaluations: readonly EvaluationResult[];
+  peakBytes: number;
+}> {
   const began = performance.now();
   const count = options["eval-tasks"];
   const tasks = runTasks(options, config.seed);
@@ -192,6 +199,7 @@ export async function runIn(
       result: await finish(stopped ? "stopped" : "done"),
       stopped,
       evaluations: run.evaluations,
+      peakBytes: device.memory().peakBytes,
     };
   } catch (error) {
     // What went wrong first is what counts, also if the folder can not be written any more.
