@@ -59,7 +59,7 @@ export async function interleaved<Name extends string>(
 }
 
 /** Milliseconds of all threads since `before`. */
-export function processorTime(before: NodeJS.CpuUsage): number {
+function processorTime(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1000;
 }
@@ -82,9 +82,14 @@ function median(numbers: readonly number[]): number {
   return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
+/** What one call takes. */
+export async function sampled(work: () => Promise<unknown>): Promise<Sample> {
+  const [began, before] = [performance.now(), process.cpuUsage()];
+  await work();
+  return { milliseconds: performance.now() - began, processorMs: processorTime(before) };
+}
+
 /** Seconds that one call takes. */
 export async function seconds(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now();
-  await work();
-  return (performance.now() - began) / 1000;
+  return (await sampled(work)).milliseconds / 1000;
 }

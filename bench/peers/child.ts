@@ -3,7 +3,7 @@
  * another's compiler or shares its memory; the parent runs them in turn.
  */
 import { countedOnce } from "../counts.ts";
-import { processorTime } from "../timing.ts";
+import { sampled } from "../timing.ts";
 import type { Engine, PeerCase } from "./case.ts";
 import type { Reply, Request } from "./messages.ts";
 import { provideAdapter } from "./navigator.ts";
@@ -34,11 +34,7 @@ async function answer(request: Request): Promise<Reply> {
       return {};
     case "run": {
       const { work } = prepared();
-      const [began, before] = [performance.now(), process.cpuUsage()];
-      await work.run();
-      return {
-        sample: { milliseconds: performance.now() - began, processorMs: processorTime(before) },
-      };
+      return { sample: await sampled(() => work.run()) };
     }
     case "count": {
       const { gpu, work } = prepared();

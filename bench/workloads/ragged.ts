@@ -4,7 +4,7 @@
  * operation by operation, and with each length recorded in the first pass and replayed in the second.
  */
 import { countCalls } from "../counts.ts";
-import { seconds } from "../timing.ts";
+import { type Sample, sampled, timingOf } from "../timing.ts";
 import { batch, raggedLengths } from "./model.ts";
 import { training, type Way } from "./training.ts";
 import type { Context, Workload } from "./workload.ts";
@@ -30,27 +30,35 @@ async function passes(way: Way, { device, raw, signal, progress }: Context) {
     signal.throwIfAborted();
     return step();
   };
-  /** Seconds for `tokens` tokens at T = 128. */
+  /** Milliseconds for `tokens` tokens at T = 128. */
   const even = async () => {
-    const taken = await seconds(async () => {
+    const { milliseconds, processorMs } = await sampled(async () => {
       for (let i = 0; i < steps; i++) await checked(whole);
     });
-    return (taken * tokens) / (1024 * steps);
+    const share = tokens / (1024 * steps);
+    return { milliseconds: milliseconds * share, processorMs: processorMs * share };
   };
   const pass = () =>
-    seconds(async () => {
+    sampled(async () => {
       for (const step of ragged) await checked(step);
     });
   const evens = [await even()];
   const counter = raw && countCalls(raw);
-  const firstSeconds = await pass();
+  const first = await pass();
   counter?.stop();
   evens.push(await even());
-  const secondSeconds = await pass();
+  const second = await pass();
   evens.push(await even());
-  const evenSeconds = evens.toSorted((a, b) => a - b)[1];
-  const [first, second] = [firstSeconds / evenSeconds, secondSeconds / evenSeconds];
-  progress(`${way}: first pass ${first.toFixed(2)}, second ${second.toFixed(2)} of the time at T = 128`);
+  const same = timingOf(evens);
+  const ofEven = ({ milliseconds, processorMs }: Sample) => ({
+    seconds: milliseconds / 1000,
+    ofEven: milliseconds / same.medianMs,
+    ofEvenProcessor: processorMs / same.processorMs,
+  });
+  const result = { first: ofEven(first), second: ofEven(second) };
+  progress(
+    `${way}: first pass ${result.first.ofEven.toFixed(2)}, second ${result.second.ofEven.toFixed(2)} of the time at T = 128`,
+  );
   const newPipelines = counter?.counts.pipelines ?? 0;
-  return { tokens, evenSeconds, firstSeconds, secondSeconds, first, second, newPipelines };
+  return { tokens, evenSeconds: same.medianMs / 1000, ...result, newPipelines };
 }
