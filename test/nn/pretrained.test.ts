@@ -148,6 +148,28 @@ describe("PretrainedTokenizer", () => {
     }
   });
 
+  // Merges: two spaces 256, space and the first byte of "²" 257, "12" 258. Ids by tokenizers 0.23.2 in Python.
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false };
+  const digits = (individual_digits: boolean) => ({
+    type: "Sequence",
+    pretokenizers: [{ type: "Digits", individual_digits }, byteLevel],
+  });
+  it.each<[string, object, string, number[]]>([
+    ["digit by digit", digits(true), " 12", [32, 49, 50]],
+    ["digit by digit, of any script", digits(true), " \u00b2", [32, 194, 178]],
+    ["runs of digits", digits(false), " 12", [32, 258]],
+    ["runs of digits of any script", digits(false), " \u00b2", [32, 194, 178]],
+    ["GPT-2's pattern", byteLevel, " \u00b2", [257, 178]],
+    ["where U+FEFF is no space", byteLevel, "  \ufeff", [32, 32, 239, 187, 191]],
+  ])("cuts as the official library: %s", (_, pre_tokenizer, text, ids) => {
+    const [space, first, one, two] = [32, 0xc2, 49, 50];
+    const merges = [[space, space] as const, [space, first] as const, [one, two] as const];
+    const file = new Tokenizer({ merges, controlTokens: [] }).toJson();
+    const loaded = new PretrainedTokenizer({ tokenizer: { ...file, pre_tokenizer } });
+    expect(loaded.encode(text)).toEqual(ids);
+    expect(loaded.decode(ids)).toBe(text);
+  });
+
   const damage: [string, (file: Record<string, unknown>) => unknown][] = [
     ["another model", (file) => ({ ...file, model: { type: "Unigram", vocab: [] } })],
     ["a normalizer that changes text", (file) => ({ ...file, normalizer: { type: "Lowercase" } })],

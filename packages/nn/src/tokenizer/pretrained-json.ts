@@ -71,6 +71,7 @@ export function readPretrained(files: TokenizerFiles): PretrainedParts {
       added_tokens: [],
       normalizer: null,
       post_processor: null,
+      pre_tokenizer: { type: "Sequence", pretokenizers: cuts(file) },
       model: withoutControls(model, text, controls),
     },
     spelled: spellings(text, controls),
@@ -104,6 +105,26 @@ function checkLossless(file: JsonRecord, model: JsonRecord): void {
   const decoders = sequence(file.decoder, "decoders", "decoder");
   if (decoders.length !== 1 || decoders[0].type !== "ByteLevel")
     throw bad("decoder", "ByteLevel", file.decoder);
+}
+
+/** What ByteLevel cuts by, unless it is told not to: GPT-2's pattern. */
+const BYTE_LEVEL_PATTERN =
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+/**
+ * The pre-tokenizer, with cuts that have names as patterns: the library reads those as the official one does, but knows
+ * Digits as ASCII digits, and takes U+FEFF for a space in ByteLevel's own.
+ */
+function cuts(file: JsonRecord): JsonRecord[] {
+  const isolated = (Regex: string): JsonRecord => {
+    return { type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false };
+  };
+  return sequence(file.pre_tokenizer, "pretokenizers", "pre_tokenizer").flatMap((step): JsonRecord[] => {
+    if (step.type === "Digits") return [isolated(step.individual_digits === true ? "\\p{N}" : "\\p{N}+")];
+    const bytes = { ...step, use_regex: false };
+    if (step.type === "ByteLevel" && step.use_regex !== false) return [isolated(BYTE_LEVEL_PATTERN), bytes];
+    return [step];
+  });
 }
 
 function sequence(value: unknown, field: string, where: string): JsonRecord[] {
