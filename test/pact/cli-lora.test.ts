@@ -1,5 +1,5 @@
 /** `pact train` with adapters: what a run keeps of them, that it goes on exactly, and that `pact explain` reads them. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configFromJson, loraFromPeft, paramsFromSafetensors } from "@pact/nn";
@@ -127,6 +127,16 @@ describe("pact train with loraRank", () => {
       const explained = await explainRollout(whole, String(line + 1), { device: "cpu" }, () => {});
       expect(explained).toMatchObject({ step, parametersOfStep: step, agreement: "agrees" });
     }
+  });
+
+  it("refuses f16 on a device without it, by name, and leaves no folder behind", async () => {
+    const folder = join(root, "no-f16");
+    const { code, error } = await pact("train", ...run, "--set", "precision=f16", "--run-dir", folder);
+    expect(code).toBe(1);
+    expect(error).toMatch(
+      /precision is f16, and this cpu device .* does not compute in it\. Set precision f32/,
+    );
+    expect(existsSync(folder)).toBe(false);
   });
 
   it("refuses a checkpoint of adapters where a model is wanted, and says what makes one of it", async () => {

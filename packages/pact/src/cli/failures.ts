@@ -73,8 +73,8 @@ function failureOf(folder: string, error: unknown): Failure | undefined {
       what: `Out of memory: ${error.message}`,
       remedy: "free memory of this device",
       otherwise:
-        "If the run alone is too large for it, start a new one with a smaller tokenBudget, promptsPerStep or rolloutsPerPrompt " +
-        "(--set) and the checkpoint as --model.",
+        "If the run alone is too large for it, start a new one with activationCheckpointing=true, a smaller tokenBudget, promptsPerStep or rolloutsPerPrompt " +
+        "(--set) and the checkpoint as --model, which pact merge makes of adapters; pact plan says what helps.",
     };
   if (error instanceof NonFiniteError)
     return { what: error.message, remedy: "lower learningRate or clipNorm", repeats: true };
