@@ -8,8 +8,10 @@ import { buildTraces, openSuite, scriptedTeacher, traceLine } from "@pact/tools-
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ModelFolderError, modelParams, readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { explainRollout } from "../../packages/pact/src/cli/explain.ts";
+import { readStep } from "../../packages/pact/src/cli/explain-run.ts";
 import { splitNote } from "../../packages/pact/src/cli/train-parts.ts";
 import { main } from "../../packages/pact/src/cli.ts";
+import { ExplainError } from "../../packages/pact/src/errors.ts";
 import { chatFamilies, family, makeChatFolder } from "./chat-folders.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-chat-folder-"));
@@ -247,6 +249,46 @@ describe("a Hugging Face folder", () => {
     expect(error).toMatch(/rewrites what stands before the expert's turn/);
     expect(error).not.toContain("evaluate before");
     expect(readdirSync(root)).not.toContain("never");
+  });
+});
+
+describe("the splits of a recorded rollout", () => {
+  /** The first training rollout of the run, with these splits in its line. */
+  const read = (splits: unknown) => {
+    const folder = mkdtempSync(join(root, "splits-"));
+    cpSync(join(root, "run-qwen3"), folder, { recursive: true });
+    const lines = linesOf(folder, "rollouts.jsonl") as { phase: string }[];
+    const at = lines.findIndex(({ phase }) => phase === "train");
+    const changed = lines.map((line, index) => JSON.stringify(index === at ? { ...line, splits } : line));
+    writeFileSync(join(folder, "rollouts.jsonl"), `${changed.join("\n")}\n`);
+    return readStep(folder, String(at + 1));
+  };
+
+  it("are read back", async () => {
+    const splits = [
+      { start: 1, end: 2, kind: "dropped", reason: "a" },
+      { start: 3, end: 5, kind: "history", reason: "b" },
+    ];
+    expect((await read(splits)).rollouts[0].splits).toEqual(splits);
+  });
+
+  it.each([
+    ["no list", { start: 1, end: 2 }],
+    ["no spans", ["1-2"]],
+    ["fractions", [{ start: 1.5, end: 2 }]],
+    ["nothing before it", [{ start: 0, end: 2 }]],
+    ["an end before its start", [{ start: 2, end: 2 }]],
+    ["an end beyond the rollout", [{ start: 1, end: 6 }]],
+    [
+      "an overlap",
+      [
+        { start: 1, end: 3 },
+        { start: 2, end: 4 },
+      ],
+    ],
+  ])("are refused with %s", async (_, splits) => {
+    await expect(read(splits)).rejects.toThrow(ExplainError);
+    await expect(read(splits)).rejects.toThrow(/splits is missing or malformed/);
   });
 });
 
