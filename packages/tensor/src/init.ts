@@ -24,6 +24,11 @@ export interface InitOptions {
   device?: "auto" | "webgpu" | "cpu";
   /** Receives one line that says what was chosen and why. */
   log?: (line: string) => void;
+  /**
+   * Told whenever a pipeline has been built, of how many asked for so far: what a first training step waits for, many
+   * seconds on software adapters.
+   */
+  onPipeline?: (built: number, asked: number) => void;
 }
 
 function cpuDevice(why: string): Device {
@@ -68,7 +73,7 @@ export async function createDevice(options: InitOptions = {}): Promise<Device> {
           requiredFeatures: usefulFeatures.filter((name) => adapter.features.has(name)),
         }),
       );
-      device = new Device(new WebGpuBackend(gpu), {
+      device = new Device(new WebGpuBackend(gpu, options.onPipeline), {
         kind: "webgpu",
         driver: report.driver,
         adapterName: report.adapterName,

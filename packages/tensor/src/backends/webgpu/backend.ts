@@ -14,6 +14,7 @@ import type { Backend, BackendStats, Replay } from "../backend.ts";
 import { Arena } from "./arena.ts";
 import type { PooledBuffer } from "./buffers.ts";
 import { MapMode } from "./flags.ts";
+import type { OnPipeline } from "./pipelines.ts";
 import { CommandQueue } from "./queue.ts";
 import { WebGpuReplay } from "./replay.ts";
 
@@ -28,9 +29,10 @@ export class WebGpuBackend implements Backend {
   private ended: { reason: string } | "destroyed" | undefined;
   private rejection: DeviceError | OutOfMemoryError | undefined;
 
-  constructor(device: GPUDevice) {
+  /** @param onPipeline told of each pipeline that is built */
+  constructor(device: GPUDevice, onPipeline?: OnPipeline) {
     this.device = device;
-    this.queue = new CommandQueue(device, this.stats);
+    this.queue = new CommandQueue(device, this.stats, onPipeline);
     this.arena = new Arena(this.queue.pool);
     this.maxTensorBytes = this.queue.pool.limit;
     device.addEventListener("uncapturederror", (event) => {
@@ -130,7 +132,8 @@ export class WebGpuBackend implements Backend {
     const target = pool.acquireMappable(bytes);
     const mappable = target.buffer;
     try {
-      const serial = this.queue.copyOut(source.buffer, start, mappable, bytes);
+      const serial = await this.queue.copyOut(source, start, mappable, bytes);
+      for (const { lost } of [source, target]) if (lost) throw lost;
       await this.guard("read", mappable.mapAsync(MapMode.READ, 0, bytes), [source, target]);
       const copy = mappable.getMappedRange(0, bytes).slice(0);
       this.throwRejection();
@@ -149,7 +152,7 @@ export class WebGpuBackend implements Backend {
   }
 
   async synchronize(): Promise<void> {
-    this.queue.flush();
+    await this.queue.finish();
     await this.guard("synchronize", this.device.queue.onSubmittedWorkDone());
     this.throwRejection();
   }

@@ -131,7 +131,10 @@ export class BufferPool {
     this.recovering = true;
     for (const pooled of this.byHandle.values()) if (pooled.lastWrite >= from) pooled.lost = error;
     this.rejections.push({ from, to: this.serial });
+    // Commands that waited for pipelines are submitted here and rejected too; that says nothing new.
+    this.device.pushErrorScope("validation");
     this.trim();
+    void this.device.popErrorScope().catch(() => null);
     void this.device.queue.onSubmittedWorkDone().finally(() => {
       this.recovering = false;
     });

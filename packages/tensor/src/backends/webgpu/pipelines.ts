@@ -1,6 +1,7 @@
 /**
  * Compute pipelines by kernel key. Building one costs 0.1–0.6 s on software adapters, so keys never contain sizes and
- * nothing is ever built twice.
+ * nothing is ever built twice. They are built in the background, several at once: the queue keeps the commands that need
+ * them until somebody waits for results.
  */
 
 import { ShapeError } from "../../errors.ts";
@@ -12,9 +13,14 @@ import type { KernelCall, ParamType } from "./kernel.ts";
 /** Parameters of a kernel beside `count` and `gridWidth`: what fits into one 256-byte slot (queue.ts). */
 const maxParams = 62;
 
+/** Told how many of the pipelines asked for so far are built. */
+export type OnPipeline = (built: number, asked: number) => void;
+
 export interface Pipeline {
   readonly id: number;
-  readonly pipeline: GPUComputePipeline;
+  readonly descriptor: GPUComputePipelineDescriptor;
+  /** Undefined while it is being built. */
+  built: GPUComputePipeline | undefined;
   readonly layout: GPUBindGroupLayout;
   readonly params: readonly ParamType[];
   /** True if its parameters travel inside the command; otherwise they lie in a uniform buffer at a dynamic offset. */
@@ -27,10 +33,45 @@ export class PipelineCache {
   private readonly device: GPUDevice;
   private readonly stats: BackendStats;
   private readonly byKey = new Map<string, Pipeline>();
+  private readonly onPipeline: OnPipeline | undefined;
+  private readonly pending = new Set<Promise<void>>();
+  /** Resolves when the device is lost: then it may never answer. */
+  private readonly lost: Promise<void>;
+  private gone = false;
 
-  constructor(device: GPUDevice, stats: BackendStats) {
+  constructor(device: GPUDevice, stats: BackendStats, onPipeline?: OnPipeline) {
     this.device = device;
     this.stats = stats;
+    this.onPipeline = onPipeline;
+    this.lost = device.lost.then(() => {
+      this.gone = true;
+    });
+  }
+
+  /** Resolves when every pipeline asked for is built, or the device is lost. */
+  async settled(): Promise<void> {
+    while (this.pending.size > 0 && !this.gone) await Promise.race([Promise.all(this.pending), this.lost]);
+  }
+
+  /** The pipeline, at once. */
+  now(pipeline: Pipeline): GPUComputePipeline {
+    pipeline.built ??= this.device.createComputePipeline(pipeline.descriptor);
+    return pipeline.built;
+  }
+
+  private build(pipeline: Pipeline): void {
+    const building = this.device.createComputePipelineAsync(pipeline.descriptor).then(
+      (built) => {
+        pipeline.built ??= built;
+      },
+      // NOTE: built once more when it is needed, so that the device reports what is wrong as it does for any command.
+      () => undefined,
+    );
+    const done = building.then(() => {
+      this.pending.delete(done);
+      this.onPipeline?.(this.stats.pipelines - this.pending.size, this.stats.pipelines);
+    });
+    this.pending.add(done);
   }
 
   get(call: KernelCall): Pipeline {
@@ -62,7 +103,7 @@ export class PipelineCache {
             ]),
       ],
     });
-    const pipeline = this.device.createComputePipeline({
+    const descriptor = {
       label: call.key,
       layout: this.device.createPipelineLayout({
         bindGroupLayouts: [layout],
@@ -72,10 +113,11 @@ export class PipelineCache {
         module: this.device.createShaderModule({ label: call.key, code: moduleText(source, immediates) }),
         entryPoint: "main",
       },
-    });
-    const made = {
+    };
+    const made: Pipeline = {
       id: this.byKey.size,
-      pipeline,
+      descriptor,
+      built: undefined,
       layout,
       params: source.params.map((p) => p.type),
       immediates,
@@ -83,6 +125,7 @@ export class PipelineCache {
     };
     this.byKey.set(call.key, made);
     this.stats.pipelines++;
+    this.build(made);
     return made;
   }
 }

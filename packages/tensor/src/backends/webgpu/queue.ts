@@ -9,12 +9,14 @@ import { BufferPool, type PooledBuffer } from "./buffers.ts";
 import { BufferUsage } from "./flags.ts";
 import type { KernelCall } from "./kernel.ts";
 import { type Grid, gridOf, type Words, wordsOf, writeParams } from "./params.ts";
-import { type Pipeline, PipelineCache } from "./pipelines.ts";
+import { type OnPipeline, type Pipeline, PipelineCache } from "./pipelines.ts";
 
 /** Bytes of parameters per start in the uniform buffer: the largest alignment that WebGPU may ask of dynamic offsets. */
 export const slotBytes = 256;
 /** Starts per submission: enough to amortise it, few enough that the device begins while the host goes on. */
 const slots = 512;
+/** Commands kept for pipelines that are being built. */
+const maxWaiting = 8192;
 /** Bind groups kept; all are dropped when the cache is full. */
 const maxBindGroups = 16384;
 
@@ -34,11 +36,13 @@ export class CommandQueue {
   private pass: GPUComputePassEncoder | undefined;
   /** The pipeline set in the pass. */
   private current: Pipeline | undefined;
+  /** Commands behind a pipeline that is still being built, in order. */
+  private readonly waiting: (() => void)[] = [];
   private started = 0;
   /** Uniform slots taken. */
   private used = 0;
 
-  constructor(device: GPUDevice, stats: BackendStats) {
+  constructor(device: GPUDevice, stats: BackendStats, onPipeline?: OnPipeline) {
     this.device = device;
     this.stats = stats;
     this.maxGroups = device.limits.maxComputeWorkgroupsPerDimension;
@@ -46,7 +50,7 @@ export class CommandQueue {
       this.flush();
       this.bindGroups.clear();
     });
-    this.pipelines = new PipelineCache(device, stats);
+    this.pipelines = new PipelineCache(device, stats, onPipeline);
     const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
     this.uniforms = device.createBuffer({ size: slotBytes * slots, usage });
     this.firstWords = Array.from({ length: slotBytes / 4 + 1 }, (_, n) => this.words.integers.subarray(0, n));
@@ -79,9 +83,19 @@ export class CommandQueue {
 
   /** Starts a kernel whose bind group and parameters are ready. */
   start(pipeline: Pipeline, group: GPUBindGroup, words: Uint32Array<ArrayBuffer>, grid: Grid): void {
-    if (this.used === slots) this.flush();
+    this.stats.dispatches++;
+    if (pipeline.built && this.waiting.length === 0) {
+      this.encode(pipeline, group, words, grid);
+      return;
+    }
+    const own = words.slice();
+    this.waiting.push(() => this.encode(pipeline, group, own, grid));
+  }
+
+  private encode(pipeline: Pipeline, group: GPUBindGroup, words: Uint32Array<ArrayBuffer>, grid: Grid): void {
+    if (this.used === slots) this.submit();
     this.pass ??= this.begin().beginComputePass();
-    if (this.current !== pipeline) this.pass.setPipeline(pipeline.pipeline);
+    if (this.current !== pipeline) this.pass.setPipeline(this.pipelines.now(pipeline));
     this.current = pipeline;
     if (pipeline.immediates) {
       this.pass.setBindGroup(0, group);
@@ -93,13 +107,12 @@ export class CommandQueue {
       this.used++;
     }
     this.pass.dispatchWorkgroups(grid.width, grid.height);
-    this.stats.dispatches++;
     this.started++;
   }
 
   /** Submits if enough has been collected; between operations and between replays, so that a replay is one submission. */
   settle(): void {
-    if (this.started >= slots) this.flush();
+    if (this.waiting.length === 0 ? this.started >= slots : this.waiting.length >= maxWaiting) this.flush();
   }
 
   /** Notes that the commands being collected use a buffer. */
@@ -137,17 +150,35 @@ export class CommandQueue {
   /** Fills a whole buffer with zeros. */
   clear(buffer: GPUBuffer): void {
     this.use(this.pool.entry(buffer), true);
-    this.endPass();
-    this.begin().clearBuffer(buffer);
+    this.inOrder(() => {
+      this.endPass();
+      this.begin().clearBuffer(buffer);
+    });
   }
 
-  /** Copies bytes to a mappable buffer and submits; returns the submission's number. */
-  copyOut(source: GPUBuffer, offset: number, target: GPUBuffer, bytes: number): number {
-    const { serial } = this.pool;
-    this.endPass();
-    this.begin().copyBufferToBuffer(source, offset, target, 0, bytes);
-    this.flush();
+  /** Copies bytes to a mappable buffer, after what was asked for before, and submits; gives the submission's number. */
+  async copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): Promise<number> {
+    let serial = this.pool.serial;
+    this.use(source, false);
+    this.inOrder(() => {
+      serial = this.pool.serial;
+      this.endPass();
+      this.begin().copyBufferToBuffer(source.buffer, offset, target, 0, bytes);
+    });
+    await this.finish();
     return serial;
+  }
+
+  /** Submits everything, once its pipelines are built and the GPU has said whether it has the memory. */
+  async finish(): Promise<void> {
+    if (this.waiting.length > 0) await Promise.all([this.pipelines.settled(), this.pool.settled()]);
+    this.flush();
+  }
+
+  /** Runs `command`, or keeps it behind those that wait for pipelines. */
+  private inOrder(command: () => void): void {
+    if (this.waiting.length > 0) this.waiting.push(command);
+    else command();
   }
 
   private endPass(): void {
@@ -156,8 +187,13 @@ export class CommandQueue {
     this.current = undefined;
   }
 
-  /** Hands everything collected so far to the device. */
+  /** Hands everything collected so far to the device; pipelines that are not built yet are built at once. */
   flush(): void {
+    for (const command of this.waiting.splice(0)) command();
+    this.submit();
+  }
+
+  private submit(): void {
     if (!this.encoder) return;
     this.endPass();
     if (this.used > 0)
