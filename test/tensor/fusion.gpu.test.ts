@@ -1,6 +1,12 @@
 /** Fusion on webgpu: as close to the functions themselves as rounding allows; sizes build no pipelines. */
 import * as t from "@pact/tensor";
 import { afterAll, describe, expect, test } from "vitest";
+import type { Expression, Node } from "../../packages/tensor/src/fusion/expression.ts";
+import { continued } from "../../packages/tensor/src/fusion/map-kernel.ts";
+import { addOp, mulOp } from "../../packages/tensor/src/ops/arithmetic.ts";
+import { matmulOp } from "../../packages/tensor/src/ops/matmul.ts";
+import { expectClose } from "../helpers/compare.ts";
+import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
 import { requireGpu } from "../helpers/require.ts";
 
@@ -19,6 +25,91 @@ describe.skipIf(!device)("fusion on webgpu", () => {
     using captured = t.capture(f);
     const [actual, expected] = [captured(x), f(x)];
     for (const k of expected.keys()) expect(await actual[k].data()).toEqual(await expected[k].data());
+  });
+
+  test("a block of a network and its gradients", async () => {
+    const draw = new Draw(5);
+    const drawn = (shape: number[]) =>
+      t.tensor(
+        Float32Array.from(
+          draw.floats(
+            shape.reduce((a, b) => a * b),
+            -0.5,
+            0.5,
+          ),
+        ),
+        { shape },
+      );
+    const [table, w1, b1, w2, b2, gain, bias] = [[9, 8], [16, 8], [16], [8, 16], [8], [8], [8]].map(drawn);
+    const rows = t.tensor(
+      Array.from({ length: 70 }, (_, i) => i % 9),
+      { dtype: "i32" },
+    );
+    const loss = ([emb, v1, c1, v2, c2, g, b]: t.Tensor[], by: t.Tensor) => {
+      const x = t.add(t.take(emb, rows), by); // [70, 8]
+      const y = t.linear(t.gelu(t.linear(t.layerNorm(x, g, b), v1, c1)), v2, c2);
+      return t.mean(t.square(t.add(x, y)));
+    };
+    const f = (by: t.Tensor) => {
+      const { value, grads } = t.valueAndGrad(loss)([table, w1, b1, w2, b2, gain, bias], by);
+      return [value, ...grads];
+    };
+    using captured = t.capture(f);
+    const by = drawn([70, 8]);
+    const [actual, expected] = [captured(by), f(by)];
+    for (const [k, y] of expected.entries())
+      expectClose(`result ${k}`, await actual[k].data(), await y.data(), { absolute: 2e-6, relative: 2e-5 });
+  });
+
+  test.each([
+    ["f32", 5],
+    ["f32", 1100],
+    ["f16", 12],
+  ] as const)("a product in %s of depth %i goes on with its bias and the residual", async (dtype, depth) => {
+    if (dtype === "f16" && !device.report.features.includes("shader-f16")) return;
+    const draw = new Draw(depth);
+    const drawn = (shape: number[]) =>
+      t.tensor(
+        Float32Array.from(
+          draw.floats(
+            shape.reduce((a, b) => a * b),
+            -0.5,
+            0.5,
+          ),
+        ),
+        { shape, dtype },
+      );
+    const inputs = [drawn([13, depth]), t.transpose(drawn([9, depth])), drawn([9]), drawn([13, 9])];
+    const map = (op: typeof addOp, from: number[]): Node => {
+      const definition = op.definition as t.ElementwiseDefinition<unknown>;
+      return { kind: "map", definition, attrs: null, from, dtype };
+    };
+    const load = (input: number, strides: number[]) => ({ kind: "load", input, strides, dtype }) as const;
+    const expression: Expression = {
+      shape: [13, 9],
+      reduced: [false, false],
+      nodes: [load(0, [9, 1]), load(1, [0, 1]), load(2, [9, 1]), map(addOp, [0, 1]), map(mulOp, [3, 2])],
+      stores: [{ node: 4, strides: [9, 1], shape: [13, 9], dtype }],
+      parts: 1,
+    };
+    const op: t.Op<null> = {
+      name: "continued",
+      strided: true,
+      half: true,
+      infer: () => [{ shape: [13, 9], dtype }],
+      webgpu([a, b, bias, residual], outputs) {
+        const y = device.empty([13, 9], dtype);
+        const calls = [...(matmulOp.webgpu?.([a, b], [y], null) ?? [])];
+        const last = continued(calls.pop()!, expression, 0, [y, bias, residual], outputs);
+        y.dispose();
+        return [...calls, ...(last ? [last] : [])];
+      },
+    };
+    const actual = await t.apply(op, inputs, null).data();
+    const [a, b, bias, residual] = inputs;
+    const expected = await t.mul(t.add(t.matmul(a, b), bias), residual).data();
+    const rounding = dtype === "f16" ? 2e-3 : 2e-6;
+    expectClose("product", actual, expected, { absolute: rounding, relative: rounding });
   });
 
   test("another size builds no pipeline, and few results of many elements take two kernels", async () => {

@@ -71,6 +71,27 @@ describe("what becomes one kernel", () => {
     expect(dispatches((a) => t.sub(a, t.mean(a)), x)).toBe(2);
   });
 
+  const weight = t.reshape(t.mul(t.arange(36), 0.02), [6, 6]);
+  const ends: [string, (x: t.Tensor) => unknown][] = [
+    [
+      "a linear layer, its activation and the residual",
+      (a) => t.add(a, t.gelu(t.linear(a, weight, t.arange(6)))),
+    ],
+    [
+      "a product that is a result itself",
+      (a) => {
+        const y = t.matmul(a, weight);
+        return [y, t.relu(y)];
+      },
+    ],
+    ["a norm and its bias", (a) => t.layerNorm(a, t.ones([6]), t.arange(6))],
+    [
+      "rows and what is added to them",
+      (a) => t.add(t.take(weight, t.tensor([0, 2, 4, 5], { dtype: "i32" })), a),
+    ],
+  ];
+  test.each(ends)("%s", (_name, f) => expect(dispatches(f, x)).toBe(1));
+
   test("products of one matrix with several in even steps of one memory are one product", async () => {
     const draw = new Draw(3);
     const x = t.tensor(Float32Array.from(draw.floats(64 * 6)), { shape: [64, 6] });

@@ -240,8 +240,13 @@ function partsOf(e: Expression): number {
   return length < 16384 ? 64 : 256;
 }
 
-/** True if each kernel of the expression stays within the buffers and parameters of one start. */
-function fits(e: Expression, inputs: readonly Value[], outputs: readonly Value[]): boolean {
+/** True if each kernel of the expression stays within the buffers of one start, and within so many parameters. */
+export function fits(
+  e: Expression,
+  inputs: readonly Value[],
+  outputs: readonly Value[],
+  parameters = maxParameters,
+): boolean {
   return phasesOf(e).every(({ flags, stores }) => {
     const values: Value[] = stores.map((s) => outputs[s]);
     const strides: Shape[] = stores.map((s) => e.stores[s].strides);
@@ -263,6 +268,6 @@ function fits(e: Expression, inputs: readonly Value[], outputs: readonly Value[]
       numbers += merged.shape.length + merged.strides.flat().filter((s) => s > 1 || s < 0).length;
     }
     const buffers = new Set(values.map((v) => v.memory)).size + (e.parts > 1 ? 1 : 0);
-    return buffers <= maxBuffers && numbers + values.length <= maxParameters;
+    return buffers <= maxBuffers && numbers + values.length <= parameters;
   });
 }

@@ -19,5 +19,6 @@ export function fuse(recorded: Program): Program {
   const grouping = new Grouping(program, true, chains.fitting());
   grouping.mergeChains();
   grouping.mergeNeighbours();
+  grouping.attachEpilogues();
   return { memories: program.memories, steps: grouping.steps() };
 }

@@ -7,6 +7,7 @@ import type { Program, Step, Value } from "../capture/program.ts";
 import { sizeOf } from "../shape.ts";
 import { build } from "./build.ts";
 import { dependences, usersOf } from "./dependences.ts";
+import { withEpilogue } from "./epilogue.ts";
 import { type Member, memberOf } from "./members.ts";
 
 /** How many steps back neighbours are sought: what lies further apart would keep memory alive. */
@@ -63,6 +64,26 @@ export class Grouping {
       const unit = this.unitOf[place];
       if (unit.places[0] !== place) continue;
       for (const other of this.neighbours(unit)) this.tryMerge(other, this.unitOf[place]);
+    }
+  }
+
+  /** Joins products and norms with what is computed from their results, element by element. */
+  attachEpilogues(): void {
+    for (const [place, step] of this.program.steps.entries()) {
+      const unit = this.unitOf[place];
+      if (unit.places.length > 1) continue;
+      for (const next of [...unit.after].sort((a, b) => a.places[0] - b.places[0])) {
+        const fused = this.stepOf(next.places, true);
+        if (!fused || between(unit, next)) continue;
+        const [y] = step.outputs;
+        const inside = new Set([place, ...next.places]);
+        const { kind } = this.program.memories[y.memory];
+        const kept = kind !== "temporary" || this.users[y.memory].some((u) => !inside.has(u));
+        const joined = withEpilogue(step, fused, kept);
+        if (!joined || this.keepsMore(unit, next, joined)) continue;
+        this.join(new Set([unit, next]), joined);
+        break;
+      }
     }
   }
 

@@ -18,6 +18,7 @@ import {
   narrowed,
   nodeText,
   Parameters,
+  rounded,
   steps,
   strideClass,
   structureOf,
@@ -35,15 +36,86 @@ interface Place extends Access {
 
 /** The kernel that computes `outputs` of an expression that reduces nothing. */
 export function mapCall(e: Expression, inputs: readonly Tensor[], outputs: readonly Tensor[]): KernelCall {
-  const every = e.nodes.map(() => true);
-  const { loads, accesses } = accessesOf(e, inputs, outputs, every, [...e.stores.keys()]);
+  const plan = planOf(e, inputs, outputs, undefined);
+  const { quad, shape, bindings, p } = plan;
+  return {
+    key: `fused:${plan.key}`,
+    source: () => ({
+      buffers: bindings.sources(),
+      params: p.fields,
+      helpers: helpersOf(e.nodes, every(e)),
+      main: text(e, plan),
+    }),
+    buffers: bindings.tensors,
+    params: p.values,
+    count: sizeOf(shape) / (quad ? 4 : 1),
+  };
+}
+
+/**
+ * `call`, whose kernel hands each element of its last buffer to `put`, going on with the expression that reads it as input
+ * `given`, in place of storing it; null for a kernel that has no `put`. The buffer's shape is that of the expression.
+ */
+export function continued(
+  call: KernelCall,
+  e: Expression,
+  given: number,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+): KernelCall | null {
+  const source = call.source();
+  if (!source.put) return null;
+  const plan = planOf(e, inputs, outputs, given);
+  const { bindings, p } = plan;
+  return {
+    key: `${call.key}+${plan.key}`,
+    source: () => ({
+      ...source,
+      buffers: [...source.buffers.slice(0, -1), ...bindings.sources()],
+      params: [...source.params, ...p.fields],
+      helpers: `${source.helpers ?? ""}\n${helpersOf(e.nodes, every(e))}`,
+      put: `fn put(i: u32, value: f32) {\n${text(e, plan)}\n}`,
+    }),
+    buffers: [...call.buffers.slice(0, -1), ...bindings.tensors],
+    params: [...call.params, ...p.values],
+    count: call.count,
+  };
+}
+
+const every = (e: Expression) => e.nodes.map(() => true);
+
+/** How a kernel walks an expression: what it touches and where, and its parameters. */
+interface Plan {
+  readonly shape: Shape;
+  readonly places: readonly Place[];
+  readonly bindings: Bindings;
+  /** The place of each load by node. */
+  readonly loads: ReadonlyMap<number, number>;
+  /** Nodes that load what the kernel was given as `value`. */
+  readonly given: readonly number[];
+  /** Whether coordinates are needed. */
+  readonly split: boolean;
+  readonly quad: boolean;
+  readonly p: Parameters;
+  readonly key: string;
+}
+
+function planOf(
+  e: Expression,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  givenInput: number | undefined,
+): Plan {
+  const given = e.nodes.flatMap((n, k) => (n.kind === "load" && n.input === givenInput ? [k] : []));
+  const touched = e.nodes.map((_, k) => !given.includes(k));
+  const { loads, accesses } = accessesOf(e, inputs, outputs, touched, [...e.stores.keys()]);
   const merged = coalesce(
     e.shape,
     accesses.map((a) => a.strides),
   );
   const { shape } = merged;
   const flat = accesses.map((a, k) => ({ ...a, strides: merged.strides[k] }));
-  const quad = inQuads(shape, flat);
+  const quad = givenInput === undefined && inQuads(shape, flat);
   const bindings = new Bindings();
   const places = flat.map((a): Place => {
     const vector = quad && a.strides[shape.length - 1] === 1;
@@ -52,25 +124,15 @@ export function mapCall(e: Expression, inputs: readonly Tensor[], outputs: reado
   const rank = shape.length;
   const split = places.some((a) => a.form === "some" || (a.write && a.strides.includes(0)));
   const p = new Parameters();
-  if (split) for (const [d, n] of shape.entries()) p.add(`d${d}`, d === rank - 1 && quad ? n / 4 : n);
+  if (split) for (const [d, n] of shape.entries()) p.add(`D${d}`, d === rank - 1 && quad ? n / 4 : n);
   places.forEach((a, k) => {
-    p.add(`o${k}`, a.quad ? a.tensor.offset / 4 : a.tensor.offset);
-    if (a.form === "some") addSteps(p, a.strides, `s${k}`, a.quad ? 4 : 1);
+    p.add(`O${k}`, a.quad ? a.tensor.offset / 4 : a.tensor.offset);
+    if (a.form === "some") addSteps(p, a.strides, `S${k}`, a.quad ? 4 : 1);
   });
-  addNumbers(p, e.nodes, every);
+  addNumbers(p, e.nodes, touched);
   const layout = places.map((a) => `${a.binding}${a.form === "some" ? strideClass(a.strides) : a.form}`);
-  return {
-    key: `fused:${quad ? "quad" : "each"}${rank}${split ? "c" : ""}:${structureOf(e)}:${layout.join(",")}`,
-    source: () => ({
-      buffers: bindings.sources(),
-      params: p.fields,
-      helpers: helpersOf(e.nodes, every),
-      main: text(e, places, bindings, loads, split ? rank : 0, quad),
-    }),
-    buffers: bindings.tensors,
-    params: p.values,
-    count: sizeOf(shape) / (quad ? 4 : 1),
-  };
+  const key = `${quad ? "quad" : "each"}${rank}${split ? "c" : ""}:${structureOf(e)}:${layout.join(",")}:${given}`;
+  return { shape, places, bindings, loads, given, split, quad, p, key };
 }
 
 function formOf(strides: Shape, shape: Shape): Place["form"] {
@@ -99,18 +161,11 @@ function inQuads(shape: Shape, accesses: readonly Access[]): boolean {
   );
 }
 
-function text(
-  e: Expression,
-  places: readonly Place[],
-  bindings: Bindings,
-  loads: ReadonlyMap<number, number>,
-  rank: number,
-  quad: boolean,
-): string {
-  const lines = rank > 0 ? [coordinatesOf("i", rank, "c", "d")] : [];
+function text(e: Expression, { places, bindings, loads, given, shape, split, quad }: Plan): string {
+  const lines = split ? [coordinatesOf("i", shape.length, "c", "D")] : [];
   const index = (k: number) => {
     const { form, strides } = places[k];
-    return `p.o${k}${form === "all" ? " + i" : form === "some" ? steps(strides, "c", `s${k}`) : ""}`;
+    return `p.O${k}${form === "all" ? " + i" : form === "some" ? steps(strides, "c", `S${k}`) : ""}`;
   };
   const element = (k: number) => {
     const { binding, quad: vector, tensor } = places[k];
@@ -121,6 +176,7 @@ function text(
       bindings.quads[binding] ? `x${binding}[(${at}) / 4u][(${at}) % 4u]` : `x${binding}[${at}]`,
     );
   };
+  for (const node of given) lines.push(`let n${node} = ${rounded(e.nodes[node].dtype, "value")};`);
   for (const [node, k] of loads) lines.push(`let ${places[k].quad ? "q" : "n"}${node} = ${element(k)};`);
   const lanes = quad ? ["x", "y", "z", "w"] : [""];
   for (const lane of lanes) {

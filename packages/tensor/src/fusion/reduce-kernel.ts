@@ -93,17 +93,17 @@ function reduceCall(
   const places = accesses.map((a) => bindings.of(a));
   const scratch = partial && bindings.of({ tensor: partial, strides: [], write: phase === 0 });
   const p = new Parameters();
-  p.add("outputs", results);
-  p.add("length", sizeOf(inner.shape));
-  p.add("parts", parts);
-  for (const [d, n] of outer.shape.entries()) p.add(`d${d}`, n);
-  if (phase === 0) for (const [d, n] of inner.shape.entries()) p.add(`e${d}`, n);
+  p.add("Outputs", results);
+  p.add("Length", sizeOf(inner.shape));
+  p.add("Parts", parts);
+  for (const [d, n] of outer.shape.entries()) p.add(`D${d}`, n);
+  if (phase === 0) for (const [d, n] of inner.shape.entries()) p.add(`E${d}`, n);
   accesses.forEach((a, k) => {
-    p.add(`o${k}`, a.tensor.offset);
-    addSteps(p, outer.strides[k], `s${k}`);
-    if (phase === 0) addSteps(p, inner.strides[k], `t${k}`);
+    p.add(`O${k}`, a.tensor.offset);
+    addSteps(p, outer.strides[k], `S${k}`);
+    if (phase === 0) addSteps(p, inner.strides[k], `T${k}`);
   });
-  for (const k of totalsOf(e)) p.add(`start${k}`, startOf(e, k), "f32");
+  for (const k of totalsOf(e)) p.add(`Start${k}`, startOf(e, k), "f32");
   addNumbers(p, e.nodes, flags);
   const layout = accesses.map(
     (_, k) => `${places[k]}${strideClass(outer.strides[k])}/${strideClass(inner.strides[k])}`,
@@ -168,32 +168,32 @@ class ReduceText {
   text(phase: number, outerRank: number, innerRank: number): string {
     const { scratch } = this;
     const split = scratch !== undefined;
-    const lines = [split && phase === 0 ? "let o = i % p.outputs;\nlet part = i / p.outputs;" : "let o = i;"];
-    lines.push(coordinatesOf("o", outerRank, "c", "d"));
+    const lines = [split && phase === 0 ? "let o = i % p.Outputs;\nlet part = i / p.Outputs;" : "let o = i;"];
+    lines.push(coordinatesOf("o", outerRank, "c", "D"));
     for (const k of this.places.keys())
-      lines.push(`let b${k} = p.o${k}${steps(this.outer[k], "c", `s${k}`)};`);
+      lines.push(`let b${k} = p.O${k}${steps(this.outer[k], "c", `S${k}`)};`);
     this.nodes(lines, "outer");
     const totals = totalsOf(this.e);
-    for (const k of totals) lines.push(`var t${k}: f32 = p.start${k};`);
+    for (const k of totals) lines.push(`var t${k}: f32 = p.Start${k};`);
     if (phase === 0) {
       lines.push(
-        split ? "for (var j = part; j < p.length; j += p.parts) {" : "for (var j = 0u; j < p.length; j++) {",
+        split ? "for (var j = part; j < p.Length; j += p.Parts) {" : "for (var j = 0u; j < p.Length; j++) {",
       );
-      lines.push(coordinatesOf("j", innerRank, "a", "e"));
+      lines.push(coordinatesOf("j", innerRank, "a", "E"));
       this.nodes(lines, "inner");
       this.write(lines, true);
       for (const k of totals) lines.push(this.add(k, `n${this.operand(k)}`));
       lines.push("}");
       if (split) {
         totals.forEach((k, r) => {
-          lines.push(`x${scratch}[(${r}u * p.parts + part) * p.outputs + o] = t${k};`);
+          lines.push(`x${scratch}[(${r}u * p.Parts + part) * p.Outputs + o] = t${k};`);
         });
         return lines.join("\n");
       }
     } else {
-      lines.push("for (var part = 0u; part < p.parts; part++) {");
+      lines.push("for (var part = 0u; part < p.Parts; part++) {");
       totals.forEach((k, r) => {
-        lines.push(this.add(k, `x${scratch}[(${r}u * p.parts + part) * p.outputs + o]`));
+        lines.push(this.add(k, `x${scratch}[(${r}u * p.Parts + part) * p.Outputs + o]`));
       });
       lines.push("}");
     }
@@ -213,7 +213,7 @@ class ReduceText {
   }
 
   private at(k: number, inLoop: boolean): string {
-    return `x${this.places[k]}[b${k}${inLoop ? steps(this.inner[k], "a", `t${k}`) : ""}]`;
+    return `x${this.places[k]}[b${k}${inLoop ? steps(this.inner[k], "a", `T${k}`) : ""}]`;
   }
 
   /** The nodes of one stage. */

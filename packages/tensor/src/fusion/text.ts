@@ -10,7 +10,10 @@ import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Expression, Node } from "./expression.ts";
 
-/** Kernel parameters as they are gathered: the struct's fields and the values of one start. */
+/**
+ * Kernel parameters as they are gathered: the struct's fields and the values of one start. Their names begin with capitals,
+ * so that they may stand beside those of a kernel that goes on (map-kernel.ts).
+ */
 export class Parameters {
   readonly fields: { name: string; type: "u32" | "i32" | "f32" }[] = [];
   readonly values: (number | LiveScalar)[] = [];
@@ -136,34 +139,35 @@ export function rounded(dtype: DType, value: string): string {
 
 /** NOTE: drivers leave a conversion to f16 and back out; they can not see through the mask. */
 const roundedWgsl =
-  "fn rounded(x: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(x, 0.0)) & p.mask).x; }";
+  "fn rounded(x: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(x, 0.0)) & p.Mask).x; }";
 
 /** Adds what nodes read beside buffers: their numbers, and the parameters of their operations. */
 export function addNumbers(p: Parameters, nodes: readonly Node[], flags: readonly boolean[]): void {
-  if (nodes.some(isRounded)) p.add("mask", 0xffff);
+  if (nodes.some(isRounded)) p.add("Mask", 0xffff);
   nodes.forEach((node, k) => {
     if (!flags[k]) return;
     if (node.kind === "scalar") {
       const type = computeType(node.dtype);
-      p.add(`k${k}`, node.value, type === "bool" ? "u32" : (type as "f32"));
+      p.add(`K${k}`, node.value, type === "bool" ? "u32" : (type as "f32"));
     } else if (node.kind === "map") {
       const values = node.definition.params?.values(node.attrs) ?? [];
       node.definition.params?.names.forEach((name, n) => {
-        p.add(`k${k}_${name}`, values[n], "f32");
+        p.add(`K${k}_${name}`, values[n], "f32");
       });
     }
   });
 }
 
-function isRounded({ kind, dtype }: Node): boolean {
-  return kind !== "load" && dtype === "f16";
+/** Loaded values need no rounding, but for one that a kernel goes on with (map-kernel.ts). */
+function isRounded({ dtype }: Node): boolean {
+  return dtype === "f16";
 }
 
 /** `let n<k><suffix> = …;` of a number or an operation. */
 export function nodeText(nodes: readonly Node[], k: number, suffix = ""): string {
   const node = nodes[k];
   if (node.kind === "scalar")
-    return `let n${k}${suffix} = ${node.dtype === "bool" ? `(p.k${k} != 0u)` : rounded(node.dtype, `p.k${k}`)};`;
+    return `let n${k}${suffix} = ${node.dtype === "bool" ? `(p.K${k} != 0u)` : rounded(node.dtype, `p.K${k}`)};`;
   if (node.kind !== "map") return "";
   const { definition, attrs, from } = node;
   const value = definition.wgsl(
@@ -172,7 +176,7 @@ export function nodeText(nodes: readonly Node[], k: number, suffix = ""): string
     computeType(nodes[from[from.length - 1]].dtype),
   );
   const own = (definition.params?.names ?? []).reduce(
-    (text, name) => text.replaceAll(new RegExp(`\\bp\\.${name}\\b`, "g"), `p.k${k}_${name}`),
+    (text, name) => text.replaceAll(new RegExp(`\\bp\\.${name}\\b`, "g"), `p.K${k}_${name}`),
     value,
   );
   return `let n${k}${suffix} = ${rounded(node.dtype, own)};`;

@@ -6,7 +6,7 @@
  * it reads 0 and adds nothing.
  */
 import { requireTensors } from "../arguments.ts";
-import { bufferType, u32Params } from "../backends/webgpu/kernel.ts";
+import { bufferType, u32Params, valueType } from "../backends/webgpu/kernel.ts";
 import { ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
@@ -42,8 +42,11 @@ export const takeRowsOp: Op<null> = {
             { name: "y", type: bufferType(x.dtype), write: true },
           ],
           params: u32Params("offset", "offsetI", "rows", "width"),
+          put: `fn put(at: u32, value: ${valueType(x.dtype)}) { y[at] = ${bufferType(x.dtype)}(value); }`,
           main: `let row = u32(index[p.offsetI + i / p.width]);
-if (row < p.rows) { y[i] = x[p.offset + row * p.width + i % p.width]; } else { y[i] = ${bufferType(x.dtype)}(0); }`,
+var value = ${valueType(x.dtype)}(0);
+if (row < p.rows) { value = ${valueType(x.dtype)}(x[p.offset + row * p.width + i % p.width]); }
+put(i, value);`,
         }),
         buffers: [x, index, y],
         params: [x.offset, index.offset, x.shape[0], x.shape[1]],

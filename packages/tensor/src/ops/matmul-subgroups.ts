@@ -24,11 +24,12 @@ export function subgroupSource(
   rows: number,
   source: DType,
   target: DType,
-): Pick<KernelSource, "buffers" | "main" | "subgroups"> {
+): Pick<KernelSource, "buffers" | "main" | "put" | "subgroups"> {
   const element = source === "f16" ? "f16" : "f32";
   const result = bufferType(target);
   const quads = reads === "columns";
   return {
+    put: quads ? undefined : `fn put(at: u32, value: f32) { out[at] = ${result}(value); }`,
     subgroups: true,
     buffers: [
       { name: "a", type: reads === "inner" ? `vec4<${element}>` : element },
@@ -45,7 +46,7 @@ let baseB = p.offsetB + batch * p.batchB;
 let length = select(p.chunk, min(p.chunk, p.k - batch * p.chunk), p.chunk < p.k);
 // Rows and columns past the edge read the last valid ones and are not stored.
 ${each(rows / lanes, (g) => `var fromA${g} = (baseA + min(row + ${g * lanes}u + lane, p.m - 1u) * p.am)${reads === "inner" ? " / 4u" : ""};`).join("\n")}
-${quads ? loopOverQuads(lanes, rows, target) : loopOverColumns(reads === "inner", lanes, rows, target)}`,
+${quads ? loopOverQuads(lanes, rows, target) : loopOverColumns(reads === "inner", lanes, rows)}`,
   };
 }
 
@@ -69,7 +70,7 @@ if (col < p.n) {
 }
 
 /** Lanes own columns `lanes` apart, so that neighbours write neighbours. With `quads`, four steps of k are read at once. */
-function loopOverColumns(quads: boolean, lanes: number, rows: number, target: DType): string {
+function loopOverColumns(quads: boolean, lanes: number, rows: number): string {
   const columns = each(laneColumns, (j) => j);
   const groups = each(rows / lanes, (g) => g);
   const step = (a: (g: number) => string, b: (j: number) => string) => `{
@@ -106,7 +107,7 @@ let at = batch * p.m * p.n + row * p.n + col;
 ${each(
   rows,
   (r) => `if (row + ${r}u < p.m) {
-  ${columns.map((j) => `if (col + ${j * lanes}u < p.n) { out[at + ${r}u * p.n + ${j * lanes}u] = ${bufferType(target)}(c${r}.${"xyzw"[j]}); }`).join("\n  ")}
+  ${columns.map((j) => `if (col + ${j * lanes}u < p.n) { put(at + ${r}u * p.n + ${j * lanes}u, c${r}.${"xyzw"[j]}); }`).join("\n  ")}
 }`,
 ).join("\n")}`;
 }

@@ -2,14 +2,12 @@
  * The WGSL of the matrix product: one tile per invocation, kept in registers, in the variants that matmul.ts chooses by
  * the layouts of its operands. Leaves out which variant a product takes and how parts of long products are added.
  */
-import { bufferType } from "../backends/webgpu/kernel.ts";
-import type { DType } from "../dtype.ts";
 
 /** How an operand's two last dimensions lie in memory: vec4 loads along the inner (k) or the outer (m, n) one, or none. */
 export type Layout = "inner" | "outer" | "scalar";
 
-/** Loads are widened to f32, sums kept in f32, results rounded to `target` once (no change where both are f32). */
-export function kernelText(la: Layout, lb: Layout, tileM: number, tileN: number, target: DType): string {
+/** Loads are widened to f32, sums kept in f32; results are handed to `put`. */
+export function kernelText(la: Layout, lb: Layout, tileM: number, tileN: number): string {
   const rows = Array.from({ length: tileM }, (_, r) => r);
   const columns = Array.from({ length: tileN }, (_, j) => j);
   const quads = Array.from({ length: tileN / 4 }, (_, q) => q);
@@ -30,7 +28,7 @@ ${rows
   .map(
     (r) => `if (row + ${r}u < p.m) {
   let at = base + (row + ${r}u) * p.n + col;
-  ${columns.map((j) => `if (col + ${j}u < p.n) { out[at + ${j}u] = ${bufferType(target)}(c${r}_${j >> 2}.${"xyzw"[j & 3]}); }`).join("\n  ")}
+  ${columns.map((j) => `if (col + ${j}u < p.n) { put(at + ${j}u, c${r}_${j >> 2}.${"xyzw"[j & 3]}); }`).join("\n  ")}
 }`,
   )
   .join("\n")}`;

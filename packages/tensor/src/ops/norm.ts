@@ -99,7 +99,7 @@ export const normOp: Op<NormAttrs> = {
         x,
         w,
         attrs,
-        `for (var j = 0u; j < p.n; j++) { y[i * p.n + j] = (x[x0 + j] - m) * r * w[p.offsetW + j]; }`,
+        `for (var j = 0u; j < p.n; j++) { put(i * p.n + j, (x[x0 + j] - m) * r * w[p.offsetW + j]); }`,
         ["x", "w", "y"],
       ),
     ];
@@ -193,6 +193,7 @@ function normCall(
     source: () => ({
       buffers: names.map((name, k) => ({ name, type: "f32" as const, write: k >= names.length - writes })),
       params: offsetD === undefined ? normParams : [...normParams, ...u32Params("offsetD")],
+      put: writes === 1 ? "fn put(at: u32, value: f32) { y[at] = value; }" : undefined,
       main: `let x0 = p.offset + i * p.n;\n${statistics}\n${main}`,
     }),
     buffers,

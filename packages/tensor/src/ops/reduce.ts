@@ -132,6 +132,7 @@ export function reduceCall(
         ...outer.shape.flatMap((_, d) => [`d${d}`, `s${d}`]),
         ...inner.shape.flatMap((_, d) => [`e${d}`, `t${d}`]),
       ),
+      put: `fn put(at: u32, value: ${type}) { out[at] = ${bufferType(out.dtype)}(value); }`,
       helpers: `fn element(at: u32) -> ${type} { return ${type}(x[at]); }`,
       main: `var rest = i % p.outputs;
 let part = i / p.outputs;
@@ -146,7 +147,7 @@ for (var j = part * p.chunk; j < stop; j++) {
   ${depth === 1 ? "let at = base + j * p.t0;" : innerIndex(depth)}
   total = ${r.wgslStep("total", "element(at)")};
 }
-out[i] = ${bufferType(out.dtype)}(total);`,
+put(i, total);`,
     }),
     buffers: [x, out],
     params: [

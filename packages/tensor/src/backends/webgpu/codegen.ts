@@ -31,6 +31,7 @@ export function moduleText(kernel: KernelSource, immediates = false): string {
 ${buffers.join("\n")}
 ${params}
 ${kernel.helpers ?? ""}
+${kernel.put ?? ""}
 @compute @workgroup_size(${workgroupSize})
 fn main(@builtin(workgroup_id) gridPlace: vec3<u32>, @builtin(local_invocation_index) gridLane: u32) {
   let i = (gridPlace.y * p.gridWidth + gridPlace.x) * ${workgroupSize}u + gridLane;
