@@ -8,7 +8,7 @@ import {
   withLora,
   writeSafetensors,
 } from "@pact/nn";
-import { createDevice, gradcheck, key, type Tensor, valueAndGrad } from "@pact/tensor";
+import { AutodiffError, createDevice, gradcheck, key, type Tensor, valueAndGrad } from "@pact/tensor";
 import { describe, expect, it } from "vitest";
 import { equalsMerged, lossOf, packed, trained, trainsAdaptersAlone } from "./adapters.ts";
 import { gpt, models, qwen3, randomParams } from "./models.ts";
@@ -104,6 +104,16 @@ describe("LoRA", () => {
     expect(lora(gpt, randomParams(gpt, device), { rank: 1, key: key(0) }).settings.targets.length).toBe(12);
   });
 
+  it("refuses to train a layer's own weight together with its adapter, rather than lose its gradient", () => {
+    const adapters = trained(qwen3, params, ["v_proj"]);
+    const both = (p: typeof params) => lossOf(qwen3, withLora(p, adapters));
+    expect(() => valueAndGrad(both)(params)).toThrow(AutodiffError);
+    const { "model.norm.weight": norm } = params;
+    const apart = (weight: Tensor) =>
+      lossOf(qwen3, withLora({ ...params, "model.norm.weight": weight }, adapters));
+    expect(valueAndGrad(apart)(norm).grads.shape).toEqual(norm.shape);
+  });
+
   it("refuses what it can not adapt", () => {
     const make = (options: object) => () => lora(qwen3, params, { rank: 2, key: key(0), ...options });
     expect(make({ rank: 0 })).toThrow(/rank is 0/);
@@ -157,6 +167,26 @@ describe("PEFT files", () => {
     expect(load(config({ use_dora: true, bias: "all", rank_pattern: { q: 3 } }))).toThrow(
       /bias: expected "none", received "all"[\s\S]*use_dora: expected false[\s\S]*rank_pattern: expected \{\}/,
     );
+    // Each changes what the adapter computes, in PEFT 0.21.
+    const unbuilt = {
+      ...{ lora_bias: true, use_qalora: true, use_bdlora: {}, target_parameters: ["x"], kasa_config: {} },
+      ...{
+        trainable_token_indices: [1],
+        alora_invocation_tokens: [1],
+        arrow_config: {},
+        monteclora_config: {},
+      },
+    };
+    for (const [name, value] of Object.entries(unbuilt))
+      expect(load(config({ [name]: value }))).toThrow(new RegExp(`${name}: expected`));
+    expect(load(config({ lora_alpha: Number.NaN }))).toThrow(/lora_alpha: expected a number/);
+    expect(load(config({ lora_dropout: 1 }))).toThrow(/lora_dropout: expected a number from 0 to below 1/);
+    for (const json of [null, [], 3])
+      expect(load({ ...files, "adapter_config.json": json as never })).toThrow(/must be a JSON object/);
+    const ints = [...readSafetensors(files["adapter_model.safetensors"])].map(([name, { shape, data }]) => {
+      return [name, { dtype: "I32", shape, data: Int32Array.from(data as Float64Array) }] as const;
+    });
+    expect(load({ ...files, "adapter_model.safetensors": writeSafetensors(ints) })).toThrow(/has dtype I32/);
     expect(load(config({ r: 3 }))).toThrow(/lora_A.weight" has shape \[2,10\], expected \[3,10\]/);
     expect(load(config({ r: "x", peft_type: "IA3" }))).toThrow(
       /peft_type: .*"IA3"[\s\S]*r: expected a whole number/,

@@ -129,7 +129,8 @@ function chosen(all: readonly string[], targets: LoraOptions["targets"]): string
 
 /**
  * The parameters of the model with its adapters, for every function that takes parameters: the base's tensors and the
- * adapters' A and (alpha/rank)·B. Call it inside the differentiated function, with the weights that are its argument.
+ * adapters' A and (alpha/rank)·B. Call it inside the differentiated function, with the weights that are its argument; the
+ * layers' own weights are frozen beside them (differentiating both throws an AutodiffError).
  *
  * @param training tokens N of the pass and a key of its own, for dropout; left out, nothing is dropped
  * @returns a new record; the scaled B (and masks) are new tensors, the others those given

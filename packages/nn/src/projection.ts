@@ -10,29 +10,37 @@ export function adapterNames(name: string) {
   return { a: `${name}.lora_A.weight`, b: `${name}.lora_B.weight`, mask: `${name}.lora_mask` };
 }
 
-/** Applies the linear layer under `name` to `x` [N, in], giving [N, out]. */
+/**
+ * Applies the linear layer under `name` to `x` [N, in], giving [N, out].
+ *
+ * @throws AutodiffError where a layer's own weight is differentiated together with its adapter
+ */
 export function project(params: Params, name: string, x: Tensor, bias: boolean): Tensor {
   const weight = param(params, `${name}.weight`);
-  const y = bias ? linear(x, weight, param(params, `${name}.bias`)) : linear(x, weight);
+  const own = (input: Tensor) =>
+    bias ? linear(input, weight, param(params, `${name}.bias`)) : linear(input, weight);
   const { a, b, mask } = adapterNames(name);
-  if (!Object.hasOwn(params, a)) return y;
+  if (!Object.hasOwn(params, a)) return own(x);
   const kept = Object.hasOwn(params, mask) ? mul(x, cast(param(params, mask), x.dtype)) : x; // [N, in]
-  return addLowRank(y, kept, param(params, a), param(params, b));
+  return besideFrozen(own, weight)(x, kept, param(params, a), param(params, b));
 }
 
 /**
- * y + x Aᵀ Bᵀ as one piece: while a gradient is recorded every tensor stays until the backward pass, and the two products,
- * which it does not need, would be half of what a layer keeps. Adapters are trained in f32, also beside a base in f16.
+ * A frozen layer and its adapter as one piece: while a gradient is recorded every tensor stays until the backward pass, and
+ * the three products that it does not need would be most of what a layer keeps. Adapters are trained in f32, also beside
+ * a base in f16.
  */
-const addLowRank = customVjp(
-  (y: Tensor, x: Tensor, a: Tensor, b: Tensor) =>
-    add(y, linear(linear(x, cast(a, x.dtype)), cast(b, x.dtype))),
-  ({ inputs: [, x, a, b] }, dy) => {
-    const [low, high] = [cast(a, x.dtype), cast(b, x.dtype)];
-    const product = linear(x, low); // [N, rank]
-    const dProduct = matmul(dy, high); // [N, rank]
-    const dLow = matmul(dProduct, x, { transposeA: true });
-    const dHigh = matmul(dy, product, { transposeA: true });
-    return [dy, matmul(dProduct, low), cast(dLow, a.dtype), cast(dHigh, b.dtype)];
-  },
-);
+function besideFrozen(own: (x: Tensor) => Tensor, weight: Tensor) {
+  return customVjp(
+    (x: Tensor, kept: Tensor, a: Tensor, b: Tensor) =>
+      add(own(x), linear(linear(kept, cast(a, x.dtype)), cast(b, x.dtype))),
+    ({ inputs: [x, kept, a, b] }, dy) => {
+      const [low, high] = [cast(a, x.dtype), cast(b, x.dtype)];
+      const product = linear(kept, low); // [N, rank]
+      const dProduct = matmul(dy, high); // [N, rank]
+      const dLow = matmul(dProduct, kept, { transposeA: true });
+      const dHigh = matmul(dy, product, { transposeA: true });
+      return [matmul(dy, weight), matmul(dProduct, low), cast(dLow, a.dtype), cast(dHigh, b.dtype)];
+    },
+  );
+}
