@@ -81,12 +81,26 @@ export function splitControls(
   tokenizer: Pick<TokenizerLike, "controlTokens" | "controlId">,
   text: string,
 ): (string | number)[] {
-  const longestFirst = [...tokenizer.controlTokens].sort((a, b) => b.length - a.length);
-  if (longestFirst.length === 0) return text === "" ? [] : [text];
-  const names = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
+  const pattern = controlPattern(tokenizer.controlTokens);
+  if (pattern === undefined) return text === "" ? [] : [text];
   // A group in the pattern makes `split` keep what it matched: text, name, text, …
   return text
-    .split(new RegExp(`(${names.join("|")})`))
+    .split(pattern)
     .map((piece, index) => (index % 2 === 0 ? piece : tokenizer.controlId(piece)))
     .filter((piece) => piece !== "");
+}
+
+/** One per list of names: checkpoints have hundreds of them, and templates are cut into hundreds of pieces. */
+const patterns = new WeakMap<readonly string[], RegExp>();
+
+function controlPattern(controlTokens: readonly string[]): RegExp | undefined {
+  if (controlTokens.length === 0) return undefined;
+  let pattern = patterns.get(controlTokens);
+  if (pattern === undefined) {
+    const longestFirst = [...controlTokens].sort((a, b) => b.length - a.length);
+    const names = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
+    pattern = new RegExp(`(${names.join("|")})`);
+    patterns.set(controlTokens, pattern);
+  }
+  return pattern;
 }
