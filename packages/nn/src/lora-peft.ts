@@ -5,12 +5,14 @@
  */
 import { type Device, type DType, defaultDevice, tensor } from "@pact/tensor";
 import { paramsToSafetensors } from "./checkpoint.ts";
-import type { TransformerConfig } from "./config.ts";
-import { ParameterError } from "./errors.ts";
+import { isSize, type TransformerConfig } from "./config.ts";
+import { lines, ParameterError } from "./errors.ts";
 import { type Lora, linearNames } from "./lora.ts";
 import { type Params, paramSpecs } from "./params.ts";
 import { adapterNames } from "./projection.ts";
 import { readSafetensors } from "./safetensors.ts";
+import { list } from "./safetensors-header.ts";
+import { isObject, quote } from "./safetensors-json.ts";
 
 /** The two files of an adapter folder. */
 export type PeftFiles = {
@@ -31,6 +33,15 @@ const plain: Readonly<Record<string, readonly unknown[]>> = {
   modules_to_save: [null],
   layers_to_transform: [null],
   layer_replication: [null],
+  lora_bias: [false],
+  use_qalora: [false],
+  use_bdlora: [null, false],
+  target_parameters: [null],
+  trainable_token_indices: [null],
+  alora_invocation_tokens: [null],
+  arrow_config: [null],
+  kasa_config: [null],
+  monteclora_config: [null],
 };
 
 /**
@@ -103,16 +114,22 @@ export function loraFromPeft(
   { dtype = "f32", device = defaultDevice() }: { dtype?: DType; device?: Device } = {},
 ): Lora {
   const json = files["adapter_config.json"];
-  const { r: rank, lora_alpha: alpha = 8, lora_dropout: dropout = 0 } = json;
+  if (!isObject(json))
+    throw new ParameterError(
+      "adapter_config.json must be a JSON object; parse the file with JSON.parse first.",
+    );
+  const { r, lora_alpha: alpha = 8, lora_dropout: dropout = 0 } = json;
   const problems: string[] = [];
   const expect = (holds: boolean, problem: string) => {
     if (!holds) problems.push(problem);
   };
-  const shown = (value: unknown) => JSON.stringify(value) ?? "nothing";
+  const shown = (value: unknown) => (JSON.stringify(value) ?? "nothing").slice(0, 200);
   expect(json.peft_type === "LORA", `peft_type: expected "LORA", received ${shown(json.peft_type)}`);
-  expect(isRank(rank), `r: expected a whole number ≥ 1, received ${shown(rank)}`);
-  expect(typeof alpha === "number", `lora_alpha: expected a number, received ${shown(alpha)}`);
-  expect(typeof dropout === "number", `lora_dropout: expected a number, received ${shown(dropout)}`);
+  expect(isSize(r), `r: expected a whole number ≥ 1, received ${shown(r)}`);
+  const rank = isSize(r) ? r : 1; // so that the checks of shapes still make sense
+  expect(Number.isFinite(alpha), `lora_alpha: expected a number, received ${shown(alpha)}`);
+  const isRate = typeof dropout === "number" && dropout >= 0 && dropout < 1;
+  expect(isRate, `lora_dropout: expected a number from 0 to below 1, received ${shown(dropout)}`);
   for (const [name, allowed] of Object.entries(plain))
     expect(
       json[name] === undefined || allowed.includes(json[name]),
@@ -131,33 +148,31 @@ export function loraFromPeft(
     if (!stored.some((part) => entries.has(part))) return false;
     const [out, input] = shapes.get(`${name}.weight`) ?? [];
     for (const [part, own, shape] of [
-      [stored[0], a, [rank as number, input]],
-      [stored[1], b, [out, rank as number]],
+      [stored[0], a, [rank, input]],
+      [stored[1], b, [out, rank]],
     ] as [string, string, number[]][]) {
       known.add(part);
       const entry = entries.get(part);
       expect(entry !== undefined, `missing "${part}" [${shape}]`);
       if (entry && entry.shape.join() !== shape.join())
-        problems.push(`"${part}" has shape [${entry.shape}], expected [${shape}]`);
+        problems.push(`"${part}" has shape ${list(entry.shape)}, expected [${shape}]`);
+      else if (entry && !/^(F32|F64|F16|BF16)$/.test(entry.dtype))
+        problems.push(`"${part}" has dtype ${entry.dtype}, expected F32, F64, F16 or BF16`);
       weights.push([part, own, shape]);
     }
     return true;
   });
-  for (const name of entries.keys()) if (!known.has(name)) problems.push(`unexpected "${name}"`);
+  for (const name of entries.keys()) if (!known.has(name)) problems.push(`unexpected ${quote(name)}`);
   if (targets.length === 0) problems.push("no adapter for any linear layer of this model");
   if (problems.length > 0)
     throw new ParameterError(
-      `The adapter does not fit the model (was it trained on this configuration?):\n${problems.map((p) => `  - ${p}`).join("\n")}`,
+      `The adapter does not fit the model (was it trained on this configuration?):\n${lines(problems)}`,
     );
   const loaded: Params = {};
   for (const [part, name, shape] of weights) {
     const data = entries.get(part)?.data as Float32Array | Float64Array;
     loaded[name] = tensor(data, { shape, dtype, device });
   }
-  const settings = { rank: rank as number, alpha: alpha as number, dropout: dropout as number, targets };
+  const settings = { rank, alpha: alpha as number, dropout: dropout as number, targets };
   return { settings, weights: loaded };
-}
-
-function isRank(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 1;
 }

@@ -95,7 +95,11 @@ function checkLossless(file: JsonRecord, model: JsonRecord): void {
   const steps = sequence(file.pre_tokenizer, "pretokenizers", "pre_tokenizer");
   steps.forEach((step, index) => {
     const isLast = index === steps.length - 1;
-    const isolates = step.type === "Split" && step.behavior === "Isolated" && step.invert !== true;
+    const isolates =
+      step.type === "Split" &&
+      step.behavior === "Isolated" &&
+      step.invert !== true &&
+      isPattern(step.pattern);
     const fine = isLast
       ? step.type === "ByteLevel" && step.add_prefix_space !== true
       : isolates || step.type === "Digits";
@@ -105,6 +109,13 @@ function checkLossless(file: JsonRecord, model: JsonRecord): void {
   const decoders = sequence(file.decoder, "decoders", "decoder");
   if (decoders.length !== 1 || decoders[0].type !== "ByteLevel")
     throw bad("decoder", "ByteLevel", file.decoder);
+}
+
+/** `{ Regex }` or `{ String }`. */
+function isPattern(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { Regex, String: plain } = value as JsonRecord;
+  return typeof (Regex ?? plain) === "string" && (Regex ?? plain) !== "";
 }
 
 /** What ByteLevel cuts by, unless it is told not to: GPT-2's pattern. */
