@@ -1,89 +1,104 @@
 /**
- * The runner of the kernel ladders: rungs that compute the same, from the plainest kernel to the fastest, measured in turn
- * so that a disturbance of the machine meets all of them. Prints one row a rung: its time, its rate, how it compares with
- * the rung before, what its first run took (that compiles it), and how far its result is from the first rung's.
+ * The runner of the kernel ladders: rungs that compute the same, from the plainest to the fastest, measured in turn so that
+ * a disturbance of the machine meets all of them. Prints one row a rung: its best time, the best time of the processors (on a
+ * software adapter what other programs take does not count there), its rate by that, how it compares with the rung before,
+ * its first run (that compiles), how far its result is from the first rung's, and the memory it takes at its peak.
  */
-import { apply, createDevice, type Device, type KernelCall, type Op, type Tensor } from "@pact/tensor";
+import { apply, createDevice, type Device, type KernelCall, type Op, scope, type Tensor } from "@pact/tensor";
 import { seconds } from "../timing.ts";
 
-/** One rung: the kernel starts that compute `output` from `inputs`. */
+/** One rung: a way to compute the result from the problem's inputs. */
 export interface Rung {
   readonly name: string;
-  calls(inputs: readonly Tensor[], output: Tensor): readonly KernelCall[];
+  run(inputs: readonly Tensor[]): Tensor;
 }
 
-/** One problem: its inputs, the shape of its result, and how much work it is. */
+/** One problem: its inputs, and how much work it is. */
 export interface Problem {
   readonly name: string;
   readonly inputs: readonly Tensor[];
-  readonly output: readonly number[];
   readonly flops: number;
 }
 
-/** Rounds of a ladder. */
+/** What was measured of a rung. */
+interface Measured {
+  readonly firstMs: number;
+  readonly result: ArrayLike<number>;
+  readonly peakMiB: number;
+  ms: number;
+  cpuMs: number;
+}
+
 const rounds = 9;
 
-/** The device of all ladders. */
+/** The device of a ladder. */
 export async function ladderDevice(): Promise<Device> {
   const device = await createDevice({ device: "webgpu" });
   console.log(device.report.adapterName);
   return device;
 }
 
-function opOf({ name, calls }: Rung, shape: readonly number[]): Op<null> {
-  return {
+/** A rung that is a kernel: its starts compute the product [m, n] of `inputs` a and b. */
+export function kernelRung(
+  name: string,
+  calls: (inputs: readonly Tensor[], output: Tensor) => readonly KernelCall[],
+): Rung {
+  const op: Op<null> = {
     name,
     strided: true,
-    infer: () => [{ shape, dtype: "f32" }],
+    infer: ([a, b]) => [{ shape: [a.shape[0], b.shape[1]], dtype: "f32" }],
     webgpu: (inputs, [output]) => calls(inputs, output),
   };
+  return { name, run: (inputs) => apply(op, inputs, null) };
 }
 
-/** Measures `rungs` on one problem; all must agree with the first. */
+/** Measures `rungs` on one problem and prints them. */
 export async function climb(device: Device, problem: Problem, rungs: readonly Rung[]): Promise<void> {
-  const { name, inputs, output, flops } = problem;
-  console.log(`\n${name}\n      ms  cpu ms  GFLOP/s  × before  first ms  difference  rung`);
-  const results = new Map<string, ArrayLike<number>>();
-  const firsts = new Map<string, number>();
-  const best = new Map<string, { ms: number; cpu: number }>();
+  const { name, inputs, flops } = problem;
+  console.log(`\n${name}\n      ms   cpu ms  GFLOP/s  × before  first ms  difference     MiB  rung`);
+  const measured: Measured[] = [];
   for (const rung of rungs) {
-    const op = opOf(rung, output);
-    const y = apply(op, inputs, null);
-    firsts.set(rung.name, await seconds(() => device.synchronize()));
-    results.set(rung.name, await y.data());
+    device.resetPeak();
+    const { liveBytes } = device.memory();
+    const y = scope(() => rung.run(inputs));
+    const firstMs = 1000 * (await seconds(() => device.synchronize()));
+    const peakMiB = (device.memory().peakBytes - liveBytes) / 2 ** 20;
+    const result = await y.data();
     y.dispose();
+    measured.push({
+      firstMs,
+      result,
+      peakMiB,
+      ms: Number.POSITIVE_INFINITY,
+      cpuMs: Number.POSITIVE_INFINITY,
+    });
   }
   for (let round = 0; round < rounds; round++) {
-    for (const rung of rungs) {
-      const op = opOf(rung, output);
-      const used = process.cpuUsage();
-      const ms =
-        1000 *
-        (await seconds(async () => {
-          const y = apply(op, inputs, null);
-          await device.synchronize();
-          y.dispose();
-        }));
-      const { user, system } = process.cpuUsage(used);
-      const before = best.get(rung.name) ?? { ms, cpu: (user + system) / 1000 };
-      best.set(rung.name, { ms: Math.min(ms, before.ms), cpu: Math.min((user + system) / 1000, before.cpu) });
+    for (const [n, rung] of rungs.entries()) {
+      const before = process.cpuUsage();
+      const taken = await seconds(async () => {
+        const y = scope(() => rung.run(inputs));
+        await device.synchronize();
+        y.dispose();
+      });
+      const { user, system } = process.cpuUsage(before);
+      const own = measured[n];
+      own.ms = Math.min(own.ms, 1000 * taken);
+      own.cpuMs = Math.min(own.cpuMs, (user + system) / 1000);
     }
   }
-  rungs.forEach(({ name }, n) => {
-    const { ms, cpu } = best.get(name) ?? { ms: 0, cpu: 0 };
-    const before = n > 0 ? ((best.get(rungs[n - 1].name)?.cpu ?? 0) / cpu).toFixed(2) : "";
+  for (const [n, { ms, cpuMs, firstMs, result, peakMiB }] of measured.entries()) {
     const columns = [
       ms.toFixed(2).padStart(8),
-      cpu.toFixed(2).padStart(8),
-      (flops / cpu / 1e6).toFixed(1).padStart(9),
-      before.padStart(10),
-      (1000 * (firsts.get(name) ?? 0)).toFixed(0).padStart(10),
-      difference(results.get(name) ?? [], results.get(rungs[0].name) ?? [])
-        .toExponential(1)
-        .padStart(12),
+      cpuMs.toFixed(2).padStart(9),
+      (flops / cpuMs / 1e6).toFixed(1).padStart(9),
+      (n > 0 ? (measured[n - 1].cpuMs / cpuMs).toFixed(2) : "").padStart(10),
+      firstMs.toFixed(0).padStart(10),
+      difference(result, measured[0].result).toExponential(1).padStart(12),
+      peakMiB.toFixed(1).padStart(8),
     ];
-    console.log(`${columns.join("")}  ${name}`);
-  });
+    console.log(`${columns.join("")}  ${rungs[n].name}`);
+  }
 }
 
 function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {

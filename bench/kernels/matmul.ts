@@ -8,7 +8,7 @@
 import { type KernelCall, key, randomNormal, type Tensor, transpose, u32Params } from "@pact/tensor";
 import { productOf, subgroupCall, tileCall } from "../../packages/tensor/src/ops/matmul-calls.ts";
 import { lanesOf } from "../../packages/tensor/src/variants.ts";
-import { climb, ladderDevice, type Rung } from "./ladder.ts";
+import { climb, kernelRung, ladderDevice, type Rung } from "./ladder.ts";
 
 /** One sum an invocation, one load a factor. */
 function plain([a, b]: readonly Tensor[], out: Tensor): KernelCall {
@@ -34,19 +34,17 @@ y[i] = sum;`,
 
 const device = await ladderDevice();
 const lanes = lanesOf(device.report);
-const tiles = (m: number, n: number): Rung => ({
-  name: `tiles of ${m} × ${n}, loads of four`,
-  calls: ([a, b], out) => [tileCall(productOf(a, b, out), out, a.shape[1], 0, [m, n])],
-});
-const subgroups = (rows: number): Rung => ({
-  name: `subgroups, ${rows} rows × ${4 * lanes} columns`,
-  calls([a, b], out) {
+const tiles = (m: number, n: number): Rung =>
+  kernelRung(`tiles of ${m} × ${n}, loads of four`, ([a, b], out) => [
+    tileCall(productOf(a, b, out), out, a.shape[1], 0, [m, n]),
+  ]);
+const subgroups = (rows: number): Rung =>
+  kernelRung(`subgroups, ${rows} rows × ${4 * lanes} columns`, ([a, b], out) => {
     const reads = b.strides[1] === 1 ? "columns" : "inner";
     return [subgroupCall(productOf(a, b, out), out, a.shape[1], lanes, { reads, rows })];
-  },
-});
+  });
 const rungs = [
-  { name: "one sum an invocation", calls: (inputs: readonly Tensor[], out: Tensor) => [plain(inputs, out)] },
+  kernelRung("one sum an invocation", (inputs, out) => [plain(inputs, out)]),
   tiles(4, 4),
   tiles(8, 8),
   ...(lanes > 0 ? [8, 16, 32].map(subgroups) : []),
@@ -62,6 +60,6 @@ const layouts = {
 };
 for (const [layout, make] of Object.entries(layouts)) {
   const name = `${layout} [${m}, ${k}]·[${k}, ${n}]`;
-  await climb(device, { name, inputs: make(), output: [m, n], flops: 2 * m * k * n }, rungs);
+  await climb(device, { name, inputs: make(), flops: 2 * m * k * n }, rungs);
 }
 device.destroy();
