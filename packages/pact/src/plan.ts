@@ -137,25 +137,13 @@ class PeakLog {
  * ```
  */
 export async function planTraining(options: TrainingPlanOptions): Promise<TrainingPlan> {
-  const { steps, pack, tokenBudget } = options.config;
-  const { plan, stepTokens } = await planSteps(options, Math.min(steps, plannedSteps));
-  if (steps >= plannedSteps || !pack || stepTokens <= tokenBudget) return plan;
-  // How full micro-batches get depends on the lengths of rollouts: a few steps more show how full they can get.
-  return (await planSteps(options, plannedSteps)).plan;
-}
-
-/** A plan of so many steps, and the tokens of a step's passes in the mean. */
-async function planSteps(
-  options: TrainingPlanOptions,
-  steps: number,
-): Promise<{ readonly plan: TrainingPlan; readonly stepTokens: number }> {
   const { model, dialect, tasks, heldOut = [] } = options;
   const { maxTurnTokens, maxRolloutTokens } = options.config;
   const { rolloutTokens = Math.min(maxTurnTokens, maxRolloutTokens) } = options;
   const isExpert = rolloutTokens === "expert";
   const config = {
     ...options.config,
-    steps,
+    steps: Math.min(options.config.steps, plannedSteps),
     checkpointEvery: 0,
     // A rollout that says nothing of use ends with its first turn.
     maxTurnTokens: isExpert ? maxTurnTokens : rolloutTokens,
@@ -184,16 +172,15 @@ async function planSteps(
   const trained = Object.values(trainer.params);
   const releases = !keepsStart(config);
   if (releases) disposeParams(params);
-  if (steps > 0) {
+  if (config.steps > 0) {
     // Not to its end: that would save a checkpoint, which takes the host's memory.
     const events = trainer.steps();
-    for (let done = 0; done < steps; ) {
+    for (let done = 0; done < config.steps; ) {
       const event = await events.next();
       if (event.done || event.value.kind === "step") done++;
     }
     log.end("update");
   }
-  const { forwardTokens } = trainer.result;
   if (heldOut.length > 0) {
     await firstPasses(options, trainer, heldOut);
     log.end("evaluation");
@@ -207,7 +194,7 @@ async function planSteps(
   });
   device.destroy();
   const top = planned.reduce((most, one) => (one.peakBytes > most.peakBytes ? one : most));
-  const plan = {
+  return {
     peakBytes: top.peakBytes,
     peakPhase: top.phase,
     phases: planned,
@@ -216,7 +203,6 @@ async function planSteps(
     parameters: loaded.reduce((sum, { size }) => sum + size, 0),
     trainable: trained.reduce((sum, { size }) => sum + size, 0),
   };
-  return { plan, stepTokens: forwardTokens / Math.max(1, steps * config.innerUpdates) };
 }
 
 /** The first batch of an evaluation until it has reached its peak. */
