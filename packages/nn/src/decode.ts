@@ -21,7 +21,7 @@ import {
 import type { TransformerConfig } from "./config.ts";
 import { CapacityError, InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
-import { blockType, logits, runDecoder, tokenEmbedding } from "./transformer.ts";
+import { blockType, logits, placeTokens, runDecoder, tokenEmbedding } from "./transformer.ts";
 
 /** What a `DecodeSession` decodes: prompts, and rows that continue them. */
 export type DecodeOptions = {
@@ -243,13 +243,15 @@ export class DecodeSession {
   }
 
   private pass(ids: Int32Array, positions: Int32Array, slots: Int32Array, ranges: Int32Array): Tensor {
-    const spans = attentionSpans(ranges, this.slots, { device: this.keys[0].device, gradients: false });
-    return scope(() =>
-      runDecoder(this.config, this.params, ids, positions, (query, key, value, layer) => {
+    const { device } = this.keys[0];
+    return scope(() => {
+      const spans = attentionSpans(ranges, this.slots, { device, gradients: false });
+      const tokens = placeTokens(this.config, ids, positions, device);
+      return runDecoder(this.config, this.params, tokens, (query, key, value, layer) => {
         assignRows(this.keys[layer], slots, key);
         assignRows(this.values[layer], slots, value);
         return attention(query, this.keys[layer], this.values[layer], spans);
-      }),
-    );
+      });
+    });
   }
 }

@@ -25,6 +25,13 @@ export {
 } from "./generate.ts";
 export { type InitOptions, initParams } from "./init.ts";
 export {
+  type PlacedTargets,
+  placedLogProbs,
+  placeTargets,
+  targetLogits,
+  tokenLogProbs,
+} from "./log-probs.ts";
+export {
   type Lora,
   type LoraOptions,
   type LoraSettings,
@@ -91,4 +98,10 @@ export {
   tokenizerFileNames,
   trainBpe,
 } from "./tokenizer/index.ts";
-export { type ForwardOptions, forwardHidden, logits, targetLogits, tokenLogProbs } from "./transformer.ts";
+export {
+  type ForwardOptions,
+  forwardHidden,
+  logits,
+  type PlacedPacked,
+  type PlacedTokens,
+} from "./transformer.ts";

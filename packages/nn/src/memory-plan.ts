@@ -6,11 +6,12 @@
 import { type DType, key, mean, neg, planningDevice, type Tensor, valueAndGrad } from "@pact/tensor";
 import { type TransformerConfig, validateConfig } from "./config.ts";
 import { InputError } from "./errors.ts";
+import { tokenLogProbs } from "./log-probs.ts";
 import { type LoraOptions, lora, withLora } from "./lora.ts";
 import { AdamW } from "./optim.ts";
 import { packSequences } from "./pack.ts";
 import { type Params, paramSpecs } from "./params.ts";
-import { type ForwardOptions, tokenLogProbs } from "./transformer.ts";
+import type { ForwardOptions } from "./transformer.ts";
 
 /** What is to be trained, and how. */
 export type PlanOptions = ForwardOptions & {

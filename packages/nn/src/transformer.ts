@@ -4,7 +4,7 @@
  * Left out: dropout, and activations of a batch dimension (sequences are packed, pack.ts).
  */
 
-import type { DType, Tensor } from "@pact/tensor";
+import type { AttentionSpans, Device, DType, Tensor } from "@pact/tensor";
 import {
   add,
   attention,
@@ -12,11 +12,8 @@ import {
   cast,
   checkpoint,
   embedding,
-  linearLogProb,
-  logProbGather,
   matmul,
   scope,
-  take,
   tensor,
 } from "@pact/tensor";
 import { type Attend, selfAttention, turnTo } from "./attention.ts";
@@ -24,7 +21,7 @@ import type { TransformerConfig } from "./config.ts";
 import { InputError } from "./errors.ts";
 import { mlp } from "./mlp.ts";
 import { norm } from "./norm.ts";
-import { type Packed, predecessors } from "./pack.ts";
+import type { Packed } from "./pack.ts";
 import { layerNames, layerPrefix, outerNames, type Params, param } from "./params.ts";
 
 /** How a forward pass trades work and precision for memory; every option has a default. */
@@ -66,11 +63,32 @@ export function forwardHidden(
   options: ForwardOptions = {},
 ): Tensor {
   return scope(() => {
-    const device = tokenEmbedding(config, params).device;
-    const spans = attentionSpans(packed.ranges, packed.ids.length, { device });
-    const attend: Attend = (q, k, v) => attention(q, k, v, spans);
-    return runDecoder(config, params, packed.ids, packed.positions, attend, options);
+    const { device } = tokenEmbedding(config, params);
+    return hiddenOf(config, params, placePacked(config, packed, device), options);
   });
+}
+
+/** Packed tokens on a device: what a forward pass reads of them. */
+export type PlacedPacked = PlacedTokens & {
+  /** What each token sees. */
+  readonly spans: AttentionSpans;
+};
+
+/** Copies packed tokens to `device`. */
+export function placePacked(config: TransformerConfig, packed: Packed, device: Device): PlacedPacked {
+  const tokens = placeTokens(config, packed.ids, packed.positions, device);
+  return { ...tokens, spans: attentionSpans(packed.ranges, packed.ids.length, { device }) };
+}
+
+/** `forwardHidden` of tokens that are on the device. */
+export function hiddenOf(
+  config: TransformerConfig,
+  params: Params,
+  placed: PlacedPacked,
+  options: ForwardOptions = {},
+): Tensor {
+  const attend: Attend = (q, k, v) => attention(q, k, v, placed.spans);
+  return scope(() => runDecoder(config, params, placed, attend, options));
 }
 
 /**
@@ -94,120 +112,45 @@ export function logits(config: TransformerConfig, params: Params, hidden: Tensor
   return scope(() => matmul(cast(hidden, head.dtype), head, { transposeB: true, wide: true }));
 }
 
-/**
- * Logits that predict chosen tokens of a packed row. Only their rows go through the head: with a large vocabulary the
- * head is most of the work, and most tokens (prompts, observations) need no prediction.
- *
- * @param targets rows of `packed` whose prediction is wanted [M]
- * @returns [M, V]; row m predicts token `targets[m]`
- * @throws InputError if a target is the first token of a sequence, which nothing predicts
- * @example
- * ```ts
- * const config = configFromJson({
- *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
- *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
- * });
- * const packed = packTree({ prefix: [5, 6], branches: [[7, 1]] });
- * targetLogits(config, initParams(config, key(0)), packed, Int32Array.of(2, 3)); // → f32[2, 8]
- * ```
- */
-export function targetLogits(
-  config: TransformerConfig,
-  params: Params,
-  packed: Packed,
-  targets: Int32Array,
-  options: ForwardOptions = {},
-): Tensor {
-  return scope(() => logits(config, params, targetHidden(config, params, packed, targets, options)));
-}
-
-/** The final hidden states [M, C] that predict `targets`. */
-function targetHidden(
-  config: TransformerConfig,
-  params: Params,
-  packed: Packed,
-  targets: Int32Array,
-  options: ForwardOptions,
-): Tensor {
-  const before = predecessors(packed);
-  const rows = targets.map((target) => {
-    if (before[target] >= 0) return before[target];
-    throw new InputError(
-      `Token ${target} of ${before.length} has no predecessor that predicts it. Leave the first token of each sequence out of targets.`,
-    );
-  });
-  const hidden = forwardHidden(config, params, packed, options);
-  return take(hidden, tensor(rows, { dtype: "i32", device: hidden.device }), 0);
-}
-
-/** Logits that are kept for the backward pass: 16 MiB of f32. Of more, pieces are computed twice instead (`linearLogProb`). */
-const logitsKept = 2 ** 22;
+/** Token ids and their positions on a device, i32 [N] each. */
+export type PlacedTokens = { readonly ids: Tensor; readonly positions: Tensor };
 
 /**
- * log p(token | what it sees) of chosen tokens of a packed row, at `temperature` (default 1):
+ * Copies token ids and positions [N] to `device`.
  *
- *   log softmax(logits / temperature)[token]
- *
- * @param targets rows of `packed` [M]
- * @returns [M], differentiable in the parameters
- * @throws InputError as `targetLogits`
- * @example
- * ```ts
- * const config = configFromJson({
- *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
- *   num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16,
- * });
- * const packed = packTree({ prefix: [5, 6], branches: [[7, 1]] });
- * const params = initParams(config, key(0));
- * tokenLogProbs(config, params, packed, Int32Array.of(2, 3)); // → f32[2]
- * tokenLogProbs(config, params, packed, Int32Array.of(0)); // → throws InputError
- * ```
+ * @throws InputError for an id outside the vocabulary or a position beyond `maxPositions`
  */
-export function tokenLogProbs(
+export function placeTokens(
   config: TransformerConfig,
-  params: Params,
-  packed: Packed,
-  targets: Int32Array,
-  { temperature = 1, ...options }: { temperature?: number } & ForwardOptions = {},
-): Tensor {
-  return scope(() => {
-    const hidden = targetHidden(config, params, packed, targets, options); // [M, C]
-    const own = targets.map((target) => packed.ids[target]);
-    const ids = tensor(own, { dtype: "i32", device: hidden.device });
-    const head = param(params, `${outerNames(config).head}.weight`); // [V, C]
-    if (targets.length * config.vocabSize > logitsKept && head.dtype !== "f16")
-      return linearLogProb(cast(hidden, head.dtype), head, ids, { temperature });
-    return logProbGather(logits(config, params, hidden), ids, { temperature });
-  });
+  ids: Int32Array,
+  positions: Int32Array,
+  device: Device,
+): PlacedTokens {
+  checkTokens(config, ids, positions);
+  const placed = (values: Int32Array) => tensor(values, { dtype: "i32", device });
+  return { ids: placed(ids), positions: placed(positions) };
 }
 
 /**
  * The decoder without its head, with attention left to `attend`: `forwardHidden` attends inside the packed row,
  * `DecodeSession` over its cache.
  *
- * @param ids token ids [N]
- * @param positions [N]
  * @returns [N, C]
  */
 export function runDecoder(
   config: TransformerConfig,
   params: Params,
-  ids: Int32Array,
-  positions: Int32Array,
+  { ids, positions }: PlacedTokens,
   attend: Attend,
   { checkpointBlocks = false, computeDtype }: ForwardOptions = {},
 ): Tensor {
-  checkTokens(config, ids, positions);
   const compute = computeDtype ?? blockType(config, params);
   const own = (name: string) => cast(param(params, name), compute);
-  const device = tokenEmbedding(config, params).device;
   const names = outerNames(config);
-  const at = tensor(positions, { dtype: "i32", device }); // [N]
-  const tokens = tensor(ids, { dtype: "i32", device }); // [N]
   // Few rows are taken of the embedding, so they are converted, not the table.
-  let x = cast(embedding(tokenEmbedding(config, params), tokens), compute); // [N, C]
-  if (config.modelType === "gpt") x = add(x, embedding(own(`${names.positions}.weight`), at));
-  const turn = turnTo(config, at, x);
+  let x = cast(embedding(tokenEmbedding(config, params), ids), compute); // [N, C]
+  if (config.modelType === "gpt") x = add(x, embedding(own(`${names.positions}.weight`), positions));
+  const turn = turnTo(config, positions, x);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const parts = layerNames(config, layer);
     const block = (given: Params, input: Tensor): Tensor => {
