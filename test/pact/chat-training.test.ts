@@ -43,7 +43,7 @@ interface Session {
   readonly shown: number[][];
 }
 
-/** A policy that says `script(rollout)` token by token, on through new sessions: `who` tells rollouts of a session apart. */
+/** A policy that says a script in each row token by token; rows that are split say the rest of theirs in the next session. */
 function saying(scripts: readonly (readonly number[])[]): RolloutPolicy & { readonly sessions: Session[] } {
   const said = scripts.map(() => 0);
   const sessions: Session[] = [];
@@ -147,15 +147,12 @@ describe("a rollout that its template splits", () => {
 
   it("ends where the template refuses what was sampled", async () => {
     const own = family("llama");
-    const template = own.template.replace(
-      "{%- if message.tool_calls %}",
-      "{%- if message.content == 'no' %}{{- raise_exception('no') }}{%- endif %}{%- if message.tool_calls %}",
-    );
-    // Texts are marked, so the template can not compare them; a role is a word that it can.
-    const refusing = template.replace(
+    // Texts are marked, so a template can not compare them; how many messages there are it can see.
+    const refusing = own.template.replace(
       "message.tool_calls | length != 1",
       "message.tool_calls | length != 1 or messages | length > 3",
     );
+    expect(refusing).not.toBe(own.template);
     const picky = speak(own, refusing);
     const bare = '{"name": "find_mayor", "parameters": {"town": "Bavo"}}';
     const [rollout] = await roll(

@@ -46,7 +46,7 @@ export interface ChatDialect extends Dialect {
   readonly stopTokens: readonly string[];
 }
 
-/** The question once more, for the delimiter `again`. */
+/** What a user asks behind h* under the delimiter `again`. */
 const againText = "Solve this again, from the beginning.";
 const templateDate = new Date(Date.UTC(2024, 6, 26));
 
