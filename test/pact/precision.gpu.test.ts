@@ -49,10 +49,13 @@ describe.skipIf(!half)("a run with precision f16", () => {
       const expected = exact.lines[step].values;
       expect(values["gradient/loss_scale"]).toBeLessThanOrEqual(2 ** 16);
       expect(expected["gradient/loss_scale"]).toBeNull();
-      for (const name of ["loss/total", "gradient/norm"]) {
-        // Two layers of f16 activations: a few of its 2⁻¹¹ each.
+      // The rows of docs/numerics.md.
+      for (const [name, bound] of [
+        ["loss/total", 1e-4],
+        ["gradient/norm", 2e-3],
+      ] as const) {
         const relative = Math.abs(values[name]! - expected[name]!) / Math.abs(expected[name]!);
-        expect(relative, name).toBeLessThan(1e-2);
+        expect(relative, name).toBeLessThan(bound);
       }
     });
     // Masters are not rounded to f16.
@@ -127,7 +130,7 @@ describe.skipIf(!half)("a run with precision f16", () => {
     const rough = await train({ ...given, ...halves });
     expect(gpu.memory().liveTensors).toBe(before);
     const [expected, found] = [exact, rough].map(({ lines }) => lines[1].values["gradient/norm"]!);
-    expect(Math.abs(found - expected)).toBeLessThan(2e-2 * expected);
+    expect(Math.abs(found - expected)).toBeLessThan(2e-3 * expected);
     const { model: weights, adapterConfig = {} } = rough.checkpoints[0];
     const adapters = loraFromPeft(model, {
       "adapter_model.safetensors": weights,
