@@ -32,3 +32,47 @@ export function dependences(
   }
   return pairs;
 }
+
+/** Which steps come after which, through any others: a bit for each pair of places. */
+export class Reach {
+  private readonly words: number;
+  private readonly rows: Uint32Array[];
+
+  /** Begins with the given dependences, whose first is before the second. */
+  constructor(steps: number, pairs: readonly (readonly [number, number])[]) {
+    this.words = Math.ceil(steps / 32);
+    this.rows = Array.from({ length: steps }, () => new Uint32Array(this.words));
+    const after: number[][] = this.rows.map(() => []);
+    for (const [first, second] of pairs) after[first].push(second);
+    for (let p = steps - 1; p >= 0; p--) {
+      for (const q of after[p]) {
+        this.include(p, this.rows[q]);
+        this.rows[p][q >> 5] |= 1 << (q & 31);
+      }
+    }
+  }
+
+  /** True if the step at `second` needs what the step at `first` does. */
+  has(first: number, second: number): boolean {
+    return ((this.rows[first][second >> 5] >>> (second & 31)) & 1) === 1;
+  }
+
+  /** From now on the steps at `places` run as one. */
+  unite(places: readonly number[]): void {
+    const all = new Uint32Array(this.words);
+    for (const p of places) {
+      all[p >> 5] |= 1 << (p & 31);
+      this.rows[p].forEach((word, k) => {
+        all[k] |= word;
+      });
+    }
+    const inside = new Set(places);
+    for (const p of this.rows.keys())
+      if (inside.has(p) || places.some((q) => this.has(p, q))) this.include(p, all);
+  }
+
+  private include(place: number, more: Uint32Array): void {
+    const row = this.rows[place];
+    for (let k = 0; k < row.length; k++) row[k] |= more[k];
+  }
+}

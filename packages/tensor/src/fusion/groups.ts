@@ -6,7 +6,7 @@
 import type { Program, Step, Value } from "../capture/program.ts";
 import { sizeOf } from "../shape.ts";
 import { build } from "./build.ts";
-import { dependences, usersOf } from "./dependences.ts";
+import { dependences, Reach, usersOf } from "./dependences.ts";
 import { withEpilogue } from "./epilogue.ts";
 import { type Member, memberOf } from "./members.ts";
 
@@ -31,6 +31,7 @@ export class Grouping {
   private readonly unitOf: Unit[] = [];
   /** The places of the steps that touch each memory. */
   private readonly users: readonly (readonly number[])[];
+  private readonly reach: Reach;
   /** False to merge what one kernel can compute, but perhaps not bind. */
   private readonly limited: boolean;
 
@@ -43,8 +44,9 @@ export class Grouping {
     program.steps.forEach((step, place) => {
       this.unitOf[place] = { places: [place], step, before: new Set(), after: new Set() };
     });
-    for (const [first, second] of dependences(program, this.users))
-      link(this.unitOf[first], this.unitOf[second]);
+    const pairs = dependences(program, this.users);
+    for (const [first, second] of pairs) link(this.unitOf[first], this.unitOf[second]);
+    this.reach = new Reach(program.steps.length, pairs);
     for (const places of groups) {
       const step = this.stepOf(places, limited);
       if (step) this.join(new Set(places.map((p) => this.unitOf[p])), step);
@@ -74,7 +76,7 @@ export class Grouping {
       if (unit.places.length > 1) continue;
       for (const next of [...unit.after].sort((a, b) => a.places[0] - b.places[0])) {
         const fused = this.stepOf(next.places, true);
-        if (!fused || between(unit, next)) continue;
+        if (!fused || this.between(unit, next)) continue;
         const [y] = step.outputs;
         const inside = new Set([place, ...next.places]);
         const { kind } = this.program.memories[y.memory];
@@ -183,10 +185,16 @@ export class Grouping {
 
   private tryMerge(a: Unit, b: Unit): void {
     if (a === b || a.places.length + b.places.length > maxMembers) return;
-    if (between(a, b) || between(b, a)) return;
+    if (this.between(a, b) || this.between(b, a)) return;
     const places = [...a.places, ...b.places].sort((x, y) => x - y);
     const step = this.stepOf(places, this.limited);
     if (step && !this.keepsMore(a, b, step)) this.join(new Set([a, b]), step);
+  }
+
+  /** True if something else needs `a`'s results, and `b` needs its. */
+  private between(a: Unit, b: Unit): boolean {
+    const [target] = b.places;
+    return [...a.after].some((u) => u !== b && this.reach.has(u.places[0], target));
   }
 
   /** True if merging two units that lie far apart keeps more memory alive in between. */
@@ -226,23 +234,11 @@ export class Grouping {
       }
     }
     for (const p of places) this.unitOf[p] = unit;
+    this.reach.unite(places);
   }
 }
 
 function link(first: Unit, second: Unit): void {
   first.after.add(second);
   second.before.add(first);
-}
-
-/** True if something else needs `a`'s results, and `b` needs its. */
-function between(a: Unit, b: Unit): boolean {
-  const seen = new Set<Unit>();
-  const open = [...a.after].filter((u) => u !== b);
-  for (let u = open.pop(); u; u = open.pop()) {
-    if (u === b) return true;
-    if (seen.has(u)) continue;
-    seen.add(u);
-    open.push(...u.after);
-  }
-  return false;
 }
