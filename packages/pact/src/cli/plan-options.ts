@@ -58,7 +58,7 @@ export const planHelp = {
       "sampling, logits and activations; the largest single tensor beside what this adapter can bind; and which settings " +
       "would take less. No weights are read: a large model takes seconds.",
     "What the model will say is not known before: rollouts are planned of one length, and the table says beside it what it " +
-      "would be with rollouts like the experts', and if all ran to their limit. docs/memory.md compares plans with what was measured.",
+      "would be with rollouts like the experts', and if all ran to their limit. docs/plan.md compares plans with what was measured.",
   ],
   options: planOptions,
   examples: [
