@@ -1,5 +1,13 @@
 /** W3, one training step of the GPT, and W8, the memory it takes; W4 repeats the step over lengths. */
-import { AdamW, initParams, type Params, packSequences, tokenLogProbs } from "@pact/nn";
+import {
+  AdamW,
+  initParams,
+  type Params,
+  type PlacedTargets,
+  packSequences,
+  placedLogProbs,
+  placeTargets,
+} from "@pact/nn";
 import { capture, type Device, key, mean, neg, scope, type Tensor, valueAndGrad } from "@pact/tensor";
 import { countCalls, countedOnce } from "../counts.ts";
 import { interleaved, seconds } from "../timing.ts";
@@ -12,21 +20,20 @@ export type Way = "eager" | "captured";
 /** A training step of a model on `device`: `step(rows)` trains on one batch and returns its loss. */
 export function training(device: Device, way: Way, config = gpt()) {
   const optimizer = new AdamW(initParams(config, key(0), { device }), adamW);
-  /** One step on rows that are packed beforehand. */
+  const step = (placed: PlacedTargets): Tensor => {
+    const loss = (p: Params) => neg(mean(placedLogProbs(config, p, placed)));
+    const { value, grads } = valueAndGrad(loss)(optimizer.params);
+    optimizer.step(grads, learningRate);
+    return value;
+  };
+  const run = way === "captured" ? capture(step) : step;
+  /** One step on rows that are packed beforehand and uploaded each time, as a new batch would be. */
   const stepOn = (rows: readonly (readonly number[])[]) => {
     const packed = packSequences(rows);
     const starts = new Set(rows.map((_, b) => rows.slice(0, b).reduce((sum, row) => sum + row.length, 0)));
     const targets = Int32Array.from(packed.ids.keys()).filter((i) => !starts.has(i));
-    const gradient = valueAndGrad((p: Params) => neg(mean(tokenLogProbs(config, p, packed, targets))));
-    const step = (): Tensor =>
-      scope(() => {
-        const { value, grads } = gradient(optimizer.params);
-        optimizer.step(grads, learningRate);
-        return value;
-      });
-    const run = way === "captured" ? capture(step) : step;
     return async (): Promise<number> => {
-      const loss = run();
+      const loss = scope(() => run(placeTargets(config, packed, targets, { device })));
       const value = await loss.item();
       loss.dispose();
       return value;
