@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +7,7 @@ import {
   loadTokenizer,
   PretrainedTokenizer,
   renderChat,
+  saveTokenizer,
   splitControls,
   Tokenizer,
   TokenizerError,
@@ -303,6 +304,34 @@ describe("loadTokenizer", () => {
       typeof part === "string" ? loaded.encode(part) : [part],
     );
     expect(ids).toEqual([system, end, user, ...loaded.encode("Bavo"), end]);
+  });
+
+  it("reads back what saveTokenizer wrote, and nothing of an earlier tokenizer", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tokenizer-"));
+    try {
+      const config = { ...(files.config as object), model_max_length: 1e30, chat_template: "older" };
+      const given = { ...files, config, specialTokens: { eos_token: "<|im_end|>" }, chatTemplate: "own\n" };
+      await saveTokenizer(folder, new PretrainedTokenizer({ ...given, addedTokens: { "<z>": 900 } }).files);
+      writeFileSync(join(folder, "config.json"), "{}");
+      await saveTokenizer(folder, given);
+      const names = ["chat_template.jinja", "config.json", "special_tokens_map.json", "tokenizer.json"];
+      expect(readdirSync(folder).sort()).toEqual([...names, "tokenizer_config.json"]);
+      const loaded = await loadTokenizer(folder);
+      const { tokenizer_class, ...rest } = loaded.files.config as Record<string, unknown>;
+      expect({ ...loaded.files, config: rest }).toEqual({ ...given, addedTokens: undefined });
+      expect(tokenizer_class).toBe("PreTrainedTokenizerFast");
+      expect(loaded.chatTemplate()).toBe("own\n");
+      const text = "the mayor <|im_end|> é 12";
+      expect(loaded.encode(text)).toEqual(tokenizer.encode(text));
+      // As Python writes it: an integer.
+      const written = readFileSync(join(folder, "tokenizer_config.json"), "utf8");
+      expect(written).toContain('"model_max_length": 1000000000000000019884624838656,\n');
+      const spoilt = { ...given, tokenizer: {} };
+      await expect(saveTokenizer(folder, spoilt)).rejects.toThrow(TokenizerError);
+      expect((await loadTokenizer(folder)).controlTokens).toEqual(tokenizer.controlTokens);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("says that a folder has no chat template", async () => {

@@ -92,6 +92,7 @@ export {
   loadTokenizer,
   PretrainedTokenizer,
   renderChat,
+  saveTokenizer,
   splitControls,
   Tokenizer,
   TokenizerError,

@@ -11,6 +11,8 @@ const floats = [
   ...["temperature", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"],
   ...["repetition_penalty", "length_penalty", "diversity_penalty"],
 ];
+/** Python's integers have no largest: transformers marks a tokenizer without limit by 10³⁰. */
+const longInteger = /^( *"model_max_length": )(\d[\d.]*e\+\d+)(,?)$/gm;
 // With an indent every field has a line of its own, and no text has a line break in it.
 const wholeFloat = new RegExp(`^( *"(?:${floats.join("|")})": -?\\d+)(,?)$`, "gm");
 
@@ -18,5 +20,6 @@ const wholeFloat = new RegExp(`^( *"(?:${floats.join("|")})": -?\\d+)(,?)$`, "gm
 export function jsonText(value: unknown): string {
   const sorted = (_: string, inner: unknown) =>
     isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner;
-  return `${JSON.stringify(value, sorted, 2).replace(wholeFloat, "$1.0$2")}\n`;
+  const text = JSON.stringify(value, sorted, 2).replace(wholeFloat, "$1.0$2");
+  return `${text.replace(longInteger, (_, name: string, number: string, end: string) => name + BigInt(Number(number)) + end)}\n`;
 }

@@ -8,5 +8,6 @@ export { loadTokenizer, tokenizerFileNames } from "./load.ts";
 export type { TokenizerParts } from "./merge.ts";
 export { PretrainedTokenizer } from "./pretrained.ts";
 export type { TokenizerFiles } from "./pretrained-json.ts";
+export { saveTokenizer } from "./save.ts";
 export { Tokenizer } from "./tokenizer.ts";
 export { type TrainBpeOptions, trainBpe } from "./train.ts";

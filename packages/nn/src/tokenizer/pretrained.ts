@@ -42,6 +42,8 @@ export class PretrainedTokenizer implements TokenizerLike {
   readonly special: ReadonlyMap<string, string>;
   /** Chat templates by name; a single one is called "default". */
   readonly chatTemplates: ReadonlyMap<string, string>;
+  /** What it was made of; `saveTokenizer` writes it. */
+  readonly files: TokenizerFiles;
   readonly #library: LibraryTokenizer;
   readonly #spelled: readonly (string | undefined)[];
   readonly #controls: ReadonlyMap<string, number>;
@@ -49,6 +51,7 @@ export class PretrainedTokenizer implements TokenizerLike {
 
   /** @throws TokenizerError if a file is not that of a byte-level BPE tokenizer that loses no text, naming the field. */
   constructor(files: TokenizerFiles) {
+    this.files = files;
     const parts = readPretrained(files);
     try {
       this.#library = new LibraryTokenizer(parts.model, { clean_up_tokenization_spaces: false });
