@@ -78,7 +78,12 @@ function network(device: t.Device) {
 }
 
 /** Four AdamW steps with a rate and a count that change, captured or not; the losses and what the arena holds. */
-export async function trained(device: t.Device, captured: boolean, rows: readonly number[] = [3, 3, 3, 3]) {
+export async function trained(
+  device: t.Device,
+  captured: boolean,
+  rows: readonly number[] = [3, 3, 3, 3],
+  fuse = false,
+) {
   const { state, w, b, batches } = network(device);
   let taken = 0;
   const rate = t.live(() => 0.1 / taken);
@@ -96,7 +101,7 @@ export async function trained(device: t.Device, captured: boolean, rows: readonl
     t.adamWStep({ ...state, grads: flatGrads }, { ...settings, lr: rate, step: t.live(() => taken) });
     return { loss: value, norm: t.sum(t.square(flatGrads)) };
   };
-  using replayed = t.capture(step, { fuse: false });
+  using replayed = t.capture(step, { fuse });
   const results = rows.map((count, i) => {
     const x = t.slice(batches[i], [0, 0], [count, 7]);
     return captured ? replayed(x) : t.scope(() => step(x));

@@ -1,7 +1,7 @@
 /** Fusion on the cpu device, where fused results have the bits of the members. */
 import * as t from "@pact/tensor";
 import { describe, expect, test } from "vitest";
-import { cases, sameBits } from "../helpers/capture-checks.ts";
+import { cases, sameBits, trained } from "../helpers/capture-checks.ts";
 import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
 import { reference as device } from "../helpers/properties.ts";
@@ -14,6 +14,12 @@ test("random graphs in f64 too", () => fusedMatches(device, 40, exact, { dtype: 
 
 describe("every operation keeps its bits", () => {
   test.each([...cases])("$name, gradient included", (testCase) => sameBits(testCase, device, true));
+});
+
+test("training steps in place keep their bits", async () => {
+  const rows = [3, 2, 3, 3];
+  const expected = await trained(device, false, rows);
+  expect(await trained(device, true, rows, true)).toEqual({ ...expected, recordings: 2 });
 });
 
 test("finite differences of a captured function are its captured gradient", async () => {
