@@ -9,7 +9,7 @@ import {
   attention,
   attentionSpans,
   chooseVariants,
-  type KernelVariant,
+  type KernelVariants,
   key,
   mul,
   randomNormal,
@@ -42,7 +42,7 @@ function withGradient(attend: (q: Tensor, k: Tensor, v: Tensor) => Tensor): Tens
   return valueAndGrad(value)({ q, k, v }).grads.q;
 }
 
-const fused = (name: string, variant: KernelVariant): Rung => ({
+const fused = (name: string, variant: KernelVariants["attention"]): Rung => ({
   name,
   run() {
     chooseVariants(device, { matmul: variant, attention: variant });

@@ -3,10 +3,11 @@
  *
  * The ladder of the matrix product, for operands that lie as those of a linear layer do: NT its outputs, NN the gradient of
  * its inputs, TN that of its weights. What each rung gains: sums in a register instead of one sum a lane (tiles), loads of
- * four, larger tiles (fewer loads a product), lanes that hand each other what they loaded instead of loading it themselves.
+ * four, larger tiles (fewer loads a product), loads that a workgroup shares in its memory (a loss on software adapters, whose
+ * barriers are slow), lanes that hand each other what they loaded instead of loading it themselves.
  */
 import { type KernelCall, key, randomNormal, type Tensor, transpose, u32Params } from "@pact/tensor";
-import { productOf, subgroupCall, tileCall } from "../../packages/tensor/src/ops/matmul-calls.ts";
+import { productOf, sharedCall, subgroupCall, tileCall } from "../../packages/tensor/src/ops/matmul-calls.ts";
 import { lanesOf } from "../../packages/tensor/src/variants.ts";
 import { climb, kernelRung, ladderDevice, type Rung } from "./ladder.ts";
 
@@ -47,6 +48,9 @@ const rungs = [
   kernelRung("one sum an invocation", (inputs, out) => [plain(inputs, out)]),
   tiles(4, 4),
   tiles(8, 8),
+  kernelRung("64 × 64 in a workgroup's memory", ([a, b], out) => [
+    sharedCall(productOf(a, b, out), out, a.shape[1]),
+  ]),
   ...(lanes > 0 ? [8, 16, 32].map(subgroups) : []),
 ];
 const sizes = process.argv.slice(2).map(Number);

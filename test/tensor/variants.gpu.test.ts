@@ -22,6 +22,7 @@ const cases: OpCase[] = [
     [33, 36, 65],
     [64, 520, 40],
     [100, 7, 1],
+    [130, 1040, 67],
   ].map(([m, k, n]): OpCase => {
     return {
       name: `matmul [${m}, ${k}]·[${k}, ${n}]`,
@@ -36,8 +37,9 @@ const cases: OpCase[] = [
 ];
 
 describe.skipIf(!device)("variants of kernels on webgpu", () => {
-  describe.each(["tiles", "subgroups"] as const)("%s", (variant) => {
-    const choose = () => t.chooseVariants(device!, { matmul: variant, attention: variant });
+  describe.each(["tiles", "subgroups", "shared"] as const)("%s", (variant) => {
+    const choose = () =>
+      t.chooseVariants(device!, { matmul: variant, attention: variant === "shared" ? "tiles" : variant });
     const able = () => {
       try {
         choose();
@@ -74,7 +76,7 @@ describe.skipIf(!device)("variants of kernels on webgpu", () => {
   test("another name is refused", () => {
     const wrong = { matmul: "fast", attention: "tiles" } as unknown as t.KernelVariants;
     expect(() => t.chooseVariants(device!, wrong)).toThrowErrorMatchingInlineSnapshot(
-      `[ValueError: chooseVariants: matmul is the string "fast", expected "tiles" or "subgroups". Take what runs now: kernelVariants(device).]`,
+      `[ValueError: chooseVariants: matmul is the string "fast", expected "tiles" or "subgroups" or "shared". Take what runs now: kernelVariants(device).]`,
     );
   });
 });

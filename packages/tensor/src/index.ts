@@ -133,5 +133,6 @@ export {
   type KernelVariant,
   type KernelVariants,
   kernelVariants,
+  variantsOf,
   variantsVersion,
 } from "./variants.ts";

@@ -9,14 +9,15 @@ import { DeviceError, ValueError } from "./errors.ts";
 
 /**
  * `tiles`: each invocation computes a tile from its own loads. `subgroups`: the lanes of a subgroup load different values
- * and hand them to each other, which a software adapter does far faster than it loads.
+ * and hand them to each other, which a software adapter does far faster than it loads. `shared` (matmul): the invocations of
+ * a workgroup load into memory of the workgroup.
  *
  * @example
  * ```ts
  * const variant: KernelVariant = "tiles";
  * ```
  */
-export type KernelVariant = "tiles" | "subgroups";
+export type KernelVariant = "tiles" | "subgroups" | "shared";
 
 /**
  * The variant of each heavy kernel.
@@ -29,8 +30,14 @@ export type KernelVariant = "tiles" | "subgroups";
  */
 export interface KernelVariants {
   readonly matmul: KernelVariant;
-  readonly attention: KernelVariant;
+  readonly attention: Exclude<KernelVariant, "shared">;
 }
+
+/** Every variant of each kernel, whether or not a device can run it. */
+const variants: { readonly [K in keyof KernelVariants]: readonly KernelVariants[K][] } = {
+  matmul: ["tiles", "subgroups", "shared"],
+  attention: ["tiles", "subgroups"],
+};
 
 /**
  * Goes up with every change of a kernel that changes bits.
@@ -45,7 +52,7 @@ export const variantsVersion = 2;
 const table: Readonly<Record<string, KernelVariants>> = {
   lavapipe: { matmul: "subgroups", attention: "subgroups" },
   swiftshader: { matmul: "subgroups", attention: "subgroups" },
-  // NOTE: no GPU was at hand to measure `subgroups` on; the lanes of a subgroup are many there, and its size varies.
+  // NOTE: no GPU was at hand to measure on. `pact doctor --tune` finds out whether `shared` is faster on one.
   hardware: { matmul: "tiles", attention: "tiles" },
 };
 const plain: KernelVariants = { matmul: "tiles", attention: "tiles" };
@@ -79,7 +86,7 @@ export function kernelVariants(device: Device): KernelVariants | undefined {
 }
 
 /**
- * Has a device run `variants` from now on. Values differ in their last digits from those of other variants; the same
+ * Has a device run the `wanted` variants from now on. Values differ in their last digits from those of other variants; the same
  * variants on the same device give the same bits.
  *
  * @throws ValueError for another kernel or variant; DeviceError where the device can not run it: the cpu device, or
@@ -90,15 +97,16 @@ export function kernelVariants(device: Device): KernelVariants | undefined {
  * chooseVariants(device, { matmul: "tiles", attention: "tiles" }); // → throws DeviceError
  * ```
  */
-export function chooseVariants(device: Device, variants: KernelVariants): void {
+export function chooseVariants(device: Device, wanted: KernelVariants): void {
   for (const operation of ["matmul", "attention"] as const) {
-    const variant: unknown = variants?.[operation];
-    if (variant !== "tiles" && variant !== "subgroups") {
+    const variant: unknown = wanted?.[operation];
+    const known: readonly unknown[] = variants[operation];
+    if (!known.includes(variant)) {
       throw new ValueError(
-        `chooseVariants: ${operation} is ${describe(variant)}, expected "tiles" or "subgroups". Take what runs now: kernelVariants(device).`,
+        `chooseVariants: ${operation} is ${describe(variant)}, expected ${known.map((name) => `"${name}"`).join(" or ")}. Take what runs now: kernelVariants(device).`,
       );
     }
-    const able = device.kind === "webgpu" && (variant === "tiles" || lanesOf(device.report) > 0);
+    const able = device.kind === "webgpu" && (variant !== "subgroups" || lanesOf(device.report) > 0);
     if (!able) {
       throw new DeviceError(
         `chooseVariants: ${operation} is "${variant}", which ${device.report.adapterName} can not run. ` +
@@ -106,7 +114,23 @@ export function chooseVariants(device: Device, variants: KernelVariants): void {
       );
     }
   }
-  chosen.set(device, { matmul: variants.matmul, attention: variants.attention });
+  chosen.set(device, { matmul: wanted.matmul, attention: wanted.attention });
+}
+
+/**
+ * The variants of an operation that a device can run; none on the cpu device.
+ *
+ * @example
+ * ```ts
+ * variantsOf(await createDevice({ device: "cpu" }), "matmul"); // → []
+ * ```
+ */
+export function variantsOf<K extends keyof KernelVariants>(
+  device: Device,
+  operation: K,
+): KernelVariants[K][] {
+  if (device.kind === "cpu") return [];
+  return variants[operation].filter((variant) => variant !== "subgroups" || lanesOf(device.report) > 0);
 }
 
 /** What `operation` runs on `device`: the lanes of a subgroup for `subgroups`, 0 for `tiles`. */

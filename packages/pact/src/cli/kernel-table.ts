@@ -10,7 +10,6 @@ import { dirname, join, resolve } from "node:path";
 import {
   chooseVariants,
   type Device,
-  type KernelVariant,
   type KernelVariants,
   kernelVariants,
   variantsVersion,
@@ -34,7 +33,8 @@ export interface NotedKernels extends KernelVariants {
 const formatVersion = 1;
 /** A table has a few lines; anything large is another file. */
 const maxBytes = 65_536;
-const variantNames: readonly unknown[] = ["tiles", "subgroups"] satisfies KernelVariant[];
+const matmulNames: readonly unknown[] = ["tiles", "subgroups", "shared"] satisfies KernelVariants["matmul"][];
+const attentionNames: readonly unknown[] = ["tiles", "subgroups"] satisfies KernelVariants["attention"][];
 
 /**
  * Where the table lies: `PACT_KERNELS=<file>`, else in the user's folder of settings; undefined with `PACT_KERNELS=none`.
@@ -104,7 +104,7 @@ function recordOf(value: unknown): Record<string, unknown> | undefined {
 /** A note read from JSON; undefined if it is none. */
 export function notedKernels(value: unknown): NotedKernels | undefined {
   const { version, matmul, attention, adapter } = recordOf(value) ?? {};
-  if (typeof version !== "number" || !variantNames.includes(matmul) || !variantNames.includes(attention))
+  if (typeof version !== "number" || !matmulNames.includes(matmul) || !attentionNames.includes(attention))
     return undefined;
   const variants = { matmul, attention } as KernelVariants;
   return { version, ...variants, ...(typeof adapter === "string" ? { adapter } : {}) };

@@ -18,6 +18,7 @@ import {
   type Tensor,
   transpose,
   valueAndGrad,
+  variantsOf,
 } from "@pact/tensor";
 
 /** Best milliseconds of one variant. */
@@ -63,11 +64,12 @@ export async function tune(device: Device): Promise<{ rows: readonly TunedRow[];
   const works = worksOf(device);
   const rows: TunedRow[] = [];
   for (const operation of operations) {
-    const able = (["tiles", "subgroups"] as const).filter((variant) => canRun(device, variant));
+    const able: readonly KernelVariant[] = variantsOf(device, operation);
     const best = new Map<KernelVariant, number>();
     for (let round = 0; round <= rounds; round++) {
       for (const variant of able) {
-        chooseVariants(device, { ...variants, [operation]: variant });
+        // Of this operation's own variants, which the type can not follow through its name.
+        chooseVariants(device, { ...variants, [operation]: variant } as KernelVariants);
         const began = performance.now();
         const y = scope(works[operation]);
         await device.synchronize();
@@ -80,19 +82,10 @@ export async function tune(device: Device): Promise<{ rows: readonly TunedRow[];
     const measured = able.map((variant) => ({ operation, variant, ms: best.get(variant) ?? 0 }));
     rows.push(...measured);
     const fastest = measured.reduce((a, b) => (b.ms < a.ms ? b : a));
-    variants = { ...variants, [operation]: fastest.variant };
+    variants = { ...variants, [operation]: fastest.variant } as KernelVariants;
   }
   chooseVariants(device, variants);
   return { rows, variants };
-}
-
-function canRun(device: Device, variant: KernelVariant): boolean {
-  try {
-    chooseVariants(device, { matmul: variant, attention: variant });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The rows for people, the chosen ones marked. */

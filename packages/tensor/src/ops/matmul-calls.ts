@@ -1,13 +1,15 @@
 /**
  * How a matrix product starts its kernels: which text reads its operands where they lie, and into how many parts a long sum
- * is cut. Which variant runs is variants.ts; the texts are matmul-wgsl.ts (a tile per invocation) and matmul-subgroups.ts.
+ * is cut. Which variant runs is variants.ts; the texts are matmul-wgsl.ts (a tile per invocation), matmul-subgroups.ts and
+ * matmul-shared.ts.
  */
 import { type BufferType, bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { computeType } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
 import { broadcastStrides, formatShape, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { subgroupLanes } from "../variants.ts";
+import { kernelVariants, subgroupLanes } from "../variants.ts";
+import { sharedSource, sharedTile } from "./matmul-shared.ts";
 import { laneColumns, type Reads, subgroupSource } from "./matmul-subgroups.ts";
 import { kernelText, type Layout } from "./matmul-wgsl.ts";
 import { reduceCall, sumKernel } from "./reduce.ts";
@@ -73,13 +75,35 @@ export function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
   // One column: y = a·b is yᵀ = bᵀ·aᵀ in the same memory, one row that many columns share.
   const turned =
     lanes > 0 && product.n === 1 ? { ...product, a: product.b, b: product.a, m: 1, n: product.m } : product;
-  const start = lanes > 0 ? subgroupCall : tileCall;
+  const start = lanes > 0 ? subgroupCall : sharing(product) ? sharedCall : tileCall;
   const chunk = lanes > 0 ? subgroupChunk(turned, lanes) : tileChunk(product, out);
   if (chunk >= turned.k) return [start(turned, out, turned.k, lanes)];
   const partial = a.device.empty([Math.ceil(turned.k / chunk), out.size], computeType(out.dtype));
   const calls = [start(turned, partial, chunk, lanes), reduceCall(sumKernel, partial, out, [0], 1)];
   partial.dispose();
   return calls;
+}
+
+/** Whether the product goes through the workgroup's memory: few rows or columns would leave most of a workgroup idle. */
+function sharing({ a, m, n }: Product): boolean {
+  return kernelVariants(a.x.device)?.matmul === "shared" && m > 16 && n > 16;
+}
+
+/** Each workgroup computes 64 × 64 results. */
+export function sharedCall(product: Product, target: Tensor, chunk: number): KernelCall {
+  const { a, b, m, n } = product;
+  const [innerA, innerB] = [a.inner === 1, b.inner === 1];
+  const tiles = [Math.ceil(m / sharedTile), Math.ceil(n / sharedTile)];
+  return {
+    key: `matmul:shared:${innerA}:${innerB}:${a.x.dtype}>${target.dtype}`,
+    source: () => ({
+      ...sharedSource(innerA, innerB, a.x.dtype, target.dtype),
+      params: u32Params(...paramNames),
+    }),
+    buffers: [a.x, b.x, target],
+    params: params(product, chunk, tiles[0], tiles[1]),
+    count: copies(product, chunk) * tiles[0] * tiles[1] * 64,
+  };
 }
 
 /** Sums longer than this are cut into parts of it, summed afterwards: cache-sized pieces, more lanes at work. */

@@ -27,6 +27,12 @@ export function moduleText(kernel: KernelSource, immediates = false): string {
     : `@group(0) @binding(${kernel.buffers.length}) var<uniform> p: Params;`;
   // NOTE: whole subgroups stop at the count, and loops end for all their lanes at once; the compiler can not see that.
   const subgroups = kernel.subgroups ? "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n" : "";
+  // Where invocations wait for each other, workgroups stop as a whole, by numbers that are the same for all in them.
+  const begin = kernel.workgroup
+    ? `let group = gridPlace.y * p.gridWidth + gridPlace.x;
+  if (group * ${workgroupSize}u >= p.count) { return; }`
+    : `let i = (gridPlace.y * p.gridWidth + gridPlace.x) * ${workgroupSize}u + gridLane;
+  if (i >= p.count) { return; }`;
   return `${half ? "enable f16;\n" : ""}${subgroups}${immediates ? "requires immediate_address_space;\n" : ""}struct Params { ${fields.join(", ")} }
 ${buffers.join("\n")}
 ${params}
@@ -34,8 +40,7 @@ ${kernel.helpers ?? ""}
 ${kernel.put ?? ""}
 @compute @workgroup_size(${workgroupSize})
 fn main(@builtin(workgroup_id) gridPlace: vec3<u32>, @builtin(local_invocation_index) gridLane: u32) {
-  let i = (gridPlace.y * p.gridWidth + gridPlace.x) * ${workgroupSize}u + gridLane;
-  if (i >= p.count) { return; }
+  ${begin}
 ${kernel.main}
 }
 `;

@@ -25,6 +25,11 @@ export interface KernelSource {
   params: readonly { name: string; type: ParamType }[];
   /** True if lanes of a subgroup hand values to each other; then the count is a multiple of its size. */
   subgroups?: boolean;
+  /**
+   * True if the invocations of a workgroup share memory (declared in `helpers`) and wait for each other. Then the count is a
+   * multiple of 64, and `main` finds its workgroup's number as `group` and its own place there as `gridLane`.
+   */
+  workgroup?: boolean;
   /** Functions that `main` calls. */
   helpers?: string;
   /**
