@@ -158,6 +158,14 @@ describe("published configurations", () => {
     const { rope_scaling, rope_theta, ...rest } = llama32;
     const newer = { ...rest, rope_parameters: { ...rope_scaling, rope_theta } };
     expect(configFromJson(newer)).toEqual(configFromJson(llama32));
+    // Theta beside the newer field, inside of the older one, and in both: as transformers 5.18 reads them.
+    const thetas = [
+      { rope_theta: 7, rope_parameters: { rope_type: "default" } },
+      { rope_theta: 7, rope_parameters: { rope_type: "default", rope_theta: null } },
+      { rope_theta: 8, rope_parameters: { rope_type: "default", rope_theta: 7 } },
+      { rope_theta: undefined, rope_scaling: { rope_type: "default", rope_theta: 7 } },
+    ];
+    for (const fields of thetas) expect(configFromJson({ ...llama32, ...fields }).ropeTheta).toBe(7);
     const linear = { ...llama32, rope_scaling: { type: "linear", factor: 2 } };
     expect(configFromJson(linear).ropeScaling).toEqual({ type: "linear", factor: 2 });
     expect(configFromJson({ ...llama32, rope_scaling: { rope_type: "default" } }).ropeScaling).toBe(

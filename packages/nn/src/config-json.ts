@@ -87,11 +87,12 @@ function readRotary(reader: Reader, modelType: "qwen3" | "qwen2" | "llama"): Tra
 
 /** transformers 5 moved `rope_theta` and the fields of `rope_scaling` into one `rope_parameters`. */
 function readRope(reader: Reader): Pick<TransformerConfig, "ropeTheta" | "ropeScaling"> {
-  const together = reader.inner("rope_parameters");
-  const scaling = together ?? reader.inner("rope_scaling");
+  const scaling = reader.inner("rope_parameters") ?? reader.inner("rope_scaling");
   const ropeScaling = scaling && readScaling(scaling);
+  // Either place may hold theta; as in the library the inner one counts first.
+  const inner = (scaling?.get("rope_theta") ?? null) !== null;
   return {
-    ropeTheta: (together ?? reader).positive("rope_theta", 10000),
+    ropeTheta: (scaling && inner ? scaling : reader).positive("rope_theta", 10000),
     ...(ropeScaling && { ropeScaling }),
   };
 }
