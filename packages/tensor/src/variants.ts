@@ -14,7 +14,7 @@ import { DeviceError, ValueError } from "./errors.ts";
  *
  * @example
  * ```ts
- * const variant: KernelVariant = "tiles";
+ * const variant: KernelVariant = "tiles"; // → "tiles"
  * ```
  */
 export type KernelVariant = "tiles" | "subgroups" | "shared";

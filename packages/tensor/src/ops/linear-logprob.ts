@@ -285,7 +285,7 @@ const logitsAtOnce = 2 ** 22;
  *
  * @example
  * ```ts
- * const options: LinearLogProbOptions = { temperature: 0.7, chunk: 4096 };
+ * const options: LinearLogProbOptions = { temperature: 0.7, chunk: 4096 }; // → { temperature: 0.7, chunk: 4096 }
  * ```
  */
 export interface LinearLogProbOptions {
