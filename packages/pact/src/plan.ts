@@ -74,7 +74,7 @@ export interface TrainingPlanOptions {
 }
 
 /** Steps of a run that stand for all: from the beginning to near the end of every schedule, and each phase of a method. */
-const plannedSteps = 8;
+const plannedSteps = 4;
 
 /** Model calls of an evaluation until it has reached its peak: the prompts, and a token in every row. */
 const evaluationCalls = 2;

@@ -89,6 +89,12 @@ class PlanningBackend implements Backend {
   destroy(): void {}
 }
 
+/** A tensor with its number in the order of making. */
+interface Numbered {
+  readonly planned: PlannedTensor;
+  readonly number: number;
+}
+
 /**
  * A device that counts, and remembers what was alive at the peak; made by `planningDevice`.
  *
@@ -104,13 +110,19 @@ class PlanningBackend implements Backend {
 export class PlanningDevice extends Device {
   /** The largest tensor since the device was made or `resetPeak()` was called. */
   largestTensor: PlannedTensor | undefined;
-  private readonly living = new Map<Storage, PlannedTensor>();
-  /** Undefined while what is alive is the peak: it is copied when the first of it is freed. */
-  private peak: readonly PlannedTensor[] | undefined;
+  private readonly living = new Map<Storage, Numbered>();
+  /** Number of the last tensor that was made, and of the one that was when memory was at its peak. */
+  private made = 0;
+  private madeAtPeak = 0;
+  /** What was alive at the peak and has been freed since. */
+  private gone: Numbered[] = [];
 
   /** What was alive when memory was at its peak, in the order in which it was made. */
   atPeak(): readonly PlannedTensor[] {
-    return this.peak ?? [...this.living.values()];
+    return [...this.living.values(), ...this.gone]
+      .filter(({ number }) => number <= this.madeAtPeak)
+      .sort((a, b) => a.number - b.number)
+      .map(({ planned }) => planned);
   }
 
   override empty(shape: Shape, dtype: DType, where = "empty"): Tensor {
@@ -122,24 +134,31 @@ export class PlanningDevice extends Device {
   }
 
   override free(storage: Storage): void {
-    if (this.peak === undefined) this.peak = [...this.living.values()];
+    const freed = this.living.get(storage);
+    if (freed && freed.number <= this.madeAtPeak) this.gone.push(freed);
     this.living.delete(storage);
     super.free(storage);
   }
 
   override resetPeak(): void {
     super.resetPeak();
-    this.peak = undefined;
+    this.peaks();
     this.largestTensor = undefined;
+  }
+
+  /** What is alive now is the peak. */
+  private peaks(): void {
+    this.madeAtPeak = this.made;
+    this.gone = [];
   }
 
   private noted(made: Tensor, op: string): Tensor {
     const { shape, dtype } = made;
     const planned = { op, shape, dtype, bytes: this.backend.byteLength(dtype, sizeOf(shape)) };
-    this.living.set(made.storage, planned);
+    this.living.set(made.storage, { planned, number: ++this.made });
     if (planned.bytes > (this.largestTensor?.bytes ?? 0)) this.largestTensor = planned;
     const { liveBytes, peakBytes } = this.memory();
-    if (liveBytes === peakBytes) this.peak = undefined;
+    if (liveBytes === peakBytes) this.peaks();
     return made;
   }
 }
