@@ -345,6 +345,10 @@ describe("renderConversation", () => {
     expect(() => renderConversation(tokenizer, open, { messages: [{ role: "user", content: all }] })).toThrow(
       RenderError,
     );
+    const none = [{ role: "user", content: null as unknown as string }] as const;
+    expect(() => renderConversation(tokenizer, open, { messages: none })).toThrow(
+      /the content of message 0 is null, expected a text/,
+    );
     const role = "<|im_end|>" as Message["role"];
     expect(() => renderConversation(tokenizer, open, { messages: [{ role, content: "" }] })).toThrow(
       RenderError,

@@ -44,7 +44,7 @@ const NAMING = new Set(["properties", "patternProperties", "$defs", "definitions
  *
  * @param marks made for these messages and tools
  * @param reasoningTags what to write around reasoning in front of the content; without them it is a field of its own
- * @throws RenderError if a message has another role than system, user, assistant or tool
+ * @throws RenderError if a message has another role than system, user, assistant or tool, or what is no text as one
  */
 export function markConversation(
   marks: FieldMarks,
@@ -55,8 +55,14 @@ export function markConversation(
   const fields: Field[] = [];
   const add = (kind: FieldKind, message: number | undefined, shown: boolean): number =>
     fields.push({ kind, message, shown }) - 1;
-  const text = (kind: FieldKind, message: number, value: string | undefined): string | undefined =>
-    value === undefined ? undefined : marks.mark(value, add(kind, message, value.trim() !== ""));
+  const text = (kind: FieldKind, message: number, value: string | undefined): string | undefined => {
+    if (value === undefined) return undefined;
+    if (typeof value !== "string")
+      throw new RenderError(
+        `renderConversation: the ${kind} of message ${message} is ${JSON.stringify(value)}, expected a text. For none write "".`,
+      );
+    return marks.mark(value, add(kind, message, value.trim() !== ""));
+  };
 
   const texts = (index: number, message: Message): object => {
     const content = text("content", index, message.content);
