@@ -11,6 +11,8 @@ import {
   assignRows,
   attention,
   attentionSpans,
+  type Captured,
+  capture,
   concat,
   scope,
   type Tensor,
@@ -21,7 +23,14 @@ import {
 import type { TransformerConfig } from "./config.ts";
 import { CapacityError, InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
-import { blockType, logits, placeTokens, runDecoder, tokenEmbedding } from "./transformer.ts";
+import {
+  blockType,
+  logits,
+  type PlacedPacked,
+  placeTokens,
+  runDecoder,
+  tokenEmbedding,
+} from "./transformer.ts";
 
 /** What a `DecodeSession` decodes: prompts, and rows that continue them. */
 export type DecodeOptions = {
@@ -41,6 +50,18 @@ type Stretch = { readonly start: number; readonly capacity: number; length: numb
 
 /** Tokens of one run with where they go and what they see. */
 type Run = { readonly ids: ArrayLike<number>; readonly own: Stretch; readonly prompt: Stretch };
+
+/** Tokens with their positions, the slots they go to and the slots they see; `last` are the last ones of each run. */
+type Tokens = {
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  readonly slots: Int32Array;
+  readonly ranges: Int32Array;
+  readonly last: readonly number[];
+};
+
+/** Tokens of one pass on the device. */
+type Pass = PlacedPacked & { readonly slots: Tensor };
 
 const nothing: Stretch = { start: 0, capacity: 0, length: 0 };
 
@@ -70,6 +91,11 @@ export class DecodeSession {
   private readonly keys: Tensor[]; // per layer [S, Hkv, D]
   private readonly values: Tensor[];
   private readonly slots: number;
+  private readonly tokensPerPass: number;
+  /** One token for each of some rows: most calls, each batch size recorded when it comes a second time in a row. */
+  private readonly step: Captured<[Pass], Tensor>;
+  /** Runs of the last call, if each had one token; otherwise 0. */
+  private singles = 0;
 
   /**
    * Reserves the cache; `prefill` fills in the prompts.
@@ -115,6 +141,12 @@ export class DecodeSession {
     const cache = () => zeros([end, config.numKvHeads, config.headSize], { dtype, device });
     this.keys = Array.from({ length: config.numLayers }, cache);
     this.values = Array.from({ length: config.numLayers }, cache);
+    this.tokensPerPass = options.tokensPerPass ?? 4096;
+    // Without fusion: what is sampled does not depend on whether a step was recorded.
+    this.step = capture((tokens: Pass) => logits(config, params, this.pass(tokens)), {
+      fuse: false,
+      signatures: 4,
+    });
   }
 
   /**
@@ -161,7 +193,10 @@ export class DecodeSession {
         );
       return { ids, own, prompt };
     });
-    return scope(() => logits(this.config, this.params, this.run(runs)));
+    const single = runs.every(({ ids }) => ids.length === 1) && runs.length <= this.tokensPerPass;
+    const again = single && runs.length === this.singles;
+    this.singles = single ? runs.length : 0;
+    return scope(() => (again ? this.replay(runs) : logits(this.config, this.params, this.run(runs))));
   }
 
   /**
@@ -190,6 +225,7 @@ export class DecodeSession {
 
   /** Frees the cache. */
   dispose(): void {
+    this.step.dispose();
     for (const cache of [...this.keys, ...this.values]) cache.dispose();
   }
 
@@ -199,40 +235,16 @@ export class DecodeSession {
 
   /** Runs the runs' tokens through the model, filling the cache; returns each run's last hidden state [runs, C]. */
   private run(runs: readonly Run[]): Tensor {
-    const total = runs.reduce((sum, run) => sum + run.ids.length, 0);
-    const ids = new Int32Array(total);
-    const positions = new Int32Array(total);
-    const slots = new Int32Array(total);
-    const ranges = new Int32Array(4 * total);
-    const lastTokens: number[] = [];
-    const { tokensPerPass = 4096 } = this.options;
-    let token = 0;
-    for (const { ids: list, own, prompt } of runs) {
-      for (let t = 0; t < list.length; t++, token++) {
-        const slot = own.start + own.length + t;
-        if (!Number.isInteger(list[t]))
-          throw new InputError(
-            `DecodeSession: token ${t} of an entry is ${list[t]}; ids are whole numbers ≥ 0.`,
-          );
-        ids[token] = list[t];
-        positions[token] = prompt.length + own.length + t;
-        slots[token] = slot;
-        ranges.set([prompt.start, prompt.start + prompt.length, own.start, slot + 1], 4 * token);
-      }
-      lastTokens.push(token - 1);
-    }
+    const tokens = laidOut(runs);
+    const total = tokens.ids.length;
+    const { tokensPerPass } = this;
     // Keys of a pass are in the cache before its queries look, and later passes only add later tokens: any cut is right.
     const last: Tensor[] = [];
     for (let begin = 0; begin < total; begin += tokensPerPass) {
       const end = Math.min(total, begin + tokensPerPass);
-      const hidden = this.pass(
-        ids.subarray(begin, end),
-        positions.subarray(begin, end),
-        slots.subarray(begin, end),
-        ranges.subarray(4 * begin, 4 * end),
-      );
+      const hidden = scope(() => this.pass(this.place(tokens, begin, end)));
       const wanted = Int32Array.from(
-        lastTokens.filter((i) => i >= begin && i < end),
+        tokens.last.filter((i) => i >= begin && i < end),
         (i) => i - begin,
       );
       if (wanted.length > 0)
@@ -242,16 +254,55 @@ export class DecodeSession {
     return last.length === 1 ? last[0] : concat(last, 0);
   }
 
-  private pass(ids: Int32Array, positions: Int32Array, slots: Int32Array, ranges: Int32Array): Tensor {
+  /** One token for each run, as the call before: the same commands once more. Returns their logits [runs, V]. */
+  private replay(runs: readonly Run[]): Tensor {
+    const scores = this.step(this.place(laidOut(runs), 0, runs.length));
+    for (const { own } of runs) own.length++;
+    return scores;
+  }
+
+  /** Tokens [begin, end) on the device. */
+  private place({ ids, positions, slots, ranges }: Tokens, begin: number, end: number): Pass {
     const { device } = this.keys[0];
-    return scope(() => {
-      const spans = attentionSpans(ranges, this.slots, { device, gradients: false });
-      const tokens = placeTokens(this.config, ids, positions, device);
-      return runDecoder(this.config, this.params, tokens, (query, key, value, layer) => {
-        assignRows(this.keys[layer], slots, key);
-        assignRows(this.values[layer], slots, value);
-        return attention(query, this.keys[layer], this.values[layer], spans);
-      });
+    return {
+      ...placeTokens(this.config, ids.subarray(begin, end), positions.subarray(begin, end), device),
+      spans: attentionSpans(ranges.subarray(4 * begin, 4 * end), this.slots, { device, gradients: false }),
+      slots: tensor(slots.subarray(begin, end), { device }),
+    };
+  }
+
+  /** Runs tokens through the model, filling the cache; returns their hidden states [N, C]. */
+  private pass(tokens: Pass): Tensor {
+    return runDecoder(this.config, this.params, tokens, (query, key, value, layer) => {
+      assignRows(this.keys[layer], tokens.slots, key);
+      assignRows(this.values[layer], tokens.slots, value);
+      return attention(query, this.keys[layer], this.values[layer], tokens.spans);
     });
   }
+}
+
+/** The tokens of runs, one after another, with their places. */
+function laidOut(runs: readonly Run[]): Tokens {
+  const total = runs.reduce((sum, run) => sum + run.ids.length, 0);
+  const ids = new Int32Array(total);
+  const positions = new Int32Array(total);
+  const slots = new Int32Array(total);
+  const ranges = new Int32Array(4 * total);
+  const last: number[] = [];
+  let token = 0;
+  for (const { ids: list, own, prompt } of runs) {
+    for (let t = 0; t < list.length; t++, token++) {
+      const slot = own.start + own.length + t;
+      if (!Number.isInteger(list[t]))
+        throw new InputError(
+          `DecodeSession: token ${t} of an entry is ${list[t]}; ids are whole numbers ≥ 0.`,
+        );
+      ids[token] = list[t];
+      positions[token] = prompt.length + own.length + t;
+      slots[token] = slot;
+      ranges.set([prompt.start, prompt.start + prompt.length, own.start, slot + 1], 4 * token);
+    }
+    last.push(token - 1);
+  }
+  return { ids, positions, slots, ranges, last };
 }

@@ -10,7 +10,7 @@ import { derived, LiveScalar, valueOf } from "../live.ts";
 import type { Op } from "../op.ts";
 import { isRecording } from "../recording.ts";
 import { formatShape, formatSpec, sameShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 import { watched, watchers } from "../watch.ts";
 import { copyInto } from "./copy.ts";
 
@@ -96,8 +96,9 @@ const assignRowsOp: Op<{ width: number }> = {
 };
 
 /**
- * target[rows[i]] = values[i], in place: target [R, …], rows [n] on the host, values [n, …]. Rows must differ; values may be
- * a part of target, and are then taken as they were before. For key/value caches; no gradient flows through it.
+ * target[rows[i]] = values[i], in place: target [R, …], rows [n], values [n, …]. Rows must differ; values may be a part of
+ * target, and are then taken as they were before. For key/value caches; no gradient flows through it. Rows in a tensor (i32
+ * [n], for captured functions) are not checked: the host does not see them.
  *
  * @throws ValueError for a row outside the target or named twice; ShapeError for values of another shape or dtype, or a
  * view with gaps; AutodiffError while a gradient is recorded; DeviceError for two devices.
@@ -109,9 +110,14 @@ const assignRowsOp: Op<{ width: number }> = {
  * assignRows(cache, Int32Array.of(3), zeros([1, 2])); // → throws ValueError
  * ```
  */
-export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): void {
+export function assignRows(target: Tensor, rows: Int32Array | Tensor, values: Tensor): void {
   requireTensors("assignRows", ["target", "values"], [target, values]);
-  if (!(rows instanceof Int32Array)) {
+  if (rows instanceof Tensor) {
+    if (rows.dtype !== "i32" || rows.rank !== 1)
+      throw new DTypeError(
+        `assignRows: rows is ${formatSpec(rows)}, expected i32 of one dimension. Convert it: cast(reshape(rows, [-1]), "i32").`,
+      );
+  } else if (!(rows instanceof Int32Array)) {
     throw new ValueError(
       `assignRows: rows is ${describe(rows)}, expected an Int32Array. Convert it: Int32Array.from(rows).`,
     );
@@ -121,6 +127,31 @@ export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): vo
       "assignRows: target is a scalar (shape []), expected rows [R, …]. Give it one: reshape(target, [1]).",
     );
   }
+  const count = rows instanceof Tensor ? rows.size : rows.length;
+  if (!(rows instanceof Tensor)) checkRows(rows, target);
+  if (values.dtype !== target.dtype) {
+    throw new DTypeError(
+      `assignRows: values is ${formatSpec(values)}, target is ${formatSpec(target)}; expected one dtype. Convert it: cast(values, "${target.dtype}").`,
+    );
+  }
+  if (!sameShape(values.shape, [count, ...target.shape.slice(1)])) {
+    const expected = [count, ...target.shape.slice(1)];
+    throw new ShapeError(
+      `assignRows: values is ${formatSpec(values)}, expected ${target.dtype}${formatShape(expected)} for ${count} rows of target ${formatSpec(target)}. ` +
+        `Bring it there: reshape(values, ${formatShape(expected)}).`,
+    );
+  }
+  if (count === 0) return;
+  const attrs = { width: sizeOf(target.shape.slice(1)) };
+  if (rows instanceof Tensor) {
+    runInPlace(assignRowsOp, [values, rows], [target], attrs);
+    return;
+  }
+  using index = tensor(rows, { device: target.device });
+  runInPlace(assignRowsOp, [values, index], [target], attrs);
+}
+
+function checkRows(rows: Int32Array, target: Tensor): void {
   const height = target.shape[0];
   const seen = new Set<number>();
   for (const r of rows) {
@@ -133,21 +164,6 @@ export function assignRows(target: Tensor, rows: Int32Array, values: Tensor): vo
     }
     seen.add(r);
   }
-  if (values.dtype !== target.dtype) {
-    throw new DTypeError(
-      `assignRows: values is ${formatSpec(values)}, target is ${formatSpec(target)}; expected one dtype. Convert it: cast(values, "${target.dtype}").`,
-    );
-  }
-  if (!sameShape(values.shape, [rows.length, ...target.shape.slice(1)])) {
-    const expected = [rows.length, ...target.shape.slice(1)];
-    throw new ShapeError(
-      `assignRows: values is ${formatSpec(values)}, expected ${target.dtype}${formatShape(expected)} for ${rows.length} rows of target ${formatSpec(target)}. ` +
-        `Bring it there: reshape(values, ${formatShape(expected)}).`,
-    );
-  }
-  if (rows.length === 0) return;
-  using index = tensor(rows, { device: target.device });
-  runInPlace(assignRowsOp, [values, index], [target], { width: sizeOf(target.shape.slice(1)) });
 }
 
 /**
