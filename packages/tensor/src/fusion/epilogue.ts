@@ -19,7 +19,7 @@ import { evaluate } from "./host.ts";
 import { continued, mapCall } from "./map-kernel.ts";
 
 /** An operation of one output, and the expression that reads it as input `given`. */
-export interface Epilogue {
+interface Epilogue {
   readonly op: Op<unknown>;
   readonly attrs: unknown;
   /** How many of the inputs are the operation's; the others are the expression's, without the given one. */

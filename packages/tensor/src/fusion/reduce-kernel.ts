@@ -3,8 +3,7 @@
  * computes what varies along them, stores what is needed later and adds up; then it computes what follows from the totals.
  * Few results of many elements are split: parts are totalled by a first kernel, and added up by a second.
  */
-import { bufferType, type KernelCall } from "../backends/webgpu/kernel.ts";
-import { computeType } from "../dtype.ts";
+import type { KernelCall } from "../backends/webgpu/kernel.ts";
 import { coalesce, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { axesWhere, type Expression, needed, type Stage, stagesOf } from "./expression.ts";
@@ -26,7 +25,7 @@ import {
 } from "./text.ts";
 
 /** The reductions among the nodes. */
-export function totalsOf({ nodes }: Expression): number[] {
+function totalsOf({ nodes }: Expression): number[] {
   return nodes.flatMap((n, k) => (n.kind === "reduce" ? [k] : []));
 }
 
@@ -243,9 +242,4 @@ class ReduceText {
       lines.push(first.length > 0 ? `if (${first.join(" && ")}) { ${store} }` : store);
     });
   }
-}
-
-/** The WGSL type of totals; all in floats. */
-export function totalsInFloats(e: Expression): boolean {
-  return totalsOf(e).every((k) => bufferType(computeType(e.nodes[k].dtype)) === "f32");
 }

@@ -86,7 +86,7 @@ export class Bindings {
   }
 }
 
-/** What `count` of elements of a shape's axes look like to a kernel: 0 stays, 1 is next to it, n any other step. */
+/** What strides look like to a kernel's text, an axis a letter: 0 stays, 1 goes to the neighbour, n takes any other step. */
 export function strideClass(strides: Shape): string {
   return strides.map((s) => (s === 0 ? "0" : s === 1 ? "1" : "n")).join("");
 }
