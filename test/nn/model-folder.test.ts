@@ -1,5 +1,6 @@
 /** Model folders on disk: what is saved loads back, in the library's layout; faults are named, all of them. */
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -270,6 +271,22 @@ describe("saving", () => {
     await saveModel(folder, model, { maxShardBytes: 3000, dtype: "F64" });
     expect(readdirSync(folder)).not.toContain("model.safetensors");
     expect(await valuesOf(await loadModel(folder, options))).toEqual(await valuesOf(model));
+  });
+
+  it("refuses what could not be read back", async () => {
+    const folder = newFolder();
+    const model = { config: qwen3, params: initParams(qwen3, key(3), { device }) };
+    for (const maxShardBytes of [0, -1, Number.NaN])
+      await expect(saveModel(folder, model, { maxShardBytes })).rejects.toThrow(
+        /maxShardBytes is .*, expected/,
+      );
+    const metadata = { step: 7 as unknown as string };
+    await expect(saveModel(folder, model, { metadata })).rejects.toThrow(
+      /"step" must be a string, received number/,
+    );
+    const generationConfig = [1] as unknown as Record<string, unknown>;
+    await expect(saveModel(folder, { ...model, generationConfig })).rejects.toThrow(/must be an object/);
+    expect(existsSync(folder) ? readdirSync(folder) : []).toEqual([]);
   });
 
   it("that fails leaves the folder as it was", async () => {

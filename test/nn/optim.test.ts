@@ -96,6 +96,21 @@ describe("AdamW", () => {
     expect(device.memory()).toMatchObject({ liveBytes: before.liveBytes, liveTensors: before.liveTensors });
   });
 
+  it.each<[object, RegExp]>([
+    [{ beta1: 1 }, /AdamW: beta1 is 1, expected a number from 0 to below 1/],
+    [{ beta2: -0.1 }, /beta2 is -0.1/],
+    [{ eps: Number.NaN }, /eps is NaN, expected a finite number ≥ 0/],
+    [{ weightDecay: -1 }, /weightDecay is -1/],
+    [{ clipNorm: 0 }, /clipNorm is 0, expected a number above 0; for no clipping pass Infinity/],
+    [{ clipNorm: Number.NaN }, /clipNorm is NaN/],
+  ])("refuses settings that make no step: %j", (options, message) => {
+    const before = device.memory().liveTensors;
+    const w = tensor([1], { device });
+    expect(() => new AdamW({ w }, options)).toThrow(message);
+    w.dispose();
+    expect(device.memory().liveTensors).toBe(before);
+  });
+
   it("refuses gradients that do not belong to its parameters, before anything changes", async () => {
     const optimizer = new AdamW(make());
     const { w: _, ...missing } = make();

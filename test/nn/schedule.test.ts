@@ -92,6 +92,7 @@ describe("schedules", () => {
       /must fit into steps \(5\)/,
     );
     expect(() => wsdSchedule({ peak: 1, steps: 5, decay: 0 })).toThrow(ValueError);
+    expect(() => linearSchedule({ peak: 1, steps: 5, finalFraction: 1.1 })).toThrow(/finalFraction is 1.1/);
     expect(() => cosineSchedule({ peak: Number.NaN, steps: 5 })).toThrow(/peak must be a finite number/);
   });
 });

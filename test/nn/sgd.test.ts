@@ -35,6 +35,15 @@ describe("Sgd", () => {
   });
 });
 
+it.each([
+  { momentum: -1 },
+  { dampening: Number.NaN },
+  { clipNorm: -1 },
+  { weightDecay: Number.POSITIVE_INFINITY },
+])("Sgd refuses settings that make no step: %j", (options) => {
+  expect(() => new Sgd({ w: tensor([1], { device }) }, options)).toThrow(/Sgd: .* is .*, expected/);
+});
+
 describe("parameter groups", () => {
   it("give AdamW rates and decays of their own, as in PyTorch", () => {
     const { options, expected } = torch.adamGroups;

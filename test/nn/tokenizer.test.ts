@@ -172,6 +172,13 @@ describe("trainBpe", () => {
     expect(trainBpe(["abc"], { vocabSize: 400, minCount: 1 }).vocabSize).toBe(258);
   });
 
+  it("rejects a least count that is none", () => {
+    for (const minCount of [0, 1.5, Number.NaN])
+      expect(() => trainBpe(corpus, { vocabSize: 300, minCount })).toThrow(
+        /minCount must be a whole number ≥ 1/,
+      );
+  });
+
   it("rejects a vocabulary too small for bytes and control tokens", () => {
     expect(() => trainBpe(corpus, { vocabSize: 258, controlTokens })).toThrowErrorMatchingInlineSnapshot(
       `[TokenizerError: trainBpe: vocabSize must be an integer of at least 260 (256 bytes + 4 control tokens), received 258]`,

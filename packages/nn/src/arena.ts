@@ -174,6 +174,29 @@ function checkGroups(owner: string, params: Params, groups: readonly ParameterGr
   });
 }
 
+/** Settings of optimisers that are not just any finite number ≥ 0. */
+const bounds: Readonly<Record<string, readonly [holds: (value: number) => boolean, expected: string]>> = {
+  beta1: [(value) => value >= 0 && value < 1, "a number from 0 to below 1"],
+  beta2: [(value) => value >= 0 && value < 1, "a number from 0 to below 1"],
+  clipNorm: [(value) => value > 0, "a number above 0; for no clipping pass Infinity"],
+};
+
+/**
+ * Checks the numbers among an optimiser's options.
+ *
+ * @throws ParameterError naming the first that makes no step
+ */
+export function checkSettings(owner: string, settings: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(settings)) {
+    if (typeof value !== "number") continue;
+    const [holds, expected] = bounds[name] ?? [
+      (one: number) => one >= 0 && Number.isFinite(one),
+      "a finite number ≥ 0",
+    ];
+    if (!holds(value)) throw new ParameterError(`${owner}: ${name} is ${value}, expected ${expected}.`);
+  }
+}
+
 /**
  * Global norm ‖g‖ = √Σg² of a flat gradient [P], a scalar on the device.
  *

@@ -14,6 +14,7 @@ import { indexName, indexText, inModuleOrder, splitShards, weightsPattern } from
 import { loadTensor, type StoredDType, storedBytes, tensorBytes } from "./folder/transfer.ts";
 import { type Params, paramSpecs } from "./params.ts";
 import { type SafetensorsDType, writeHeader } from "./safetensors-header.ts";
+import { isObject } from "./safetensors-json.ts";
 
 /** A model as a folder holds it. */
 export type Model = {
@@ -178,6 +179,12 @@ export async function saveModel(folder: string, model: Model, options: SaveModel
     throw new ParameterError(
       `saveModel: dtype is ${JSON.stringify(dtype)}, expected ${oneOf(Object.keys(torchDtypes))}. Leave it out for F32.`,
     );
+  if (!(maxShardBytes > 0))
+    throw new ParameterError(
+      `saveModel: maxShardBytes is ${maxShardBytes}, expected a number above 0. Leave it out for 5e9, pass Infinity for one file.`,
+    );
+  if (generationConfig !== undefined && !isObject(generationConfig))
+    throw new ParameterError("saveModel: generationConfig must be an object; leave it out for none.");
   const tensors = new Map(
     Object.entries(params).map(([name, { shape, size }]) => {
       return [name, { name, dtype, shape, bytes: storedBytes(size, dtype) }];

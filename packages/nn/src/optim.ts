@@ -22,7 +22,7 @@ import {
   type Tensor,
   valueOf,
 } from "@pact/tensor";
-import { Arena, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
+import { Arena, checkSettings, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 import type { Params } from "./params.ts";
 
 /** Options of `AdamW`; every one has a default. */
@@ -49,7 +49,8 @@ export type AdamWOptions = {
  * disposed; `params` are views of it that change in place with every step. Frozen parameters are not copied: they are in
  * `frozen`, as given, and no gradient is asked for them.
  *
- * @throws ParameterError if there is no parameter to train, or a group names one that does not exist
+ * @throws ParameterError if there is no parameter to train, a group names one that does not exist, or an option is no number
+ *   that makes a step
  * @example
  * ```ts
  * const optimizer = new AdamW({ w: tensor([3, 4]) }, { clipNorm: 1 });
@@ -81,6 +82,7 @@ export class AdamW {
   constructor(params: Params, options: AdamWOptions = {}) {
     const defaults = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clipNorm: 1, groups: [] };
     this.options = { ...defaults, ...options };
+    checkSettings("AdamW", this.options);
     const { weightDecay, groups } = this.options;
     this.layout = new Arena("AdamW", params, weightDecay, groups);
     this.frozen = this.layout.frozen;

@@ -178,13 +178,18 @@ export function inFileOrder<T extends TensorSpec>(tensors: readonly T[]): T[] {
  * The bytes before the data: length, header, padding.
  *
  * @param tensors in the order of their data
- * @throws SafetensorsError if a name is repeated or reserved
+ * @throws SafetensorsError if a name is repeated or reserved, or metadata is no string
  */
 export function writeHeader(
   tensors: readonly TensorSpec[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const header = new Map<string, unknown>();
+  for (const [key, text] of Object.entries(metadata))
+    if (typeof text !== "string")
+      throw new SafetensorsError(
+        `__metadata__ ${quote(key)} must be a string, received ${typeof text}. Write it with String or JSON.stringify.`,
+      );
   if (Object.keys(metadata).length > 0) header.set("__metadata__", metadata);
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {

@@ -107,6 +107,10 @@ export function wsdSchedule({ decay, shape = "linear", ...options }: WsdOptions)
 function decaySchedule(options: DecayOptions, shape: (progress: number, step: number) => number): Schedule {
   const { peak, steps, warmup = 0, finalFraction = 0 } = options;
   check({ peak, warmup, steps, finalFraction });
+  if (finalFraction > 1)
+    throw new ValueError(
+      `schedule: finalFraction is ${finalFraction}, expected at most 1; raise the peak instead.`,
+    );
   if (steps <= warmup)
     throw new ValueError(`schedule: steps (${steps}) must be above warmup (${warmup}); lower the warm-up.`);
   return (step) => {

@@ -17,7 +17,7 @@ import {
   type Tensor,
   valueOf,
 } from "@pact/tensor";
-import { Arena, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
+import { Arena, checkSettings, clipScale, globalNorm, type ParameterGroup } from "./arena.ts";
 import { ParameterError } from "./errors.ts";
 import type { Params } from "./params.ts";
 
@@ -75,6 +75,7 @@ export class Sgd {
       groups: [],
     };
     this.options = { ...defaults, ...options };
+    checkSettings("Sgd", this.options);
     const { momentum, dampening, nesterov, weightDecay, groups } = this.options;
     if (nesterov && (momentum <= 0 || dampening !== 0))
       throw new ParameterError(

@@ -26,7 +26,8 @@ interface Word {
  * Trains a byte-level BPE tokenizer. Each step merges the pair with the highest count; ties go to the smaller left id,
  * then the smaller right id, so the result depends on how often pre-tokens occur and not on the order of the texts.
  *
- * @throws TokenizerError if `vocabSize` is below 256 + control tokens, or a control name is empty or repeated.
+ * @throws TokenizerError if `vocabSize` is below 256 + control tokens, `minCount` below 1, or a control name is empty or
+ * repeated.
  * Source: Sennrich et al. 2016, arXiv 1508.07909, algorithm 1, on bytes.
  *
  * @example
@@ -46,6 +47,8 @@ export function trainBpe(texts: Iterable<string>, options: TrainBpeOptions): Tok
         `(${BYTE_COUNT} bytes + ${controlTokens.length} control tokens), received ${vocabSize}`,
     );
   }
+  if (!Number.isInteger(minCount) || minCount < 1)
+    throw new TokenizerError(`trainBpe: minCount must be a whole number ≥ 1, received ${minCount}`);
   const words = countWords(texts);
   const pairs = new PairTable(vocabSize);
   words.forEach((word, index) => {
