@@ -144,5 +144,10 @@ describe("pact train with loraRank", () => {
     const { code, error } = await pact("train", "--model", folder, "--run-dir", join(root, "refused"));
     expect(code).toBe(1);
     expect(error).toMatch(/holds LoRA adapters, not a model\. Make one of them: pact merge .*step-000003/);
+    const chat = await pact("chat", "--model", folder, "--device", "cpu");
+    expect([chat.code, chat.error]).toEqual([
+      1,
+      expect.stringMatching(/holds LoRA adapters.*pact chat --model/),
+    ]);
   });
 });

@@ -140,6 +140,11 @@ describe("pact merge", () => {
     expect(code).toBe(0);
     expect(printed).toContain("merged    7 layers of rank 1, alpha 1, BF16");
     expect((await inspectModel(out)).config).toEqual((await inspectModel(base)).config);
+    // Of the same shape, and yet another model.
+    const wrong = await pact("merge", run, "--model", out, "--out", join(root, "wrong"));
+    expect(wrong.code).toBe(1);
+    expect(wrong.error).toMatch(/is not the one the run started from: its weights differ/);
+    expect(existsSync(join(root, "wrong"))).toBe(false);
     // What comes out is a model to train on.
     const again = [...options.slice(0, -3), "--run-dir", join(root, "again"), "--json"];
     again[again.indexOf(base)] = out;

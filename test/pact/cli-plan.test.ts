@@ -171,6 +171,7 @@ describe("pact plan", () => {
 
   it.each([
     [["--memory", "lots"], /--memory must be a number of bytes or a size like 24GiB/],
+    [["--memory", "24"], /--memory 24 is 24 B, less than any device has\. Give a unit/],
     [["--tokens", "0"], /--tokens must be a whole number from 1/],
     [["--tokens", "64", "--no-pack"], /--no-pack packs nothing/],
     [["--tokens", "64", "--set", "tokenBudget=32"], /two values for one setting/],
@@ -188,7 +189,12 @@ describe("pact plan", () => {
   it("refuses a folder that holds no model", async () => {
     const { code, error } = await run("plan", "--model", join(root, "nothing"));
     expect(code).toBe(1);
-    expect(error).toContain("config.json");
+    expect(error).toContain("there is no folder");
+    const ofRun = join(root, "a-run");
+    mkdirSync(join(ofRun, "checkpoints"), { recursive: true });
+    expect((await run("plan", "--model", ofRun)).error).toMatch(
+      /is the folder of a run.*one of its checkpoints/,
+    );
   });
 
   it("has help", async () => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -151,6 +151,7 @@ describe("pact train", () => {
   });
 
   it("names the file that is missing from --model, in one line, and leaves no folder behind", async () => {
+    mkdirSync(join(root, "no"));
     const { code, out, error } = await pact([
       "train",
       "--model",
@@ -160,7 +161,7 @@ describe("pact train", () => {
     ]);
     expect([code, out]).toEqual([1, ""]);
     expect(error).toBe(
-      `pact: the model folder ${join(root, "no")} has no readable config.json. Reinstall the package, or check out the file.\n`,
+      `pact: the model folder ${join(root, "no")} has no readable config.json. Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint.\n`,
     );
     expect(readdirSync(root)).not.toContain("never");
   });

@@ -72,10 +72,8 @@ export async function readModelFolder(folder: string = baseFolder): Promise<Mode
  * @example const { config, dialect } = await inspectModelFolder("models/qwen3");
  */
 export async function inspectModelFolder(folder: string = baseFolder): Promise<Omit<ModelFolder, "digest">> {
-  if (existsSync(join(folder, "adapter_config.json")) && weightFile(folder) === undefined)
-    throw new ModelFolderError(
-      `the folder ${folder} holds LoRA adapters, not a model. Make one of them: pact merge ${folder} --model <base folder> --out <folder>.`,
-    );
+  const other = noModel(folder);
+  if (other !== undefined) throw new ModelFolderError(other);
   const texts = { config: readText(folder, "config.json"), tokenizer: readText(folder, "tokenizer.json") };
   const config = await usable(folder, "config.json", () => configFromJson(JSON.parse(texts.config)));
   const json = await usable(folder, "tokenizer.json", (): unknown => JSON.parse(texts.tokenizer));
@@ -101,6 +99,25 @@ export async function modelParams(
 ): Promise<Params> {
   const load = () => loadModel(folder, { dtype, ...(onProgress && { onProgress }) });
   return (await usable(folder, weightFile(folder) ?? weightsName, load)).params;
+}
+
+/**
+ * What a folder without weights is instead of a model, and what to give; undefined for any other.
+ *
+ * @example noModel("runs/first") // "runs/first is the folder of a run, not a model. Give one of its checkpoints, …"
+ */
+export function noModel(folder: string): string | undefined {
+  if (!existsSync(folder))
+    return `there is no folder ${folder}. Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint.`;
+  if (weightFile(folder) !== undefined) return undefined;
+  if (existsSync(join(folder, "adapter_config.json")))
+    return (
+      `the folder ${folder} holds LoRA adapters, not a model. Make one of them: pact merge ${folder} --out <folder>. ` +
+      "Or talk to them beside their model: pact chat --model <folder> --adapter <adapters>."
+    );
+  if (existsSync(join(folder, "checkpoints")))
+    return `${folder} is the folder of a run, not a model. Give one of its checkpoints, ${join(folder, "checkpoints", "step-…")}.`;
+  return undefined;
 }
 
 type Speaker = Pick<ModelFolder, "dialect" | "files" | "notes">;
@@ -187,8 +204,14 @@ function weightFile(folder: string): string | undefined {
   return [weightsName, indexName].find((name) => existsSync(join(folder, name)));
 }
 
-/** NOTE: called when the files are known to be whole and inside the folder. */
-async function digestOf(folder: string): Promise<string> {
+/**
+ * SHA-256 of a folder's weights, of shards one after the other.
+ *
+ * NOTE: called when the files are known to be whole and inside the folder.
+ *
+ * @example await digestOf("models/qwen3")
+ */
+export async function digestOf(folder: string): Promise<string> {
   const names =
     weightFile(folder) === weightsName
       ? [weightsName]
@@ -204,7 +227,11 @@ function readText(folder: string, name: string): string {
     return readFileSync(join(folder, name), "utf8");
   } catch (error) {
     throw new ModelFolderError(
-      `the model folder ${folder} has no readable ${name}. Reinstall the package, or check out the file.`,
+      `the model folder ${folder} has no readable ${name}. ${
+        folder === baseFolder
+          ? "Reinstall the package, or check out the file."
+          : "Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint."
+      }`,
       { cause: error },
     );
   }

@@ -2,7 +2,6 @@
  * What `pact chat` loads of a model folder: weights, tokenizer, chat template, the tokens that end a turn, and how the
  * folder's author samples from it. One road for all folders: our own have a chat template too (packages/pact/base).
  */
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   ChatTemplate,
@@ -19,6 +18,7 @@ import { namedEnds, turnEnds } from "../chat/turn-ends.ts";
 import { requirePrecision } from "../model.ts";
 import { controlTokens } from "../tokens.ts";
 import { readAdapterFolder } from "./adapter-folder.ts";
+import { noModel } from "./base-policy.ts";
 
 /** How to sample; names as in `GenerateOptions`. */
 export interface Sampling {
@@ -75,10 +75,8 @@ const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
  */
 export async function loadChatModel(options: ChatModelOptions): Promise<ChatModel> {
   const { folder = baseFolder, adapter, precision, device, onProgress, variables = [] } = options;
-  if (!existsSync(folder))
-    throw new ChatModelError(
-      `there is no folder ${folder}. Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint.`,
-    );
+  const other = noModel(folder);
+  if (other !== undefined) throw new ChatModelError(other);
   requirePrecision({ precision }, device);
   const peft = adapter === undefined ? undefined : readAdapterFolder(adapter);
   const tokenizer = await loadTokenizer(folder);

@@ -67,15 +67,17 @@ export async function readStep(folder: string, selector: string): Promise<Record
   let group: RecordedRollout[] = [];
   let chosen = -1;
   let number = 0;
+  let evaluated: number | undefined;
   for await (const text of linesOf(join(folder, "rollouts.jsonl"))) {
     number += 1;
     const line = parse(text);
     if (line === undefined) continue;
     const isWanted = matches(number, line);
     if (line.phase !== "train") {
-      if (isWanted) throw new ExplainError(`line ${number} is a rollout of an evaluation: it has no loss.`);
+      if (isWanted) evaluated = number;
       continue;
     }
+    if (evaluated !== undefined) throw evaluationLine(evaluated, number);
     if (line.step !== group[0]?.step) {
       if (chosen >= 0) break;
       group = [];
@@ -87,6 +89,7 @@ export async function readStep(folder: string, selector: string): Promise<Record
     if (isWanted) chosen = group.length;
     group.push(recordOf(line, number));
   }
+  if (evaluated !== undefined) throw evaluationLine(evaluated);
   if (chosen < 0)
     throw new ExplainError(
       `${folder} has no training rollout ${JSON.stringify(selector.slice(0, 80))}; rollouts.jsonl has ${number} lines. ` +
@@ -94,6 +97,13 @@ export async function readStep(folder: string, selector: string): Promise<Record
     );
   checkGroups(group, config);
   return { run, config, rollouts: group, chosen, logged: await loggedLoss(folder, group[0].step) };
+}
+
+function evaluationLine(line: number, next?: number): ExplainError {
+  return new ExplainError(
+    `line ${line} is a rollout of an evaluation: it has no loss. ` +
+      (next === undefined ? "No rollout of training follows it." : `The next of training is line ${next}.`),
+  );
 }
 
 function matcher(selector: string): (number: number, line: Json) => boolean {

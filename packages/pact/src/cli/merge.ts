@@ -17,6 +17,7 @@ import {
 } from "@pact/nn";
 import { createDevice } from "@pact/tensor";
 import { AdapterFolderError, readAdapterFolder } from "./adapter-folder.ts";
+import { digestOf, ModelFolderError } from "./base-policy.ts";
 import { readNewestCheckpoint } from "./checkpoints.ts";
 import { namesIn } from "./disk.ts";
 import { Interrupt, interruptedExitCode } from "./interrupt.ts";
@@ -47,6 +48,8 @@ interface Source {
   readonly place: string;
   readonly files: PeftFiles;
   readonly model?: string;
+  /** SHA-256 of the weights that they were trained beside, where it is known. */
+  readonly digest?: string;
 }
 
 /** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
@@ -57,7 +60,8 @@ const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
  *
  * @param args the arguments after `merge`
  * @returns 0, or 130 if Ctrl-C ended it
- * @throws UsageError for a wrong command line; AdapterFolderError for a folder without adapters; errors of `loadModel`,
+ * @throws UsageError for a wrong command line; AdapterFolderError for a folder without adapters; ModelFolderError for a
+ *   model that is not the one a run started from; errors of `loadModel`,
  *   `loraFromPeft` and `saveModel`
  * @example process.exitCode = await merge(["runs/lora", "--out", "merged"]);
  */
@@ -119,7 +123,7 @@ function sourceOf(folder: string, progress: Progress): Source {
     const { base_model_name_or_path: named } = files["adapter_config.json"];
     return { place: folder, files, model: typeof named === "string" && named !== "" ? named : undefined };
   }
-  const { command = {} } = readRunConfig(folder);
+  const { command = {}, base } = readRunConfig(folder);
   const stored = readNewestCheckpoint(folder, (line) => progress.line(line));
   if (stored === undefined)
     throw new AdapterFolderError(
@@ -132,12 +136,13 @@ function sourceOf(folder: string, progress: Progress): Source {
     );
   const { model: weights, adapterConfig } = stored;
   const files = { "adapter_model.safetensors": weights, "adapter_config.json": adapterConfig };
-  return { place, files, model: typeof command.model === "string" ? command.model : baseFolder };
+  const model = typeof command.model === "string" ? command.model : baseFolder;
+  return { place, files, model, ...(typeof base === "string" && { digest: base }) };
 }
 
 async function mergeInto(
   out: string,
-  { place, files, model: named }: Source,
+  { place, files, model: named, digest }: Source,
   { model: given, dtype: wanted }: MergeOptions,
   progress: Progress,
   stop: AbortSignal,
@@ -159,6 +164,10 @@ async function mergeInto(
   using _device = { [Symbol.dispose]: () => device.destroy() };
   // Checked before gigabytes are read.
   const adapters = loraFromPeft(shape, files, { device });
+  if (digest !== undefined && (await digestOf(folder)) !== digest)
+    throw new ModelFolderError(
+      `the model in ${folder} is not the one the run started from: its weights differ. Give its folder with --model <path>.`,
+    );
   const { rank, alpha, targets } = adapters.settings;
   const own = tensors.get(`${targets[0]}.weight`)?.dtype;
   const dtype = wanted === "same" ? storedType(own) : (wanted.toUpperCase() as StoredType);

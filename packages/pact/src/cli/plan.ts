@@ -7,7 +7,7 @@ import { planTraining, type TrainingPlan, type TrainingPlanOptions } from "../pl
 import { rememberingDialect } from "../plan-dialect.ts";
 import { type PlanSuggestion, planSuggestions, possibleChanges } from "../plan-suggestions.ts";
 import { inspectModelFolder } from "./base-policy.ts";
-import { parseBytes } from "./bytes.ts";
+import { bytesText, parseBytes } from "./bytes.ts";
 import { givenOptions, parseOptions, UsageError } from "./options.ts";
 import { type PlanOptions, planOptions } from "./plan-options.ts";
 import { optionsOf, planLines } from "./plan-table.ts";
@@ -75,6 +75,10 @@ export async function plan(args: readonly string[]): Promise<number> {
 function memoryOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const bytes = parseBytes(text);
+  if (bytes !== undefined && bytes < 2 ** 20)
+    throw new UsageError(
+      `pact plan: --memory ${text} is ${bytesText(bytes)}, less than any device has. Give a unit, e.g. --memory 24GiB.`,
+    );
   if (bytes !== undefined) return bytes;
   throw new UsageError(
     `pact plan: --memory must be a number of bytes or a size like 24GiB, 16GB or 512MiB; received ${JSON.stringify(text.slice(0, 60))}.`,
