@@ -332,6 +332,9 @@ describe.each(chatFamilies)("training in the manner of $name", (own) => {
     ["a delimiter that asks the question", { anchor: "none", traceDelimiter: "question" }],
     ["parts of the trace", { anchor: "none", traceComponents: ["calls", "observations"] }],
     ["CHORD", { method: "chord" }],
+    // Parts of a split rollout may come into different micro-batches.
+    ["a ratio to the prompt alone", { anchor: "none", ratioDenominator: "behaviour" }],
+    ["a truncated ratio", { anchor: "none", ratioDenominator: "traceTruncated" }],
   ];
   // What depends on the template is the same everywhere; the whole list is for the one that splits.
   it.each(own.name === "llama" ? settingsOf : settingsOf.slice(0, 2))(

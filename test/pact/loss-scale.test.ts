@@ -1,10 +1,12 @@
 /** The dynamic loss scale by itself, and what is computed again because of it. */
-import { DisposedError, type Tensor, tensor } from "@pact/tensor";
+import { cast, DisposedError, type Tensor, tensor } from "@pact/tensor";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { finiteGradient } from "../../packages/pact/src/gradient-norms.ts";
+import { finiteGradient, termGradientNorm } from "../../packages/pact/src/gradient-norms.ts";
 import { LossScale } from "../../packages/pact/src/loss-scale.ts";
-import { cpuDevice } from "./device.ts";
+import { packMicroBatches } from "../../packages/pact/src/pack.ts";
+import { lossTerm } from "../../packages/pact/src/trees.ts";
+import { cpuDevice, tinyModel } from "./device.ts";
 
 beforeAll(() => cpuDevice());
 
@@ -61,6 +63,34 @@ describe("a gradient under a loss scale", () => {
     for (const dropped of made.slice(0, 2))
       await expect((async () => dropped.data())()).rejects.toThrow(DisposedError);
     expect(gradient.grads.w).toBe(made[2]);
+  });
+
+  it("of one term alone, for the log, leaves the scale as it is", async () => {
+    const { config, params } = await tinyModel();
+    const f32 = Object.fromEntries(Object.entries(params).map(([name, value]) => [name, cast(value, "f32")]));
+    const scored = [
+      {
+        position: 1,
+        term: lossTerm.traced,
+        rollout: 0,
+        advantage: 1,
+        policyWeight: 1e36, // its square is no float
+        sftWeight: 0,
+        samplerLogProb: 0,
+      },
+    ];
+    const batches = packMicroBatches([{ prefix: { ids: [5, 6], scored }, branches: [] }], 100);
+    const scale = new LossScale({ scale: 4, goodUpdates: 7 });
+    const norm = await termGradientNorm(
+      { config, params: f32 },
+      batches,
+      { sftWeight: 0 },
+      [lossTerm.traced],
+      undefined,
+      scale,
+    );
+    expect(norm).toBe(Number.POSITIVE_INFINITY);
+    expect(scale.state).toEqual({ scale: 4, goodUpdates: 7 });
   });
 
   it("is given back as it is where no scale helps", async () => {

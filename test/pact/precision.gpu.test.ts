@@ -9,6 +9,7 @@ import {
 import { key, setDefaultDevice } from "@pact/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { samplingParams } from "../../packages/pact/src/model.ts";
+import { type Checkpoint, nullSink } from "../../packages/pact/src/run-sink.ts";
 import { decodeState } from "../../packages/pact/src/trainer-state.ts";
 import { requireGpu } from "../helpers/require.ts";
 import { cpuDevice } from "./device.ts";
@@ -108,6 +109,24 @@ describe.skipIf(!half)("a run with precision f16", () => {
     // Larger scales only keep more of what is small.
     const expected = usual.lines[1].values["gradient/norm"]!;
     expect(Math.abs(rest.lines[0].values["gradient/norm"]! - expected)).toBeLessThan(1e-3 * expected);
+  });
+
+  it("saves the loss scale of whole steps, also where the next one made it smaller and failed", async () => {
+    // The first prompt is anchored, the second is not: only its gradient has the SFT term, and leaves the floats.
+    const given = { ...halves, promptsPerStep: 1, anchorProbability: 0.5, sftWeight: 1e3, seed: 1 };
+    const whole = await train({ ...given, checkpointEvery: 1 });
+    expect(whole.lines.map(({ values }) => values["trace/anchored"])).toEqual([1, 0]);
+    expect(whole.lines[1].values["gradient/loss_scale"]).toBeLessThan(2 ** 16);
+    let gradients = 0;
+    const saved: Checkpoint[] = [];
+    const failing = train(given, {
+      sink: { ...nullSink, checkpoint: async (checkpoint) => void saved.push(checkpoint) },
+      onPart(part) {
+        if (part === "gradients" && ++gradients === 2) throw new Error("no more memory");
+      },
+    });
+    await expect(failing).rejects.toThrow("no more memory");
+    expect(saved).toEqual(whole.checkpoints.slice(0, 1));
   });
 
   it("samples in f16, with log-probs that are the trainer's up to rounding", async () => {

@@ -63,10 +63,10 @@ export async function freezeBatch(
   const values = await Promise.all(own.map(async (frozen) => Float64Array.from(await frozen.data())));
   const corrected = [...batches];
   let [gap, tokens, cut] = [0, 0, 0];
+  // Both lists of trees hold the tokens of a rollout in one order; parts of a split one may be in several micro-batches.
+  const next = new Map<number, number>();
   batches.forEach((batch, index) => {
-    // The tokens of a rollout stand in one piece and in order, in every tree that holds it.
     const traced = Array.from(batch.terms.keys()).filter((token) => batch.terms[token] === lossTerm.traced);
-    const next = new Map<number, number>();
     const oldPrompt = traced.map((token) => {
       const rollout = batch.rollouts[token];
       const place = next.get(rollout) ?? 0;

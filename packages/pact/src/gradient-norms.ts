@@ -1,7 +1,7 @@
 /** Norms of gradients: of a batch, of its terms apart, and of one that f16 must not have left the floats. */
 import type { Params } from "@pact/nn";
 import { add, scope, sqrt, square, sum } from "@pact/tensor";
-import type { LossScale } from "./loss-scale.ts";
+import { LossScale } from "./loss-scale.ts";
 import type { Model } from "./model.ts";
 import type { MicroBatch } from "./pack.ts";
 import { lossTerm } from "./trees.ts";
@@ -37,7 +37,7 @@ export async function finiteGradient(
  * Global gradient norm of one term of the objective alone, for logging; costs a forward and backward.
  *
  * @param keep terms (`lossTerm`) whose tokens keep their weights
- * @param scale of the loss where gradients pass through f16
+ * @param scale of the loss where gradients pass through f16; it is not changed, so that logging leaves the run as it is
  * @example
  * ```ts
  * const config = configFromJson({
@@ -67,7 +67,7 @@ export async function termGradientNorm(
     return { ...batch, policyWeights: only(batch.policyWeights), sftWeights: only(batch.sftWeights) };
   });
   const alone = { ...options, klCoefficient: 0, entropyWeight: 0 };
-  const { gradient, norm } = await finiteGradient(scale, (lossScale) =>
+  const { gradient, norm } = await finiteGradient(scale && new LossScale(scale.state), (lossScale) =>
     batchGradient(model, masked, { ...alone, lossScale }, { old }),
   );
   disposeParams(gradient.grads);

@@ -16,7 +16,7 @@ import { countSampled, type MetricValues } from "./counts.ts";
 import { freezeBatch } from "./denominators.ts";
 import { finiteGradient, termNorms } from "./gradient-norms.ts";
 import { Health } from "./health.ts";
-import { LossScale } from "./loss-scale.ts";
+import { LossScale, type LossScaleState } from "./loss-scale.ts";
 import { objectiveAt, phaseAt } from "./methods.ts";
 import { noMetrics, scheduleMetrics, updateMetrics } from "./metrics.ts";
 import { rolloutMetrics } from "./metrics-rollouts.ts";
@@ -75,6 +75,8 @@ export class Trainer {
   #saved = 0;
   /** The parameters are those of `#stepsDone` whole steps that are all in the metrics: only then are they saved. */
   #isSettled = true;
+  /** The loss scale behind those steps: a step that fails may have made it smaller. */
+  #settledScale: LossScaleState | undefined;
   #sampledTokens = 0;
   #trainedTokens = 0;
   #forwardTokens = 0;
@@ -100,6 +102,7 @@ export class Trainer {
     this.#model = { ...start.model, params: this.#optimizer.params };
     this.#start = start;
     this.#lossScale = config.precision === "f16" ? new LossScale(resume?.state.lossScale) : undefined;
+    this.#settledScale = this.#lossScale?.state;
     if (resume) this.#restore(resume.state);
     this.#root = key(config.seed);
     for (const line of resume?.lines ?? []) this.#health.observe(line);
@@ -156,6 +159,7 @@ export class Trainer {
         const line = { step, values, ...(health.length > 0 ? { health } : {}) };
         await sink.metrics(line, this.#watch.take());
         this.#isSettled = true;
+        this.#settledScale = this.#lossScale?.state;
         if (config.checkpointEvery > 0 && this.#stepsDone % config.checkpointEvery === 0) await this.#save();
         yield { kind: "step", step, metrics: line };
       }
@@ -170,7 +174,7 @@ export class Trainer {
     if (this.#stepsDone === this.#saved || !this.#isSettled) return;
     const { stepsDone: step, ...counters } = this.result;
     const { baseModel, sink } = this.#options;
-    const lossScale = this.#lossScale && { lossScale: this.#lossScale.state };
+    const lossScale = this.#settledScale && { lossScale: this.#settledScale };
     const state = encodeState(await captureState(this.#optimizer, { step, ...counters, ...lossScale }));
     await sink.checkpoint({ step, ...(await storedWeights(this.#model, baseModel)), state });
     this.#saved = step;
