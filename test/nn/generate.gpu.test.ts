@@ -18,6 +18,18 @@ describe.skipIf(!device)("generate on webgpu", () => {
   it("draws with the row's own key, whatever its neighbours", () =>
     checks.dependsOnItsKeyAlone(qwen3, randomParams(qwen3, device), 5e-6));
 
+  it.each([gpt, qwen3])("draws what one step after another draws, to the bit", (config) =>
+    checks.equalsStepByStep(config, randomParams(config, device)),
+  );
+
+  it("submits once a token", async () => {
+    const model = { config: gpt, params: randomParams(gpt, device) };
+    await generate(model, [[1, 2], [3]], { maxTokens: 3 });
+    const { submits } = device.stats();
+    await generate(model, [[1, 2], [3]], { maxTokens: 20 });
+    expect(device.stats().submits - submits).toBe(20);
+  });
+
   it("builds no pipeline for new lengths, prompts, rows or settings", async () => {
     const model = { config: qwen3, params: randomParams(qwen3, device) };
     const warm = { maxTokens: 3, samples: 2, topK: 4, topP: 0.9, minP: 0.01, logitBias: { 1: 1 } };

@@ -32,6 +32,9 @@ describe.each([
   { name: "gpt", config: gpt },
   { name: "qwen3", config: qwen3 },
 ])("generate with $name", ({ config }) => {
+  it("draws what one step after another draws, to the bit", () =>
+    checks.equalsStepByStep(config, randomParams(config, device)));
+
   it.each(checks.distributions)("gives the log-probs of the full forward: %j", async (options) => {
     await checks.equalsFullForward(config, randomParams(config, device), options, 1e-10);
   });

@@ -1,5 +1,6 @@
 /** What generation must do on any device: log-probs of the full forward under the options' distribution, no neighbours. */
 import {
+  DecodeSession,
   forwardHidden,
   type GenerateOptions,
   generate,
@@ -8,7 +9,7 @@ import {
   packSequences,
   type TransformerConfig,
 } from "@pact/nn";
-import { foldIn, key } from "@pact/tensor";
+import { foldIn, key, logProbGather, sampleTokens, scope } from "@pact/tensor";
 import { expect } from "vitest";
 import { truncatedLogProbs } from "../helpers/truncated.ts";
 
@@ -73,4 +74,42 @@ export async function dependsOnItsKeyAlone(config: TransformerConfig, params: Pa
     expect(Math.abs(p - company[5].logProbs[n])).toBeLessThan(tolerance);
   });
   expect(company[3].ids).not.toEqual(company[4].ids);
+}
+
+/** What is drawn, also where rows end, are the bits of one step after another, each read before the next begins. */
+export async function equalsStepByStep(config: TransformerConfig, params: Params) {
+  const many = [...prompts, ...prompts];
+  const options = { maxTokens: 12, stopTokens: [2, 5, 7, 11, 13], temperature: 0.9 };
+  const keys = many.map((_, row) => foldIn(key(6), row));
+  const drawn = await generate({ config, params }, many, { ...options, keys });
+
+  using session = new DecodeSession(config, params, {
+    prompts: many,
+    rows: many.map((_, prompt) => ({ prompt, capacity: options.maxTokens })),
+  });
+  const rows = many.map(() => ({
+    ids: [] as number[],
+    logProbs: [] as number[],
+    modelLogProbs: [] as number[],
+  }));
+  let live = many.map((_, row) => row);
+  for (let step = 0; step < options.maxTokens && live.length > 0; step++) {
+    const words = Uint32Array.from(live.flatMap((row) => foldIn(keys[row], step)));
+    const column = scope(() => {
+      const entries = live.map((row) => ({ row, ids: rows[row].ids.slice(-1) }));
+      const scores = step === 0 ? session.prefill() : session.append(entries);
+      const { ids, logProbs } = sampleTokens(scores, words, { temperature: options.temperature });
+      return [ids, logProbs, logProbGather(scores, ids)];
+    });
+    const [ids, logProbs, modelLogProbs] = await Promise.all(column.map((values) => values.data()));
+    for (const values of column) values.dispose();
+    for (const [i, row] of live.entries()) {
+      rows[row].ids.push(Number(ids[i]));
+      rows[row].logProbs.push(Number(logProbs[i]));
+      rows[row].modelLogProbs.push(Number(modelLogProbs[i]));
+    }
+    live = live.filter((row) => !options.stopTokens.includes(rows[row].ids[step]));
+  }
+  expect(new Set(rows.map(({ ids }) => ids.length)).size).toBeGreaterThan(1);
+  expect(drawn.map(({ ids, logProbs, modelLogProbs }) => ({ ids, logProbs, modelLogProbs }))).toEqual(rows);
 }

@@ -15,6 +15,7 @@ import {
   capture,
   concat,
   scope,
+  slice,
   type Tensor,
   take,
   tensor,
@@ -177,6 +178,23 @@ export class DecodeSession {
    * @throws InputError for an unknown or repeated row, or an entry without tokens
    */
   append(entries: readonly DecodeEntry[]): Tensor {
+    return this.decode(entries);
+  }
+
+  /**
+   * Appends one token to each of some rows as `append` does, of ids that are on the device: nothing waits for the host to
+   * know them. `rewind` takes them back.
+   *
+   * @param ids [E] i32 below the vocabulary's size, which is not checked
+   */
+  follow(rows: readonly number[], ids: Tensor): Tensor {
+    return this.decode(
+      rows.map((row) => ({ row, ids: [0] })),
+      ids,
+    );
+  }
+
+  private decode(entries: readonly DecodeEntry[], onDevice?: Tensor): Tensor {
     const seen = new Set<number>();
     const runs = entries.map(({ row, ids }) => {
       const own = this.rows[row];
@@ -196,7 +214,9 @@ export class DecodeSession {
     const single = runs.every(({ ids }) => ids.length === 1) && runs.length <= this.tokensPerPass;
     const again = single && runs.length === this.singles;
     this.singles = single ? runs.length : 0;
-    return scope(() => (again ? this.replay(runs) : logits(this.config, this.params, this.run(runs))));
+    return scope(() =>
+      again ? this.replay(runs, onDevice) : logits(this.config, this.params, this.run(runs, onDevice)),
+    );
   }
 
   /**
@@ -234,7 +254,7 @@ export class DecodeSession {
   }
 
   /** Runs the runs' tokens through the model, filling the cache; returns each run's last hidden state [runs, C]. */
-  private run(runs: readonly Run[]): Tensor {
+  private run(runs: readonly Run[], onDevice?: Tensor): Tensor {
     const tokens = laidOut(runs);
     const total = tokens.ids.length;
     const { tokensPerPass } = this;
@@ -242,7 +262,7 @@ export class DecodeSession {
     const last: Tensor[] = [];
     for (let begin = 0; begin < total; begin += tokensPerPass) {
       const end = Math.min(total, begin + tokensPerPass);
-      const hidden = scope(() => this.pass(this.place(tokens, begin, end)));
+      const hidden = scope(() => this.pass(this.place(tokens, begin, end, onDevice)));
       const wanted = Int32Array.from(
         tokens.last.filter((i) => i >= begin && i < end),
         (i) => i - begin,
@@ -255,17 +275,24 @@ export class DecodeSession {
   }
 
   /** One token for each run, as the call before: the same commands once more. Returns their logits [runs, V]. */
-  private replay(runs: readonly Run[]): Tensor {
-    const scores = this.step(this.place(laidOut(runs), 0, runs.length));
+  private replay(runs: readonly Run[], onDevice?: Tensor): Tensor {
+    const scores = this.step(this.place(laidOut(runs), 0, runs.length, onDevice));
     for (const { own } of runs) own.length++;
     return scores;
   }
 
-  /** Tokens [begin, end) on the device. */
-  private place({ ids, positions, slots, ranges }: Tokens, begin: number, end: number): Pass {
+  /** Tokens [begin, end) on the device, with the ids that are there already, if any. */
+  private place(
+    { ids, positions, slots, ranges }: Tokens,
+    begin: number,
+    end: number,
+    onDevice?: Tensor,
+  ): Pass {
     const { device } = this.keys[0];
+    const placed = placeTokens(this.config, ids.subarray(begin, end), positions.subarray(begin, end), device);
     return {
-      ...placeTokens(this.config, ids.subarray(begin, end), positions.subarray(begin, end), device),
+      positions: placed.positions,
+      ids: onDevice ? slice(onDevice, [begin], [end]) : placed.ids,
       spans: attentionSpans(ranges.subarray(4 * begin, 4 * end), this.slots, { device, gradients: false }),
       slots: tensor(slots.subarray(begin, end), { device }),
     };

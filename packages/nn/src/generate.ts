@@ -3,25 +3,19 @@
  * distribution truncated on the device (`sampleTokens`), and per step only the drawn ids and two log-probs read back.
  *
  * Every row has its own random stream, and token n is drawn with `foldIn(its key, n)`: what a row says depends on its
- * prompt and its key, not on the rows beside it (to the rounding of the kernels). Left out: beams, speculative decoding.
+ * prompt and its key, not on the rows beside it (to the rounding of the kernels). On a GPU the next step is begun with ids
+ * that the host has not seen yet, and thrown away if a row turns out to have ended: what is drawn is the same.
+ * Left out: beams, speculative decoding.
  */
-import {
-  foldIn,
-  type Key,
-  key,
-  logProbGather,
-  NonFiniteError,
-  sampleTokens,
-  scope,
-  type Tensor,
-  tensor,
-} from "@pact/tensor";
+import { foldIn, type Key, key, NonFiniteError, type TypedArray, tensor } from "@pact/tensor";
 import type { TransformerConfig } from "./config.ts";
 import { DecodeSession } from "./decode.ts";
 import type { DecodeCache } from "./decode-cache.ts";
+import { Columns, type DrawnRow } from "./draw.ts";
 import { InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
 import { type Decoder, TextStream } from "./text-stream.ts";
+import { tokenEmbedding } from "./transformer.ts";
 
 /** What `generate` samples from: a configuration and its parameters (with adapters: `{ ...params, ...weights }`). */
 export type GenerationModel = { readonly config: TransformerConfig; readonly params: Params };
@@ -89,7 +83,7 @@ export type Generation = {
 };
 
 /** A row while it grows. */
-type Row = { readonly row: number; readonly key: Key; readonly text: TextStream | undefined; last: number };
+type Row = DrawnRow & { readonly text: TextStream | undefined; last: number };
 
 /**
  * Samples continuations and yields them column by column: at each step the next token of every row that has not ended.
@@ -121,34 +115,46 @@ export async function* generateTokens(
   const keys = options.keys ?? promptOfRow.map((prompt, row) => streamOf(options, prompt, row % samples));
   let live = promptOfRow.map((_, row): Row => {
     const text = tokenizer && new TextStream(tokenizer, stopStrings);
-    return { row, key: keys[row], text, last: 0 };
+    return { row, keyAt: (step) => foldIn(keys[row], step), text, last: 0 };
   });
   const rows = promptOfRow.map((prompt) => ({ prompt, capacity: maxTokens - 1 }));
   const { cache, tokensPerPass } = options;
   using own = cache ? undefined : new DecodeSession(config, params, { prompts, rows, tokensPerPass });
   const session = own ?? cache!.begin({ config, params }, prompts[0], maxTokens - 1, tokensPerPass);
-  for (let step = 0; step < maxTokens && live.length > 0; step++) {
-    signal?.throwIfAborted();
-    const entries = live.map(({ row, last }) => ({ row, ids: [last] }));
-    const scores = () => (step === 0 ? session.prefill() : session.append(entries));
-    const drawn = await draw(config, scores, live, step, options).catch((error) => {
-      cache?.dispose(); // what it holds may be what failed
-      throw error;
-    });
-    const column = live.map((row, i): SampledToken => {
-      const [id, logProb, modelLogProb] = drawn.map((values) => values[i]);
-      row.last = id;
-      const stop = stopTokens.includes(id);
-      let text = stop ? "" : (row.text?.push(id) ?? "");
-      let finish: FinishReason | undefined;
-      if (stop) finish = "token";
-      else if (row.text?.stopped) finish = "string";
-      else if (step + 1 === maxTokens) finish = "length";
-      if (finish) text += row.text?.end() ?? "";
-      return { row: row.row, id, logProb, modelLogProb, text, ...(finish && { finish }) };
-    });
-    live = live.filter((_, i) => column[i].finish === undefined);
-    yield column;
+  const { device } = tokenEmbedding(config, params);
+  const { temperature = 1, topK, topP, minP, logitBias } = options;
+  const bias = logitBias && tensor(biasOf(config, logitBias), { device }); // [V]
+  const ahead = device.kind === "webgpu" ? own : undefined;
+  const columns = new Columns(session, ahead, { temperature, topK, topP, minP, bias });
+  try {
+    for (let step = 0; step < maxTokens && live.length > 0; step++) {
+      signal?.throwIfAborted();
+      const drawn = await columns
+        .draw(step, live, step + 1 < maxTokens)
+        .then((values) => columnsOf(values, live, step))
+        .catch((error) => {
+          cache?.dispose(); // what it holds may be what failed
+          throw error;
+        });
+      const column = live.map((row, i): SampledToken => {
+        const [id, logProb, modelLogProb] = drawn.map((values) => values[i]);
+        row.last = id;
+        const stop = stopTokens.includes(id);
+        let text = stop ? "" : (row.text?.push(id) ?? "");
+        let finish: FinishReason | undefined;
+        if (stop) finish = "token";
+        else if (row.text?.stopped) finish = "string";
+        else if (step + 1 === maxTokens) finish = "length";
+        if (finish) text += row.text?.end() ?? "";
+        return { row: row.row, id, logProb, modelLogProb, text, ...(finish && { finish }) };
+      });
+      if (column.some(({ finish }) => finish)) await columns.forget(step, live);
+      live = live.filter((_, i) => column[i].finish === undefined);
+      yield column;
+    }
+  } finally {
+    await columns.dispose();
+    bias?.dispose();
   }
 }
 
@@ -190,23 +196,10 @@ export async function generate(
 }
 
 /** Ids, log-probs as drawn and log-probs of the model for one column. */
-async function draw(
-  config: TransformerConfig,
-  scores: () => Tensor,
-  live: readonly Row[],
-  step: number,
-  { temperature = 1, topK, topP, minP, logitBias }: GenerateOptions,
-): Promise<ArrayLike<number>[]> {
-  const keys = Uint32Array.from(live.flatMap((row) => foldIn(row.key, step)));
-  const drawn = scope(() => {
-    const logits = scores(); // [E, V]
-    const bias = logitBias && tensor(biasOf(config, logitBias), { device: logits.device }); // [V]
-    const { ids, logProbs } = sampleTokens(logits, keys, { temperature, topK, topP, minP, bias });
-    return [ids, logProbs, logProbGather(logits, ids)];
-  });
-  const columns = await Promise.all(drawn.map((values) => values.data()));
-  for (const values of drawn) values.dispose();
-  const broken = Array.from(columns[1]).findIndex(Number.isNaN);
+function columnsOf(values: TypedArray, live: readonly Row[], step: number): TypedArray[] {
+  const rows = live.length;
+  const columns = [0, 1, 2].map((part) => values.subarray(part * rows, (part + 1) * rows));
+  const broken = columns[1].findIndex(Number.isNaN);
   if (broken >= 0)
     throw new NonFiniteError(
       `generate: the logits for token ${step} of row ${live[broken].row} hold NaN, or nothing but −∞. Unless logitBias forbids every token, look for the parameter or operation they come from: debug.checkFinite(() => forwardHidden(config, params, packed)).`,
