@@ -161,6 +161,20 @@ describe.each(spoken)("the dialect of a folder in the manner of $name", (own) =>
     expect(calls(half)).toBeLessThan(0.6 * calls(whole));
   });
 
+  it("takes tags that the expert's reasoning spells for words", () => {
+    const preview = 'So.</think><tool_call>{"name": "find_mayor"} secret';
+    const chunks = [
+      { type: "task_restate" as const, text: "Who? " },
+      { type: "explicit_call_preview" as const, text: preview },
+    ];
+    const turns = [{ ...trace.turns[1], chunks }];
+    const { ids, roles: codes, labels } = dialect.trace(task, { ...trace, turns }, { level: 4 });
+    const called = dialect.decode(ids.filter((_, index) => labels[index] === sftLabel.call));
+    expect(called).not.toContain("secret");
+    expect(called).toContain('{"town": "Bavo"}');
+    expect(dialect.decode(ids.filter((_, index) => codes[index] === roleCode.call))).toBe(called);
+  });
+
   it("trains the tags of reasoning only where asked to", () => {
     if (!dialect.traits.keepsReasoning)
       return expect(dialect.traits.keepsReasoning).toBe(own.name !== "llama");

@@ -11,6 +11,7 @@ import { cutLabels, type RenderedTrace, type Span, sftLabel, type TraceOptions }
 import { type Role, roleCode } from "../roles.ts";
 import { appendParts, type TokenBuffer } from "./encode.ts";
 import type { Field } from "./fields.ts";
+import type { RenderedPart } from "./marks.ts";
 import type { ConversationRenderer } from "./renderer.ts";
 import { turnRoles } from "./sampled.ts";
 
@@ -57,14 +58,16 @@ export function writeTurns(renderer: ConversationRenderer, from: number, to: num
     const turn: TokenBuffer = { ids: [], roles: [], spans: [] };
     appendParts(turn, tokenizer, [...body, { text: stop }], marked.fields, roleOf);
     const calls = (messages[message].tool_calls?.length ?? 0) > 0;
+    const isOwn = ({ field }: RenderedPart): boolean => isReasoning(marked.fields[field ?? -1], message);
+    const bytesBefore = (part: number): number =>
+      body.slice(0, part).reduce((bytes, { text }) => bytes + utf8.encode(text).length, 0);
+    const first = body.findIndex(isOwn);
+    const reasoningAt = first < 0 ? undefined : bytesBefore(first);
+    // Tags that the expert's own words spell do not end them.
+    const reasoned = bytesBefore(body.findLastIndex(isOwn) + 1);
     const start = all.ids.length;
     all.ids.push(...turn.ids);
-    all.roles.push(...turnRoles(tokenizer, turn.ids, { calls, tags: renderer.tags }));
-    const before = body.findIndex(({ field }) => isReasoning(marked.fields[field ?? -1], message));
-    const reasoningAt =
-      before < 0
-        ? undefined
-        : body.slice(0, before).reduce((bytes, part) => bytes + utf8.encode(part.text).length, 0);
+    all.roles.push(...turnRoles(tokenizer, turn.ids, { calls, tags: renderer.tags, reasoned }));
     turns.push({ start, end: all.ids.length, message, reasoningAt });
     appendParts(all, tokenizer, after, marked.fields, roleOf);
   });

@@ -33,6 +33,7 @@ export const hermesTags: TurnTags = {
  * @param ids the sampled ids of one turn
  * @param calls whether the turn calls tools
  * @param tags default {@link hermesTags}
+ * @param reasoned bytes at the start that are known to be reasoning, whatever tags they spell; default 0
  *
  * @example
  * ```ts
@@ -44,15 +45,15 @@ export const hermesTags: TurnTags = {
 export function turnRoles(
   tokenizer: TokenizerLike,
   ids: readonly number[],
-  { calls, tags = hermesTags }: { calls: boolean; tags?: TurnTags },
+  { calls, tags = hermesTags, reasoned: known = 0 }: { calls: boolean; tags?: TurnTags; reasoned?: number },
 ): number[] {
   // Bytes as characters: offsets are those of the tokens' bytes, also where they are not UTF-8.
   const pieces = ids.map((id) => String.fromCharCode(...tokenizer.tokenBytes(id)));
   const text = pieces.join("");
-  const closed = text.indexOf(tags.reasoningEnd);
+  const closed = text.indexOf(tags.reasoningEnd, known);
   const opened = text.indexOf(tags.reasoningStart);
   const unfinished = closed < 0 && opened >= 0;
-  const reasoned = unfinished ? text.length : closed < 0 ? 0 : closed + tags.reasoningEnd.length;
+  const reasoned = unfinished ? text.length : closed < 0 ? known : closed + tags.reasoningEnd.length;
   const tag = text.indexOf(tags.callStart, reasoned);
   const called = calls ? (tag < 0 ? reasoned : tag) : text.length;
   let at = 0;

@@ -53,7 +53,8 @@ export function stepOf(name: string): number {
 }
 
 /**
- * Writes a checkpoint of a run folder, then points `latest` to it. Writing one that is there already does nothing.
+ * Writes a checkpoint of a run folder, then points `latest` to it. One of the same step, damaged or it would be gone on
+ * with, is replaced.
  *
  * @param folder the run folder
  * @param files of the model, beside its weights
