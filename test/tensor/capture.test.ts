@@ -74,6 +74,45 @@ test("numbers, strings and host arrays are part of the signature; live scalars a
   expect(f.recordings).toBe(4);
 });
 
+test("host arrays count by their bytes: letters, negative zeros, a DataView", async () => {
+  using f = t.capture((x: t.Tensor, v: ArrayBufferView) => t.mul(x, new DataView(v.buffer).getUint8(3)));
+  const bytes = (last: number) => Uint8Array.of(0, 0, 0, last);
+  const views = [
+    ...[0x80, 0x81].map((last) => Buffer.from(bytes(last).buffer)),
+    ...[0, -0].map((value) => Float32Array.of(value)),
+    ...[1, 2].map((last) => new DataView(bytes(last).buffer)),
+  ];
+  const read = [];
+  for (const v of views) read.push(await f(t.tensor([1]), v).item());
+  expect(read).toEqual([0x80, 0x81, 0, 0x80, 1, 2]);
+});
+
+test("a live scalar is that of the call when onReplay runs", () => {
+  const seen: number[] = [];
+  using f = t.capture((x: t.Tensor, rate: t.LiveScalar) => {
+    t.onReplay(() => {
+      seen.push(rate.value);
+    });
+    return t.add(x, 1);
+  });
+  for (const rate of [1, 2, 3])
+    f(
+      t.ones([2]),
+      t.live(() => rate),
+    ).dispose();
+  expect(seen).toEqual([1, 2, 3]);
+});
+
+test("inputs on two devices are refused, also where a recording for one exists", async () => {
+  const other = await t.createDevice({ device: "cpu" });
+  const [here, alsoHere, there] = [t.ones([2]), t.ones([2]), t.ones([2], { device: other })];
+  using f = t.capture((x: t.Tensor, y: t.Tensor) => [t.add(x, 1), t.add(y, 1)]);
+  expect(() => f(here, there)).toThrow(t.CaptureError);
+  f(here, alsoHere);
+  expect(() => f(here, there)).toThrow(t.CaptureError);
+  expect(() => f(there, here)).toThrow(t.CaptureError);
+});
+
 test("as many recordings are kept as asked for", () => {
   using f = t.capture((x: t.Tensor) => t.add(x, 1), { signatures: 2 });
   for (const size of [1, 2, 1, 3, 1, 2]) f(t.ones([size]));

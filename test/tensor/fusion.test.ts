@@ -16,6 +16,13 @@ describe("every operation keeps its bits", () => {
   test.each([...cases])("$name, gradient included", (testCase) => sameBits(testCase, device, true));
 });
 
+test("zero and negative zero are two numbers", async () => {
+  const one = t.ones([2]);
+  using f = t.capture((x: t.Tensor) => [0, -0].map((zero) => t.div(x, t.tensor(zero))));
+  const [up, down] = f(one);
+  expect([...(await up.data()), ...(await down.data())]).toEqual([1, 1, -1, -1].map((sign) => sign / 0));
+});
+
 test("training steps in place keep their bits", async () => {
   const rows = [3, 2, 3, 3];
   const expected = await trained(device, false, rows);

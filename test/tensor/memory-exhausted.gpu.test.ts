@@ -80,6 +80,21 @@ describe.skipIf(!present)("a GPU without memory", () => {
     y.dispose();
   });
 
+  test("a replay whose temporaries find no memory fails alone: the next has its own again", async () => {
+    using f = t.capture((x: t.Tensor) => t.sum(t.square(t.add(x, 1))), { fuse: false });
+    const [small, large] = [t.ones([100], { device }), t.ones([90_000], { device })];
+    f(large).dispose();
+    device.trim();
+    f(small).dispose();
+    const end = throwAtBuffers(gpu, 2); // in place of the larger temporaries
+    expect(() => f(large)).toThrow(t.OutOfMemoryError);
+    end();
+    const results = [f(small), f(large), f(small)];
+    expect(await Promise.all(results.map((y) => y.item()))).toEqual([400, 360_000, 400]);
+    for (const x of [small, large, ...results]) x.dispose();
+    device.trim();
+  });
+
   test("trim() gives idle buffers back, between commands not yet submitted too", async () => {
     const x = t.ones([1000], { device });
     const y = t.scope(() => t.add(t.mul(x, 2), 1)); // the product's buffer is idle and not yet computed

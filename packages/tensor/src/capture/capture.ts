@@ -44,8 +44,8 @@ export interface Captured<A extends readonly unknown[], R> {
  * otherwise fused kernels may round the last bits differently. Inside another capture, a
  * gradient or `debug.checkFinite`, and on a planning device, `f` itself is called.
  *
- * @throws CaptureError if `f` reads data, returns a promise or draws from a key that is not live; whatever `f` throws, and then
- *   nothing has been computed or changed; DeviceLostError if the device is gone.
+ * @throws CaptureError if inputs are on two devices, or if `f` reads data, returns a promise or draws from a key that is not
+ *   live; whatever `f` throws, and then nothing has been computed or changed; DeviceLostError if the device is gone.
  * @example
  * ```ts
  * const w = tensor([1, 2]);

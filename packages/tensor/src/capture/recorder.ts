@@ -14,6 +14,7 @@ import { stridesOf } from "../shape.ts";
 import { BorrowedStorage, type Storage, type Tensor } from "../tensor.ts";
 import { planned, type Recording, recordedBy } from "./active.ts";
 import { type Memory, type MemoryKind, type Step, stepOf, type Value } from "./program.ts";
+import { bytesOf } from "./signature.ts";
 
 /** Host values of at most this many elements are uploaded once, however often a function makes them. */
 const sharedElements = 16;
@@ -43,6 +44,7 @@ export class Recorder implements Recording, Runner {
   constructor(device: Device, inputs: readonly Storage[]) {
     this.device = device;
     this.inputs = inputs;
+    for (const input of inputs) this.runner(input.device);
     this.standIns = inputs.map(({ dtype, size }) => {
       const standIn = new BorrowedStorage(device, dtype, size, planned);
       this.memories.set(standIn, this.place("input", dtype, size));
@@ -144,7 +146,7 @@ export class Recorder implements Recording, Runner {
   }
 
   private constantOf(dtype: DType, data: TypedArray): number {
-    const key = data.length <= sharedElements ? `${dtype}:${bytesOf(data).join()}` : undefined;
+    const key = data.length <= sharedElements ? `${dtype}:${bytesOf(data)}` : undefined;
     const known = key === undefined ? undefined : this.shared.get(key);
     if (known !== undefined) return known;
     const tensor = recordedBy(undefined, () =>
@@ -178,8 +180,4 @@ export class Recorder implements Recording, Runner {
     this.steps.push(stepOf(copyIntoOp, [value], [copy], null));
     return copy;
   }
-}
-
-function bytesOf(data: TypedArray): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -89,9 +89,13 @@ export class Recording<R> {
     return { result: result as R, values };
   }
 
-  /** True if the recording serves a call of its signature: whether inputs are memory that the function reaches by itself. */
+  /**
+   * True if the recording serves a call of its signature: whether inputs are on its device, and whether they are memory that
+   * the function reaches by itself.
+   */
   serves({ storages }: Call): boolean {
     return storages.every((storage, i) => {
+      if (storage.device !== this.device) return false;
       const pinned = this.pinned.get(i);
       return pinned ? pinned === storage : !this.recorder.closesOver(storage);
     });
@@ -100,10 +104,10 @@ export class Recording<R> {
   /** Runs the steps with the tensors of `call`. */
   run(call: Call): R {
     const { device, memories, recorder } = this;
-    for (const action of recorder.actions) action();
     this.scalars.forEach((slot, i) => {
       slot.current = call.scalars[i];
     });
+    for (const action of recorder.actions) action();
     return scope(() => {
       const storages = memories.map(({ kind, dtype, size }, i) => {
         if (kind === "input") return call.storages[i];

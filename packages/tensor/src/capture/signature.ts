@@ -28,6 +28,11 @@ function identity(value: object): number {
   return objects;
 }
 
+/** The bytes of an array, as text. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): string {
+  return new Uint8Array(buffer, byteOffset, byteLength).join();
+}
+
 /** Reads the inputs of a call. */
 export function readCall(inputs: readonly unknown[]): Call {
   const tensors: Tensor[] = [];
@@ -54,7 +59,8 @@ export function readCall(inputs: readonly unknown[]): Call {
       const entries = Object.entries(value);
       return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${name(v, `${path}.${k}`)}`).join()}}`;
     }
-    if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${String(value)})`;
+    // By their bytes: as text, −0 is 0, a DataView is nothing, and a Buffer may be letters.
+    if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${bytesOf(value)})`;
     if (typeof value === "string") return JSON.stringify(value);
     if ((typeof value === "object" && value !== null) || typeof value === "function")
       return `#${identity(value)}`;

@@ -200,7 +200,8 @@ class Builder {
     const { dtype } = value;
     const number = size === 1 ? scalar : undefined;
     const place = number === undefined ? `:${value.offset}:${strides}` : "";
-    const key = typeof number === "number" ? `${dtype} ${number}` : `${value.memory}${place}`;
+    const zero = Object.is(number, -0) ? "-" : "";
+    const key = typeof number === "number" ? `${dtype} ${zero}${number}` : `${value.memory}${place}`;
     const known = this.loaded.get(key);
     if (known !== undefined) return known;
     const node: Node =

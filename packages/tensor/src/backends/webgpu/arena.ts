@@ -22,8 +22,9 @@ export class Arena {
     sizes.forEach((bytes, i) => {
       const slot = this.slots.at(i);
       if (slot && slot.capacity >= bytes && !slot.lost) return;
-      if (slot) this.pool.release(slot.buffer);
-      this.slots[i] = this.pool.acquire(bytes);
+      // Out of the list before another is asked for, which may fail: the pool has it then.
+      for (const { buffer } of this.slots.splice(i, 1)) this.pool.release(buffer);
+      this.slots.splice(i, 0, this.pool.acquire(bytes));
     });
     return this.slots;
   }
