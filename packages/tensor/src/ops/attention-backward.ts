@@ -82,11 +82,11 @@ export const attentionBackwardOp: Op<null> = {
             { name: "dq", type, write: true },
             { name: "stats", type: "f32", write: true },
           ],
-          params: [...params, ...u32Params("offsetY", "offsetL")],
+          params: [...params, ...u32Params("offsetY", "offsetL", "parts", "pieces")],
           main: lanes > 0 ? queriesText(size, lanes) : eachQueryBackwardText(size),
         }),
         buffers: [q, k, v, dy, y, lse, ranges, dq, stats],
-        params: [...values, y.offset, lse.offset],
+        params: [...values, y.offset, lse.offset, 2, size / 4],
         count: blocksOf(queries, lanes) * heads,
       },
       {

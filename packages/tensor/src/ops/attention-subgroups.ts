@@ -47,10 +47,13 @@ function dotShared(rows: ReturnType<typeof sharedRows>, mine: string, name: stri
   return `(${each(size / 4, (c) => `dot(${mine}${c}, ${rows.handed(name, b, c)})`).join(" + ")})`;
 }
 
-/** Runs `body` for blocks of keys from `j` on: all that any lane sees, part by part; `seesB` says whether this lane sees key B. */
+/**
+ * Runs `body` for blocks of keys from `j` on: all that any lane sees, part by part; `seesB` says whether this lane sees key B.
+ * There are two parts, but a compiler that knew it would compile the body twice.
+ */
 function eachBlock(block: number, body: string): string {
   return `let r = p.offsetR + 4u * mine;
-for (var part = 0u; part < 2u; part++) {
+for (var part = 0u; part < p.parts; part++) {
   let begin = u32(ranges[r + 2u * part]);
   let end = u32(ranges[r + 2u * part + 1u]);
   let stop = subgroupMax(end);
@@ -106,14 +109,17 @@ export function queriesText(size: number, lanes: number): string {
   return `${placeOf(lanes, "p.queries", "p.heads")}
 let g = h / (p.heads / p.kvHeads);
 let n = mine * p.heads + h;
-var rowDelta = 0.0;
 ${eachVector(
   size,
   (c) => `let qv${c} = q[(p.offsetQ + n * ${size}u) / 4u + ${c}u] * p.scale;
 let dv${c} = dy[(p.offsetD + n * ${size}u) / 4u + ${c}u];
-rowDelta += dot(dv${c}, y[(p.offsetY + n * ${size}u) / 4u + ${c}u]);
 var sum${c} = vec4<f32>();`,
 )}
+var rowDelta = 0.0;
+// A loop whose length the compiler does not know: written out, its loads take longer to compile than those of all else.
+for (var c = 0u; c < p.pieces; c++) {
+  rowDelta += dot(dy[(p.offsetD + n * ${size}u) / 4u + c], y[(p.offsetY + n * ${size}u) / 4u + c]);
+}
 let rowLse = lse[p.offsetL + n];
 ${rows.places}
 ${eachBlock(

@@ -67,7 +67,7 @@ ${declareVector("sum", size)}
 var top = -3.0e38;
 var total = 0.0;
 let r = p.offsetR + 4u * row;
-for (var part = 0u; part < 2u; part++) {
+for (var part = 0u; part < p.parts; part++) {
   let stop = u32(ranges[r + 2u * part + 1u]);
   for (var j = u32(ranges[r + 2u * part]); j < stop; j++) {
     let at = (j * p.kvHeads + g) * ${size}u;
@@ -99,7 +99,7 @@ let rowDelta = ${dotVector("dv", "yv", size)};
 stats[2u * i] = rowLse;
 stats[2u * i + 1u] = rowDelta;
 let r = p.offsetR + 4u * row;
-for (var part = 0u; part < 2u; part++) {
+for (var part = 0u; part < p.parts; part++) {
   let stop = u32(ranges[r + 2u * part + 1u]);
   for (var j = u32(ranges[r + 2u * part]); j < stop; j++) {
     let at = (j * p.kvHeads + g) * ${size}u;
