@@ -12,16 +12,18 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import {
   CheckpointError,
   ConfigError,
   initParams,
   inspectModel,
   loadModel,
+  loadTokenizer,
   type Model,
   ParameterError,
   paramSpecs,
+  readFolderText,
   readSafetensors,
   saveModel,
   writeSafetensors,
@@ -338,6 +340,15 @@ describe("loading", () => {
     rmSync(join(folder, "config.json"));
     mkdirSync(join(folder, "config.json"));
     symlinkSync("nowhere", join(folder, "generation_config.json"));
+    const secret = newFolder();
+    writeFileSync(secret, "secret");
+    symlinkSync(secret, join(folder, "chat_template.jinja"));
+    for (const name of ["chat_template.jinja", `../${basename(secret)}`])
+      await expect(readFolderText(folder, name)).rejects.toThrow(/link out of the folder/);
+    writeFileSync(join(folder, "tokenizer.json"), "{}");
+    await expect(loadTokenizer(folder)).rejects.toThrow(
+      /chat_template\.jinja can not be read \(it is a symbolic/,
+    );
     expect(await messageOf(folder, CheckpointError)).toMatchInlineSnapshot(`
       "The model folder "FOLDER" can not be used:
         - config.json: it is no plain file

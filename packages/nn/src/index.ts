@@ -49,6 +49,7 @@ export {
   type Model,
   type ModelHeaders,
   type ModelProgress,
+  readFolderText,
   type SaveModelOptions,
   saveModel,
 } from "./model-folder.ts";

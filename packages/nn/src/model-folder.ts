@@ -138,6 +138,30 @@ export async function inspectModel(folder: string): Promise<ModelHeaders> {
   return readFolder(folder);
 }
 
+/**
+ * The text of a small file beside the weights, such as a chat template; undefined if there is no such file. A model folder
+ * may come from anywhere: what is no file of it, a link to another place for one, is not read.
+ *
+ * @throws CheckpointError if it is no plain file, a link out of the folder, or has more than 100 MB
+ * @example
+ * ```ts
+ * const json = { model_type: "qwen2", vocab_size: 8, hidden_size: 4, intermediate_size: 8, num_hidden_layers: 1 };
+ * const config = configFromJson({ ...json, num_attention_heads: 2, max_position_embeddings: 16 });
+ * const folder = `${(await import("node:os")).tmpdir()}/pact-example-text`;
+ * await saveModel(folder, { config, params: initParams(config, key(0)), generationConfig: { eos_token_id: 7 } });
+ * await readFolderText(folder, "generation_config.json"); // → "{\n  \"eos_token_id\": 7\n}\n"
+ * await readFolderText(folder, "chat_template.jinja"); // → undefined
+ * ```
+ */
+export async function readFolderText(folder: string, name: string): Promise<string | undefined> {
+  const { readText } = await import("./folder/read.ts");
+  try {
+    return await readText(folder, name);
+  } catch (error) {
+    throw new CheckpointError(folder, [`${name}: ${(error as Error).message}`], { cause: error });
+  }
+}
+
 async function readFolder(folder: string) {
   const { readHeaders, readJson } = await import("./folder/read.ts");
   const problems: string[] = [];

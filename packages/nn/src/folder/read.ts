@@ -11,8 +11,8 @@ import { headerLength, readHeader, type SafetensorsDType } from "../safetensors-
 import { parseObject, quote } from "../safetensors-json.ts";
 import { indexName, readIndex, singleName } from "./shards.ts";
 
-/** Longest JSON file that is read: the index of a model with a million tensors takes about as much. */
-const maxJsonBytes = 100_000_000;
+/** Longest text that is read: the index of a model with a million tensors takes about as much. */
+const maxTextBytes = 100_000_000;
 const maxJsonDepth = 64;
 
 /** A tensor on disk: `bytes` bytes of `file` from `position` on. */
@@ -76,19 +76,38 @@ async function inspect<R>(
   }
 }
 
+/**
+ * The text of a small file of the folder; undefined if there is no such file.
+ *
+ * @throws Error if it is no plain file, a link out of the folder, or too large
+ */
+export async function readText(folder: string, name: string): Promise<string | undefined> {
+  const file = await openInside(folder, name);
+  try {
+    return file && new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readSmall(file));
+  } finally {
+    await file?.close();
+  }
+}
+
+async function readSmall(file: FileHandle): Promise<Uint8Array> {
+  const { size } = await file.stat();
+  if (size > maxTextBytes)
+    throw new Error(`it has ${size} bytes, more than the ${maxTextBytes} that are read`);
+  const bytes = new Uint8Array(size);
+  await readFully(file, bytes, 0);
+  return bytes;
+}
+
 /** A JSON object of the folder; undefined if there is no such file. */
 export async function readJson(
   folder: string,
   name: string,
   problems: string[],
 ): Promise<Record<string, unknown> | undefined> {
-  const value = await inspect(folder, name, problems, async (file, bytes) => {
-    if (bytes > maxJsonBytes)
-      throw new Error(`it has ${bytes} bytes, more than the ${maxJsonBytes} that are read`);
-    const text = new Uint8Array(bytes);
-    await readFully(file, text, 0);
-    return parseObject(text, "The file", maxJsonDepth);
-  });
+  const value = await inspect(folder, name, problems, async (file) =>
+    parseObject(await readSmall(file), "The file", maxJsonDepth),
+  );
   return value as Record<string, unknown> | undefined;
 }
 

@@ -54,11 +54,10 @@ export async function loadTokenizer(folder: string): Promise<PretrainedTokenizer
 
 async function readText(folder: string, name: string): Promise<string | undefined> {
   // Here and not above, so that the package can be imported where there is no Node.
-  const [{ readFile }, { join }] = await Promise.all([import("node:fs/promises"), import("node:path")]);
+  const read = await import("../folder/read.ts");
   try {
-    return await readFile(join(folder, name), "utf8");
+    return await read.readText(folder, name);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new TokenizerError(`loadTokenizer: ${name} can not be read (${(cause as Error).message})`, {
       cause,
     });

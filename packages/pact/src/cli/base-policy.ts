@@ -5,7 +5,7 @@
  * any other the one of its chat template.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
@@ -17,6 +17,7 @@ import {
   type ModelProgress,
   type Params,
   type PretrainedTokenizer,
+  readFolderText,
   Tokenizer,
   type TransformerConfig,
 } from "@pact/nn";
@@ -74,7 +75,10 @@ export async function readModelFolder(folder: string = baseFolder): Promise<Mode
 export async function inspectModelFolder(folder: string = baseFolder): Promise<Omit<ModelFolder, "digest">> {
   const other = noModel(folder);
   if (other !== undefined) throw new ModelFolderError(other);
-  const texts = { config: readText(folder, "config.json"), tokenizer: readText(folder, "tokenizer.json") };
+  const texts = {
+    config: await readText(folder, "config.json"),
+    tokenizer: await readText(folder, "tokenizer.json"),
+  };
   const config = await usable(folder, "config.json", () => configFromJson(JSON.parse(texts.config)));
   const json = await usable(folder, "tokenizer.json", (): unknown => JSON.parse(texts.tokenizer));
   const speaker = isNative(json)
@@ -148,11 +152,11 @@ async function chatSpeaker(folder: string, config: TransformerConfig, texts: Mod
       `${folder} has no chat template, so nobody knows how to write episodes for its model. Take an instruction-tuned model, ` +
         "or put the template into chat_template.jinja of the folder.",
     );
-  const companions = Object.fromEntries(
-    companionNames.flatMap((name) =>
-      existsSync(join(folder, name)) ? [[name, readText(folder, name)] as const] : [],
-    ),
-  );
+  const companions: Record<string, string> = {};
+  for (const name of companionNames) {
+    const text = await usable(folder, name, () => readFolderText(folder, name));
+    if (text !== undefined) companions[name] = text;
+  }
   const { "generation_config.json": generation = "{}" } = companions;
   const named = await usable(folder, "generation_config.json", () =>
     [generation, texts.config].flatMap((text) => namedEnds(tokenizer, Object(JSON.parse(text)))),
@@ -215,26 +219,23 @@ export async function digestOf(folder: string): Promise<string> {
   const names =
     weightFile(folder) === weightsName
       ? [weightsName]
-      : [...new Set<string>(Object.values(JSON.parse(readText(folder, indexName)).weight_map))].sort();
+      : [...new Set<string>(Object.values(JSON.parse(await readText(folder, indexName)).weight_map))].sort();
   const hash = createHash("sha256");
   for (const name of names)
     for await (const piece of createReadStream(join(folder, name))) hash.update(piece);
   return hash.digest("hex");
 }
 
-function readText(folder: string, name: string): string {
-  try {
-    return readFileSync(join(folder, name), "utf8");
-  } catch (error) {
-    throw new ModelFolderError(
-      `the model folder ${folder} has no readable ${name}. ${
-        folder === baseFolder
-          ? "Reinstall the package, or check out the file."
-          : "Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint."
-      }`,
-      { cause: error },
-    );
-  }
+async function readText(folder: string, name: string): Promise<string> {
+  const text = await usable(folder, name, () => readFolderText(folder, name));
+  if (text !== undefined) return text;
+  throw new ModelFolderError(
+    `the model folder ${folder} has no readable ${name}. ${
+      folder === baseFolder
+        ? "Reinstall the package, or check out the file."
+        : "Give --model the folder of a Hugging Face checkpoint, or of a run's checkpoint."
+    }`,
+  );
 }
 
 async function usable<T>(folder: string, name: string, make: () => T | Promise<T>): Promise<T> {

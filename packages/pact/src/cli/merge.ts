@@ -2,7 +2,7 @@
  * `pact merge`: makes a plain model folder of LoRA adapters (Hu et al., arXiv 2106.09685) and the model they stand beside.
  * Everything is checked before the folder is written, and the folder is whole or not there. Left out: several adapters.
  */
-import { copyFileSync, existsSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
@@ -12,6 +12,7 @@ import {
   type ModelProgress,
   mergeLora,
   type PeftFiles,
+  readFolderText,
   saveModel,
   tokenizerFileNames,
 } from "@pact/nn";
@@ -19,7 +20,7 @@ import { createDevice } from "@pact/tensor";
 import { AdapterFolderError, readAdapterFolder } from "./adapter-folder.ts";
 import { digestOf, ModelFolderError } from "./base-policy.ts";
 import { readNewestCheckpoint } from "./checkpoints.ts";
-import { namesIn } from "./disk.ts";
+import { namesIn, writeWhole } from "./disk.ts";
 import { Interrupt, interruptedExitCode } from "./interrupt.ts";
 import { type MergeOptions, mergeOptions, mergePositional } from "./merge-options.ts";
 import { parseOptions, takePositional, UsageError } from "./options.ts";
@@ -160,6 +161,11 @@ async function mergeInto(
     progress.line(`model: ${folder}`);
   }
   const { config: shape, tensors } = await inspectModel(folder);
+  const beside: [name: string, text: string][] = [];
+  for (const name of tokenizerFileNames) {
+    const text = await readFolderText(folder, name);
+    if (text !== undefined) beside.push([name, text]);
+  }
   const device = await createDevice({ device: "cpu" });
   using _device = { [Symbol.dispose]: () => device.destroy() };
   // Checked before gigabytes are read.
@@ -184,8 +190,7 @@ async function mergeInto(
   const model = await loadModel(folder, { device, onProgress: follow("read") });
   const params = mergeLora(model.params, adapters);
   await saveModel(out, { ...model, params }, { dtype, onProgress: follow("write") });
-  for (const name of tokenizerFileNames)
-    if (existsSync(join(folder, name))) copyFileSync(join(folder, name), join(out, name));
+  for (const [name, text] of beside) writeWhole(join(out, name), text);
   const parameters = Object.values(params).reduce((sum, { size }) => sum + size, 0);
   return { out, model: folder, adapters: place, rank, alpha, layers: targets.length, parameters, dtype };
 }
