@@ -68,8 +68,8 @@ describe("--config", () => {
 it("a value out of range is an error before anything is made", async () => {
   const errors: string[] = [];
   const output = { out: () => {}, error: (text: string) => errors.push(text) };
-  expect(await main(["train", "--set", "gamma=7", "--run-dir", join(folder, "run")], output)).toBe(1);
-  expect(errors.join("")).toContain("Option gamma must be a number from 0 to 1, received 7");
+  expect(await main(["train", "--set", "gamma=7", "--run-dir", join(folder, "run")], output)).toBe(2);
+  expect(errors.join("")).toContain("pact train: Option gamma must be a number from 0 to 1, received 7");
   expect(() => readFileSync(join(folder, "run"))).toThrow();
 });
 

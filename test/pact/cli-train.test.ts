@@ -104,6 +104,7 @@ describe("pact train", () => {
       "train sft step 1/5000",
     );
     expect(error).toContain("stopping after this step");
+    expect(error).toMatch(/ {2}go on {5}pact train --resume --run-dir .*stopped\n$/);
     expect(code).toBe(130);
     const result = JSON.parse(out);
     expect(result.before).toEqual(

@@ -47,7 +47,12 @@ interface Plan {
  */
 export async function compare(args: readonly string[]): Promise<number> {
   const options = parseOptions(command, compareOptions, args);
-  const plan = await planOf(options, givenOptions(args));
+  const plan = await planOf(options, givenOptions(args)).catch((error: unknown) => {
+    // Settings are read as pact train reads them.
+    if (error instanceof UsageError)
+      throw new UsageError(error.message.replaceAll("pact train", command), { cause: error.cause });
+    throw error;
+  });
   const folder = claimComparison(options.out ?? join("runs", "compare"), plan.settings);
   for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
@@ -238,7 +243,8 @@ async function effective(base: readonly string[], common: Settings, own: Setting
     try {
       return { args, dropped, config: (await requestOf(args)).config };
     } catch (error) {
-      const name = error instanceof ConfigError ? error.withoutEffect : undefined;
+      const cause = error instanceof UsageError ? error.cause : undefined;
+      const name = cause instanceof ConfigError ? cause.withoutEffect : undefined;
       if (name === undefined || !Object.hasOwn(common, name) || Object.hasOwn(own, name)) throw error;
       dropped.push(name);
     }

@@ -49,7 +49,7 @@ export interface PlanReport {
  *
  * @param args the arguments after `plan`
  * @returns 0, also where the run would not fit, because the question was answered
- * @throws UsageError or ConfigError for what can not be run; errors of the model folder and of task files
+ * @throws UsageError for what can not be run; errors of the model folder and of task files
  * @example process.exitCode = await plan(["--tokens", "2048"]);
  */
 export async function plan(args: readonly string[]): Promise<number> {
@@ -118,7 +118,7 @@ async function requestLike(options: PlanOptions, given: ReadonlySet<string>): Pr
     ]);
   } catch (error) {
     if (error instanceof UsageError)
-      throw new UsageError(error.message.replaceAll("pact train", "pact plan"));
+      throw new UsageError(error.message.replaceAll("pact train", "pact plan"), { cause: error.cause });
     throw error;
   }
 }

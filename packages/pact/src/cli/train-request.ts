@@ -1,6 +1,7 @@
 /** What a command line of `pact train` asks for: its options, and the settings from everywhere they can come from. */
 import { resolve } from "node:path";
 import { type TrainConfig, trainConfig } from "../config.ts";
+import { ConfigError } from "../errors.ts";
 import { givenOptions, parseOptions, UsageError } from "./options.ts";
 import { readRunConfig } from "./resume.ts";
 import { differing, settingsOfFile, settingsOfPairs } from "./settings.ts";
@@ -23,7 +24,7 @@ export interface TrainRequest {
 /**
  * Reads the command line; a run that goes on takes what is not given from its own `config.json`.
  *
- * @throws UsageError or ConfigError for what can not be run
+ * @throws UsageError for what can not be run; its cause is the ConfigError of a setting
  * @example (await requestOf(["--method", "sft"])).config.method // "sft"
  */
 export async function requestOf(args: readonly string[]): Promise<TrainRequest> {
@@ -66,11 +67,21 @@ export async function requestOf(args: readonly string[]): Promise<TrainRequest> 
       throw new UsageError(
         `pact train: --${optionOf[name as keyof typeof optionOf]} and --set ${name} give two values for one setting. Leave one out.`,
       );
-  const config = trainConfig({
+  const settings = {
     ...(earlier ? differing(earlier.train) : usual),
     ...(options.config === undefined ? {} : await settingsOfFile(options.config)),
     ...pairs,
     ...explicit,
-  });
-  return { options, config };
+  };
+  return { options, config: checked(settings) };
+}
+
+/** A setting that is out of range is a wrong command line like an option that is. */
+function checked(settings: Partial<TrainConfig>): TrainConfig {
+  try {
+    return trainConfig(settings);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new UsageError(`pact train: ${error.message}`, { cause: error });
+    throw error;
+  }
 }

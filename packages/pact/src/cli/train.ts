@@ -86,6 +86,7 @@ export async function train(args: readonly string[]): Promise<number> {
     const tables = [...summaryTable(result, paint), ...successTable(evaluations, paint)];
     const memory = `  memory    ${bytesText(peakBytes)} of tensors at the peak`;
     const lines = [...tables, memory, `  report    ${join(shown, "report.html")}`];
+    if (stopped) lines.push(`  go on     pact train --resume --run-dir ${shown}`);
     stream.write(`\n${lines.join("\n")}\n`);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
     return stopped ? interruptedExitCode : 0;
