@@ -28,6 +28,7 @@ import {
 } from "@pact/nn";
 import { cast, key, mul, narrowBf16, randomNormal, widenBf16 } from "@pact/tensor";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { main } from "../../packages/pact/src/cli.ts";
 import { makeBase } from "./base.ts";
 import { cpuDevice } from "./device.ts";
@@ -104,6 +105,8 @@ describe("pact merge", () => {
       "tokenizer.json",
     ]);
     expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).torch_dtype).toBe("bfloat16");
+    // Checkpoints of a run that starts from it hold f32, and say so.
+    expect(JSON.parse((await readModelFolder(out)).files.config).torch_dtype).toBe("float32");
     await cpuDevice();
     const { config, params } = await loadModel(base);
     const exact = await numbers(mergeLora(params, loraFromPeft(config, peft)));

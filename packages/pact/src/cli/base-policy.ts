@@ -52,7 +52,7 @@ const weightsName = "model.safetensors";
 const indexName = "model.safetensors.index.json";
 
 /** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
-const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
+export const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
 
 /**
  * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors` (or its shards); of a Hugging Face folder also
@@ -81,9 +81,10 @@ export async function inspectModelFolder(folder: string = baseFolder): Promise<O
   };
   const config = await usable(folder, "config.json", () => configFromJson(JSON.parse(texts.config)));
   const json = await usable(folder, "tokenizer.json", (): unknown => JSON.parse(texts.tokenizer));
+  const files = { ...texts, config: asSaved(texts.config) };
   const speaker = isNative(json)
-    ? await nativeSpeaker(folder, config, json, texts)
-    : await chatSpeaker(folder, config, texts);
+    ? await nativeSpeaker(folder, config, json, files)
+    : await chatSpeaker(folder, config, files);
   await usable(folder, weightFile(folder) ?? weightsName, () => inspectModel(folder));
   return { folder, config, ...speaker };
 }
@@ -167,8 +168,7 @@ async function chatSpeaker(folder: string, config: TransformerConfig, texts: Mod
     const stopTokens = turnEnds(tokenizer, template, [...(eos === undefined ? [] : [eos]), ...named]);
     return chatDialect(tokenizer, template, { stopTokens });
   });
-  const files = { ...texts, config: asSaved(texts.config), companions };
-  return { dialect, files, notes: notesOf(dialect) };
+  return { dialect, files: { ...texts, companions }, notes: notesOf(dialect) };
 }
 
 function notesOf({ stopTokens, traits }: ChatDialect): string[] {

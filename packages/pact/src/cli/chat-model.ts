@@ -2,7 +2,6 @@
  * What `pact chat` loads of a model folder: weights, tokenizer, chat template, the tokens that end a turn, and how the
  * folder's author samples from it. One road for all folders: our own have a chat template too (packages/pact/base).
  */
-import { fileURLToPath } from "node:url";
 import {
   ChatTemplate,
   type GenerationModel,
@@ -18,7 +17,7 @@ import { namedEnds, turnEnds } from "../chat/turn-ends.ts";
 import { requirePrecision } from "../model.ts";
 import { controlTokens } from "../tokens.ts";
 import { readAdapterFolder } from "./adapter-folder.ts";
-import { noModel } from "./base-policy.ts";
+import { baseFolder, noModel } from "./base-policy.ts";
 
 /** How to sample; names as in `GenerateOptions`. */
 export interface Sampling {
@@ -62,9 +61,6 @@ export class ChatModelError extends Error {
   override readonly name = "ChatModelError";
   readonly code = "ERR_PACT_CHAT_MODEL";
 }
-
-/** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
-const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
 
 /**
  * Loads a model folder.

@@ -4,7 +4,6 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import {
   inspectModel,
   loadModel,
@@ -18,7 +17,7 @@ import {
 } from "@pact/nn";
 import { createDevice } from "@pact/tensor";
 import { AdapterFolderError, readAdapterFolder } from "./adapter-folder.ts";
-import { digestOf, ModelFolderError } from "./base-policy.ts";
+import { baseFolder, digestOf, ModelFolderError } from "./base-policy.ts";
 import { readNewestCheckpoint } from "./checkpoints.ts";
 import { namesIn, writeWhole } from "./disk.ts";
 import { Interrupt, interruptedExitCode } from "./interrupt.ts";
@@ -52,9 +51,6 @@ interface Source {
   /** SHA-256 of the weights that they were trained beside, where it is known. */
   readonly digest?: string;
 }
-
-/** Path of the shipped base, the same from `src/cli` and from `dist/cli`. */
-const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
 
 /**
  * Runs `pact merge`.
