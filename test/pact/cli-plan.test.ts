@@ -190,6 +190,10 @@ describe("pact plan", () => {
     const { code, error } = await run("plan", "--model", join(root, "nothing"));
     expect(code).toBe(1);
     expect(error).toContain("there is no folder");
+    const empty = join(root, "no-weights");
+    mkdirSync(empty);
+    writeFileSync(join(empty, "config.json"), "{}");
+    expect((await run("plan", "--model", empty)).error).toMatch(/no-weights has no weights, neither/);
     const ofRun = join(root, "a-run");
     mkdirSync(join(ofRun, "checkpoints"), { recursive: true });
     expect((await run("plan", "--model", ofRun)).error).toMatch(

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   ChatTemplate,
+  ConfigError,
   configFromJson,
   inspectModel,
   loadModel,
@@ -122,6 +123,11 @@ export function noModel(folder: string): string | undefined {
     );
   if (existsSync(join(folder, "checkpoints")))
     return `${folder} is the folder of a run, not a model. Give one of its checkpoints, ${join(folder, "checkpoints", "step-…")}.`;
+  if (existsSync(join(folder, "config.json")))
+    return (
+      `the model folder ${folder} has no weights, neither ${weightsName} nor ${indexName}. Copy them there; those in another ` +
+      "format save as safetensors first: model.save_pretrained(folder)."
+    );
   return undefined;
 }
 
@@ -243,9 +249,13 @@ async function usable<T>(folder: string, name: string, make: () => T | Promise<T
     return await make();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
+    // A whole file of a model that is not supported gets no better by copying.
+    const remedy =
+      error instanceof ConfigError
+        ? "Give another with --model <path>: checkpoints of Qwen3, Qwen2 and Llama are read."
+        : "Copy the model folder again from where it was saved, or give another with --model <path>.";
     throw new ModelFolderError(
-      `${name} in ${folder} is not usable: ${reason.replace(/\.?\s*$/, ".")} ` +
-        "Copy the model folder again from where it was saved, or give another with --model <path>.",
+      `${name} in ${folder} is not usable: ${reason.replace(/\.?\s*$/, ".")} ${remedy}`,
       { cause: error },
     );
   }
