@@ -3,7 +3,6 @@
  * (recorder.ts); fusion rewrites it, and each backend turns it into commands of its own. Leaves out where memories lie.
  */
 import type { DType } from "../dtype.ts";
-import type { LiveScalar } from "../live.ts";
 import type { Op } from "../op.ts";
 import { isContiguous, type Shape, sizeOf } from "../shape.ts";
 
@@ -20,8 +19,8 @@ export interface Memory {
   readonly dtype: DType;
   /** Elements. */
   readonly size: number;
-  /** What a constant of one element holds, where the host knows it: a number that nothing changes, or a live scalar. */
-  readonly scalar?: number | LiveScalar;
+  /** What a constant of one element holds, where the host knows it and nothing changes it. */
+  readonly scalar?: number;
 }
 
 /** A tensor of a recording: which memory it lies in (a place in `Program.memories`), and how; views share a memory. */
@@ -37,7 +36,8 @@ export interface Value {
 /**
  * One operation of a recording. An output that is all of a temporary or result which no step before it wrote is new; every
  * other output is changed in place or in a part (`copyIntoOp` into a window, `assignRows`, `adamWStep`): its memory keeps its
- * other elements, and the operation may read it. Outputs are contiguous, but for those of `copyIntoOp`. Attributes are those of `op`; they may hold live scalars (live.ts).
+ * other elements, and the operation may read it. Outputs are contiguous, but for those of `copyIntoOp`. Attributes are those
+ * of `op`; they may hold live scalars (live.ts).
  */
 export interface Step {
   readonly op: Op<unknown>;

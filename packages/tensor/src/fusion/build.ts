@@ -196,17 +196,17 @@ class Builder {
       const [{ node, value: whole, strides: laid }] = made;
       return made.length === 1 && whole.offset === value.offset && sameShape(laid, strides) ? node : null;
     }
-    const { scalar, size } = this.memories[value.memory];
+    const { scalar } = this.memories[value.memory];
     const { dtype } = value;
-    const number = size === 1 ? scalar : undefined;
-    const place = number === undefined ? `:${value.offset}:${strides}` : "";
-    const zero = Object.is(number, -0) ? "-" : "";
-    const key = typeof number === "number" ? `${dtype} ${zero}${number}` : `${value.memory}${place}`;
+    const key =
+      scalar === undefined
+        ? `${value.memory}:${value.offset}:${strides}`
+        : `${dtype} ${Object.is(scalar, -0) ? "-0" : scalar}`;
     const known = this.loaded.get(key);
     if (known !== undefined) return known;
     const node: Node =
-      number !== undefined
-        ? { kind: "scalar", value: number, dtype }
+      scalar !== undefined
+        ? { kind: "scalar", value: scalar, dtype }
         : { kind: "load", input: this.inputs.push(value) - 1, strides, dtype };
     this.loaded.set(key, this.nodes.push(node) - 1);
     return this.nodes.length - 1;

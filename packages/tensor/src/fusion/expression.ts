@@ -4,7 +4,6 @@
  * one in build.ts. Leaves out how it is computed: host.ts, map-kernel.ts, reduce-kernel.ts.
  */
 import type { DType } from "../dtype.ts";
-import type { LiveScalar } from "../live.ts";
 import type { ElementwiseDefinition } from "../ops/elementwise.ts";
 import type { Reduction } from "../ops/reduce.ts";
 import type { Shape } from "../shape.ts";
@@ -13,7 +12,7 @@ import type { Shape } from "../shape.ts";
 export type Node =
   /** An element of an input, at its offset and these strides over the expression's shape. */
   | { readonly kind: "load"; readonly input: number; readonly strides: Shape; readonly dtype: DType }
-  | { readonly kind: "scalar"; readonly value: number | LiveScalar; readonly dtype: DType }
+  | { readonly kind: "scalar"; readonly value: number; readonly dtype: DType }
   | {
       readonly kind: "map";
       readonly definition: ElementwiseDefinition<unknown>;

@@ -3,7 +3,6 @@
  * as the member alone would have stored it. So on the cpu device fused results are those of the members, bit for bit.
  */
 import { allocate, computeType, type DType, isFloat } from "../dtype.ts";
-import { valueOf } from "../live.ts";
 import type { HostView } from "../op.ts";
 import { sizeOf, stridesOf } from "../shape.ts";
 import { walk } from "../walk.ts";
@@ -46,7 +45,7 @@ export function evaluate(e: Expression, inputs: readonly HostView[], outputs: re
   const compute = (k: number, at: readonly number[]) => {
     const node = e.nodes[k];
     if (node.kind === "load") values[k] = inputs[node.input].data[at[k]];
-    else if (node.kind === "scalar") round(k, valueOf(node.value));
+    else if (node.kind === "scalar") round(k, node.value);
     else if (node.kind === "map") round(k, mapped(node, e.nodes, values));
   };
   const store = (k: number, at: readonly number[]) => {

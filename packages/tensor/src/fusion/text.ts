@@ -4,7 +4,6 @@
  */
 import { type BufferType, bufferType, type KernelSource } from "../backends/webgpu/kernel.ts";
 import { computeType, type DType } from "../dtype.ts";
-import type { LiveScalar } from "../live.ts";
 import type { ElementwiseDefinition } from "../ops/elementwise.ts";
 import type { Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -16,9 +15,9 @@ import type { Expression, Node } from "./expression.ts";
  */
 export class Parameters {
   readonly fields: { name: string; type: "u32" | "i32" | "f32" }[] = [];
-  readonly values: (number | LiveScalar)[] = [];
+  readonly values: number[] = [];
 
-  add(name: string, value: number | LiveScalar, type: "u32" | "i32" | "f32" = "u32"): void {
+  add(name: string, value: number, type: "u32" | "i32" | "f32" = "u32"): void {
     this.fields.push({ name, type });
     this.values.push(value);
   }
