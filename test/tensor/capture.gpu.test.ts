@@ -64,6 +64,34 @@ describe.skipIf(!device)("capture on webgpu", () => {
     f.dispose();
   });
 
+  test("a kernel that makes a tensor of host values is refused: its memory is only planned", () => {
+    const tabled: t.Op<null> = {
+      name: "tabled",
+      infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+      webgpu: ([x], [y]) => [
+        {
+          key: "tabled",
+          source: () => ({
+            buffers: [
+              { name: "x", type: "f32" },
+              { name: "table", type: "f32" },
+              { name: "y", type: "f32", write: true },
+            ],
+            params: [],
+            main: "y[i] = x[i] * table[i];",
+          }),
+          buffers: [x, t.tensor([2, 3]), y],
+          params: [],
+          count: y.size,
+        },
+      ],
+    };
+    using f = t.capture((x: t.Tensor) => t.apply(tabled, [x], null));
+    expect(() => f(t.ones([2]))).toThrowErrorMatchingInlineSnapshot(
+      `[DeviceError: capture: a kernel was planned with a tensor of host values, expected none. Pass it to the operation as an input.]`,
+    );
+  });
+
   test("device.trim() gives the temporaries' memory back; the next replay takes it again", async () => {
     const f = t.capture((y: t.Tensor) => t.sum(t.square(t.add(y, 1))), unfused);
     const x = t.ones([1000]);

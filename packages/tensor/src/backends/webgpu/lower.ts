@@ -26,7 +26,11 @@ export interface Lowered {
 export function lowered(device: Device, program: Program): Lowered {
   const storages: Storage[] = [];
   const numbers = new Map<Storage, number>();
-  const storageOf: Recording["storage"] = (_device, dtype, size) => {
+  const storageOf: Recording["storage"] = (_device, dtype, size, data) => {
+    if (data)
+      throw new DeviceError(
+        "capture: a kernel was planned with a tensor of host values, expected none. Pass it to the operation as an input.",
+      );
     const storage = new BorrowedStorage(device, dtype, size, planned);
     numbers.set(storage, storages.push(storage) - 1);
     return storage;
