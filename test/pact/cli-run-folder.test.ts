@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { appendLine, writeWhole } from "../../packages/pact/src/cli/disk.ts";
+import { appendLine, linesIn, writeLines, writeWhole } from "../../packages/pact/src/cli/disk.ts";
 import { FolderSink } from "../../packages/pact/src/cli/folder-sink.ts";
 import { Interrupt } from "../../packages/pact/src/cli/interrupt.ts";
 import { claimRunFolder, defaultRunFolder, RunFolderError } from "../../packages/pact/src/cli/run-folder.ts";
@@ -31,6 +31,25 @@ describe("claimRunFolder", () => {
     expect(defaultRunFolder("pact", 3, new Date("2026-07-01T12:34:56Z"))).toBe(
       "runs/2026-07-01-123456-pact-seed3",
     );
+  });
+});
+
+describe("lines of a file", () => {
+  it.each([
+    ["none", []],
+    ["empty ones", ["\n", "\n"]],
+    ["one without an end", ["a\n", "b"]],
+    ["one that fills a piece", [`${"x".repeat(2 ** 20 - 1)}\n`, "y\n"]],
+    ["long ones, with characters across pieces", [`${"é".repeat(900_001)}\n`, `${"😀x".repeat(300_000)}\n`]],
+    ["many", Array.from({ length: 300_000 }, (_, index) => `line ${index}\n`)],
+  ])("are read and written in pieces: %s", (_, lines) => {
+    mkdirSync(folder);
+    const path = join(folder, "a.jsonl");
+    writeFileSync(path, lines.join(""));
+    expect([...linesIn(path)]).toEqual(lines);
+    writeLines(path, linesIn(path));
+    expect(readFileSync(path, "utf8")).toBe(lines.join(""));
+    expect(readdirSync(folder)).toEqual(["a.jsonl"]);
   });
 });
 

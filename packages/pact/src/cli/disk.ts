@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeSync,
@@ -58,9 +59,38 @@ export const disk: Disk = {
  * @example writeWhole("runs/1/config.json", "{}\n")
  */
 export function writeWhole(path: string, content: string | Uint8Array, use: Disk = disk): void {
+  const bytes = typeof content === "string" ? Buffer.from(content, "utf8") : content;
+  replaceWhole(path, (temporary) => use.write(temporary, bytes), use);
+}
+
+/**
+ * The same with lines as they come, however many there are.
+ *
+ * @example writeLines("runs/1/metrics.jsonl", ["{}\n", "{}\n"])
+ */
+export function writeLines(path: string, lines: Iterable<string>, use: Disk = disk): void {
+  const fill = (temporary: string): void => {
+    use.write(temporary, new Uint8Array());
+    let waiting: string[] = [];
+    let length = 0;
+    const flush = (): void => {
+      use.append(temporary, Buffer.from(waiting.join(""), "utf8"));
+      [waiting, length] = [[], 0];
+    };
+    for (const line of lines) {
+      waiting.push(line);
+      length += line.length;
+      if (length >= pieceBytes) flush();
+    }
+    flush();
+  };
+  replaceWhole(path, fill, use);
+}
+
+function replaceWhole(path: string, fill: (temporary: string) => void, use: Disk): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {
-    use.write(temporary, typeof content === "string" ? Buffer.from(content, "utf8") : content);
+    fill(temporary);
     use.flush(temporary);
     use.rename(temporary, path);
   } catch (error) {
@@ -82,4 +112,28 @@ export function readIfThere(path: string): string | undefined {
 /** Names in a folder, or none if there is no such folder. */
 export function namesIn(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder).sort() : [];
+}
+
+/** Bytes that are read and written at a time where a file may be large. */
+const pieceBytes = 1 << 20;
+
+/** The lines of a file, each with its line break; the last may lack it. The file may be larger than a text can be. */
+export function* linesIn(path: string): Generator<string> {
+  const file = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(pieceBytes);
+    let begun: Buffer[] = [];
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
+      let start = 0;
+      for (let end = buffer.indexOf(10); end >= 0 && end < read; end = buffer.indexOf(10, start)) {
+        yield Buffer.concat([...begun, buffer.subarray(start, end + 1)]).toString("utf8");
+        begun = [];
+        start = end + 1;
+      }
+      if (start < read) begun.push(Buffer.from(buffer.subarray(start, read)));
+    }
+    if (begun.length > 0) yield Buffer.concat(begun).toString("utf8");
+  } finally {
+    closeSync(file);
+  }
 }

@@ -4,11 +4,12 @@
  * After a kill the logs may be ahead of the newest checkpoint. They are cut to it, so that a run that was interrupted
  * writes the same lines as one that never was.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { EvaluationResult, RunConfig, StepMetrics } from "../run-sink.ts";
 import { decodeState, type TrainerState } from "../trainer-state.ts";
 import { readNewestCheckpoint, type StoredCheckpoint } from "./checkpoints.ts";
-import { readIfThere, writeWhole } from "./disk.ts";
+import { linesIn, readIfThere, writeLines } from "./disk.ts";
 import { RunFolderError } from "./run-folder.ts";
 
 /** Where a run goes on. */
@@ -106,9 +107,19 @@ export function prepareResume(folder: string, note: (line: string) => void): Res
       ? `going on at step ${step} from checkpoints/${stored.name}`
       : "no checkpoint yet: starting at step 0",
   );
-  const evaluations = cutLines(join(folder, "evaluations.jsonl"), (line) => numberOf(line, "step") <= step);
+  const evaluations: Record<string, unknown>[] = [];
+  cutLines(
+    join(folder, "evaluations.jsonl"),
+    (line) => numberOf(line, "step") <= step,
+    (line) => evaluations.push(line),
+  );
   const evaluated = new Set(evaluations.map((line) => numberOf(line, "step")));
-  const lines = cutLines(join(folder, "metrics.jsonl"), (line) => numberOf(line, "step") < step);
+  const lines: Record<string, unknown>[] = [];
+  cutLines(
+    join(folder, "metrics.jsonl"),
+    (line) => numberOf(line, "step") < step,
+    (line) => lines.push(line),
+  );
   cutLines(join(folder, "rollouts.jsonl"), (line) => {
     const at = numberOf(line, "step");
     return line.phase === "train" ? at < step : evaluated.has(at);
@@ -128,23 +139,31 @@ function numberOf(line: Record<string, unknown>, name: string): number {
 
 /**
  * Keeps the lines of a log that `keep` wants; lines that are cut off or no JSON go too. The file is replaced whole, and
- * only if something changes.
+ * only if something changes. NOTE: line by line, because the rollouts of a long run are more than one text can hold.
  *
- * @returns the lines kept
+ * @param onLine receives the lines kept
  */
-function cutLines(path: string, keep: (line: Record<string, unknown>) => boolean): Record<string, unknown>[] {
-  const text = readIfThere(path);
-  if (text === undefined) return [];
-  const values: Record<string, unknown>[] = [];
-  const lines = text.split("\n").filter((line) => {
+function cutLines(
+  path: string,
+  keep: (line: Record<string, unknown>) => boolean,
+  onLine: (line: Record<string, unknown>) => void = () => {},
+): void {
+  if (!existsSync(path)) return;
+  let isSame = true;
+  for (const line of linesIn(path)) {
     const value = parseLine(line);
-    if (value === undefined || !keep(value)) return false;
-    values.push(value);
-    return true;
-  });
-  const kept = lines.map((line) => `${line}\n`).join("");
-  if (kept !== text) writeWhole(path, kept);
-  return values;
+    const isKept = value !== undefined && keep(value);
+    if (isKept) onLine(value);
+    isSame &&= isKept && line.endsWith("\n");
+  }
+  if (!isSame) writeLines(path, keptIn(path, keep));
+}
+
+function* keptIn(path: string, keep: (line: Record<string, unknown>) => boolean): Generator<string> {
+  for (const line of linesIn(path)) {
+    const value = parseLine(line);
+    if (value !== undefined && keep(value)) yield line.endsWith("\n") ? line : `${line}\n`;
+  }
 }
 
 function parseLine(line: string): Record<string, unknown> | undefined {
