@@ -27,6 +27,27 @@ describe.skipIf(!device)("fusion on webgpu", () => {
     for (const k of expected.keys()) expect(await actual[k].data()).toEqual(await expected[k].data());
   });
 
+  test.each([2, 3])("a sum of %i matrices with column totals", async (terms) => {
+    const draw = new Draw(terms);
+    const xs = [0, 1, 2].map(() =>
+      t.tensor(Float32Array.from(draw.floats(40 * 12, -1, 1)), { shape: [40, 12] }),
+    );
+    /** Totals of the sum, of what is in it, of what is beside it. */
+    const f = (which: number) => (list: t.Tensor[]) => {
+      const z = list.slice(0, terms).reduce((a, b) => t.add(a, b));
+      return [z, t.sum([z, ...list][which], { axes: [0] })];
+    };
+    for (const which of [0, 1, 3]) {
+      using captured = t.capture(f(which));
+      const [actual, expected] = [captured(xs), f(which)(xs)];
+      for (const [k, y] of expected.entries())
+        expectClose(`result ${k}`, await actual[k].data(), await y.data(), {
+          absolute: 1e-5,
+          relative: 1e-5,
+        });
+    }
+  });
+
   test("a block of a network and its gradients", async () => {
     const draw = new Draw(5);
     const drawn = (shape: number[]) =>

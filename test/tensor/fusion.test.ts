@@ -98,10 +98,6 @@ describe("what becomes one kernel", () => {
       },
     ],
     ["a norm and its bias", (a) => t.layerNorm(a, t.ones([6]), t.arange(6))],
-    [
-      "rows and what is added to them",
-      (a) => t.add(t.take(weight, t.tensor([0, 2, 4, 5], { dtype: "i32" })), a),
-    ],
   ];
   test.each(ends)("%s", (_name, f) => expect(dispatches(f, x)).toBe(1));
 

@@ -8,7 +8,6 @@ import type { KernelCall } from "../backends/webgpu/kernel.ts";
 import { type Step, stepOf, type Value } from "../capture/program.ts";
 import { allocate, type DType, isFloat } from "../dtype.ts";
 import type { Op } from "../op.ts";
-import { takeRowsOp } from "../ops/indexing.ts";
 import { matmulOp } from "../ops/matmul.ts";
 import { normOp } from "../ops/norm.ts";
 import { isContiguous, type Shape, sizeOf, stridesOf } from "../shape.ts";
@@ -76,7 +75,7 @@ function compiles(call: KernelCall, { device }: Tensor): boolean {
 }
 
 /** The operations whose kernels may go on: they compute one output. */
-const continues = new Set<unknown>([matmulOp, normOp, takeRowsOp]);
+const continues = new Set<unknown>([matmulOp, normOp]);
 
 /** Storage buffers that one kernel may bind, and parameters that an expression may add to an operation's own. */
 const [maxBuffers, maxParameters] = [8, 40];

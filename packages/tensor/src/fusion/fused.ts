@@ -3,6 +3,8 @@
  * steps that it does; it has no derivative, because what is fused was differentiated before.
  */
 import type { Op } from "../op.ts";
+import { columnsCall } from "./columns.ts";
+import { copiesCall } from "./copies.ts";
 import { type Expression, reduces } from "./expression.ts";
 import { evaluate } from "./host.ts";
 import { mapCall } from "./map-kernel.ts";
@@ -15,6 +17,10 @@ export const fusedOp: Op<Expression> = {
   half: true,
   infer: (_inputs, { stores }) => stores.map(({ shape, dtype }) => ({ shape, dtype })),
   cpu: (inputs, outputs, expression) => evaluate(expression, inputs, outputs),
-  webgpu: (inputs, outputs, expression) =>
-    reduces(expression) ? reduceCalls(expression, inputs, outputs) : [mapCall(expression, inputs, outputs)],
+  webgpu(inputs, outputs, expression) {
+    if (!reduces(expression))
+      return [copiesCall(expression, inputs, outputs) ?? mapCall(expression, inputs, outputs)];
+    const columns = columnsCall(expression, inputs, outputs);
+    return columns ? [columns] : reduceCalls(expression, inputs, outputs);
+  },
 };

@@ -153,7 +153,12 @@ export class Grouping {
     const places: number[] = [];
     for (let p = first - 1; p >= 0 && p >= first - reach; p--) places.push(p);
     const kind = this.kindOf(unit);
-    return this.unitsAt(places).filter((u) => kind !== null && this.kindOf(u) === kind);
+    return this.unitsAt(places).filter((u) => {
+      const other = this.kindOf(u);
+      if (!kind || !other || kind.size !== other.size) return false;
+      // What reads nothing is told from its neighbours by no walk of its own.
+      return kind.reduces === other.reduces || readsNothing(kind.reduces ? u : unit);
+    });
   }
 
   private unitsAt(places: readonly number[]): Unit[] {
@@ -161,10 +166,10 @@ export class Grouping {
   }
 
   /** How many elements a unit walks, and whether it reduces them; null for steps that are not fused. */
-  private kindOf({ places }: Unit): string | null {
+  private kindOf({ places }: Unit): { size: number; reduces: boolean } | null {
     const members = this.membersAt(places);
     if (!members) return null;
-    return `${Math.max(...members.map((m) => m.size))}:${members.some((m) => m.reduction)}`;
+    return { size: Math.max(...members.map((m) => m.size)), reduces: members.some((m) => m.reduction) };
   }
 
   private membersAt(places: readonly number[]): Member[] | null {
@@ -236,6 +241,11 @@ export class Grouping {
     for (const p of places) this.unitOf[p] = unit;
     this.reach.unite(places);
   }
+}
+
+/** True for fused steps that compute with numbers alone. */
+function readsNothing({ places, step }: Unit): boolean {
+  return places.length > 1 && step.inputs.length === 0;
 }
 
 function link(first: Unit, second: Unit): void {

@@ -42,11 +42,10 @@ export const takeRowsOp: Op<null> = {
             { name: "y", type: bufferType(x.dtype), write: true },
           ],
           params: u32Params("offset", "offsetI", "rows", "width"),
-          put: `fn put(at: u32, value: ${valueType(x.dtype)}) { y[at] = ${bufferType(x.dtype)}(value); }`,
           main: `let row = u32(index[p.offsetI + i / p.width]);
 var value = ${valueType(x.dtype)}(0);
 if (row < p.rows) { value = ${valueType(x.dtype)}(x[p.offset + row * p.width + i % p.width]); }
-put(i, value);`,
+y[i] = ${bufferType(x.dtype)}(value);`,
         }),
         buffers: [x, index, y],
         params: [x.offset, index.offset, x.shape[0], x.shape[1]],
