@@ -216,11 +216,7 @@ describe("a Hugging Face folder", () => {
       rewrite("config.json", (json) => ({ ...json, model_type: "mamba" })),
       /config.json in .* is not usable/,
     ],
-    [
-      "without weights",
-      (folder: string) => rmSync(join(folder, "model.safetensors")),
-      /model.safetensors/,
-    ],
+    ["without weights", (folder: string) => rmSync(join(folder, "model.safetensors")), /model.safetensors/],
     [
       "whose weights are cut off",
       (folder: string) => writeFileSync(join(folder, "model.safetensors"), "abc"),
