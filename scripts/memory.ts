@@ -12,6 +12,7 @@ import {
   nullSink,
   planTraining,
   type StepPart,
+  startDtype,
   type TrainConfig,
   Trainer,
   trainConfig,
@@ -64,7 +65,7 @@ async function measure(config: TrainConfig) {
   };
   device.trim();
   device.resetPeak();
-  const dtype = config.loraRank > 0 ? config.precision : "f32";
+  const dtype = startDtype(config);
   const params = initParams(model, key(1), { dtype });
   const trainer = new Trainer({
     config,

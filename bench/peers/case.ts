@@ -86,3 +86,12 @@ export async function seededWeights(): Promise<Record<string, Weight>> {
 export function samplePlaces(size: number): number[] {
   return Array.from({ length: 64 }, (_, i) => (i * 7919 + 13) % size);
 }
+
+/** A case of training: runs all `steps`, and keeps the losses of the first `kept` steps. */
+export function trained(steps: readonly (() => Promise<number>)[], kept: number): PeerCase {
+  const losses: number[] = [];
+  const run = async () => {
+    for (const step of steps) losses.push(await step());
+  };
+  return { run, result: async () => losses.slice(0, kept) };
+}

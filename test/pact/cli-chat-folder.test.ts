@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { loadModel, loadTokenizer, saveModel } from "@pact/nn";
 import { createDevice, setDefaultDevice } from "@pact/tensor";
 import { buildTraces, openSuite, scriptedTeacher, traceLine } from "@pact/tools-sim";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ModelFolderError, modelParams, readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { explainRollout } from "../../packages/pact/src/cli/explain.ts";
 import { readStep } from "../../packages/pact/src/cli/explain-run.ts";
 import { splitNote } from "../../packages/pact/src/cli/train-parts.ts";
-import { main } from "../../packages/pact/src/cli.ts";
 import { ExplainError } from "../../packages/pact/src/errors.ts";
 import { chatFamilies, family, makeChatFolder } from "./chat-folders.ts";
+import { pact } from "./run-command.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-chat-folder-"));
 const traces = join(root, "traces.jsonl");
@@ -27,22 +27,6 @@ beforeAll(async () => {
   for await (const { kept } of built) if (kept) lines.push(`${traceLine(kept)}\n`);
   writeFileSync(traces, lines.join(""));
 });
-
-/** Runs the program quietly; its exit code and what it says on standard error. */
-async function pact(...args: readonly string[]): Promise<{ code: number; error: string }> {
-  let error = "";
-  const outs = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
-  const errors = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    error += String(text);
-    return true;
-  });
-  try {
-    return { code: await main(args), error };
-  } finally {
-    outs.mockRestore();
-    errors.mockRestore();
-  }
-}
 
 // A KL term, so that rollouts of a random model, which all have one reward, still have a loss.
 const settings = [

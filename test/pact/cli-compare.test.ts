@@ -14,11 +14,11 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serveReport } from "../../packages/pact/src/cli/view.ts";
-import { main } from "../../packages/pact/src/cli.ts";
 import { type ComparedRun, summariseRuns } from "../../packages/pact/src/comparison.ts";
 import { makeBase } from "./base.ts";
+import { pact } from "./run-command.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-compare-"));
 const out = join(root, "out");
@@ -37,26 +37,6 @@ const settings = [
   ].flatMap((pair) => ["--set", pair]),
   ...["--set", "rolloutsPerPrompt=2", "--set", "grpo:learningRate=0.002", "--set", "entropyWeight=0.01"],
 ];
-
-/** Runs the program in this process; what it prints. */
-async function pact(...args: string[]): Promise<{ code: number; out: string; error: string }> {
-  let printed = "";
-  let error = "";
-  const outs = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    printed += String(text);
-    return true;
-  });
-  const errors = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    error += String(text);
-    return true;
-  });
-  try {
-    return { code: await main(args), out: printed, error };
-  } finally {
-    outs.mockRestore();
-    errors.mockRestore();
-  }
-}
 
 /** Logs of a run without times, which must not depend on interruptions. */
 function contents(folder: string): string[] {

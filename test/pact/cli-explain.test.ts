@@ -2,13 +2,13 @@
 import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { explainRollout } from "../../packages/pact/src/cli/explain.ts";
 import { explanationLines } from "../../packages/pact/src/cli/explain-table.ts";
 import { painter } from "../../packages/pact/src/cli/terminal.ts";
-import { train } from "../../packages/pact/src/cli/train.ts";
 import { main } from "../../packages/pact/src/cli.ts";
 import { makeBase } from "./base.ts";
+import { pact } from "./run-command.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-explain-"));
 const folder = join(root, "run");
@@ -17,20 +17,6 @@ const sets = [
   // A KL term, so that rollouts of the tiny base, which all have one reward, still have a loss.
   ...["maxContextTokens=8000", "klCoefficient=0.01"],
 ];
-const silent = async (run: () => Promise<number>): Promise<{ code: number; out: string }> => {
-  let out = "";
-  const outs = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const errors = vi.spyOn(process.stderr, "write").mockImplementation(() => true);
-  try {
-    return { code: await run(), out };
-  } finally {
-    outs.mockRestore();
-    errors.mockRestore();
-  }
-};
 const note = () => {};
 const options = { device: "cpu" } as const;
 let lines: { step: number; phase: string; taskId: string; rollout: number }[];
@@ -58,7 +44,7 @@ beforeAll(async () => {
     folder,
     ...sets.flatMap((set) => ["--set", set]),
   ];
-  expect((await silent(() => train(run))).code).toBe(0);
+  expect((await pact("train", ...run)).code).toBe(0);
   lines = readFileSync(join(folder, "rollouts.jsonl"), "utf8")
     .trim()
     .split("\n")
@@ -106,13 +92,13 @@ describe("pact explain", () => {
       join(copy, "metrics.jsonl"),
       metrics.replace(/"loss\/total":[-0-9.e]+/, '"loss/total":12345'),
     );
-    const { code, out } = await silent(() => main(["explain", copy, String(lineOf(0))]));
+    const { code, out } = await pact("explain", copy, String(lineOf(0)));
     expect(code).toBe(1);
     expect(out).toContain("DIFFERS");
   });
 
   it("prints one line of JSON, or a table that fits the terminal without control characters", async () => {
-    const json = await silent(() => main(["explain", folder, String(lineOf(1)), "--json"]));
+    const json = await pact("explain", folder, String(lineOf(1)), "--json");
     expect(json.code).toBe(0);
     expect(json.out.trimEnd()).not.toContain("\n");
     const explained = JSON.parse(json.out);

@@ -3,32 +3,16 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configFromJson, loraFromPeft, paramsFromSafetensors } from "@pact/nn";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { explainRollout } from "../../packages/pact/src/cli/explain.ts";
-import { main } from "../../packages/pact/src/cli.ts";
 import { makeBase } from "./base.ts";
 import { cpuDevice } from "./device.ts";
+import { pact } from "./run-command.ts";
 import { runFiles } from "./run-files.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-lora-"));
 const base = join(root, "base");
 const whole = join(root, "whole");
-
-/** Runs the program quietly; its exit code and what it says on standard error. */
-async function pact(...args: readonly string[]): Promise<{ code: number; error: string }> {
-  let error = "";
-  const outs = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
-  const errors = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    error += String(text);
-    return true;
-  });
-  try {
-    return { code: await main(args), error };
-  } finally {
-    outs.mockRestore();
-    errors.mockRestore();
-  }
-}
 
 const settings = [
   ...["promptsPerStep=2", "rolloutsPerPrompt=2", "maxTurns=2", "maxTurnTokens=8", "maxRolloutTokens=40"],

@@ -27,36 +27,17 @@ import {
   withLora,
 } from "@pact/nn";
 import { cast, key, mul, narrowBf16, randomNormal, widenBf16 } from "@pact/tensor";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
-import { main } from "../../packages/pact/src/cli.ts";
 import { makeBase } from "./base.ts";
 import { cpuDevice } from "./device.ts";
+import { pact } from "./run-command.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-merge-"));
 const base = join(root, "base");
 const adapter = join(root, "adapter");
 const packed = packSequences([[1, 2, 3, 4, 5]]);
 let peft: PeftFiles;
-
-/** Runs the program; its exit code and what it writes. */
-async function pact(...args: readonly string[]): Promise<{ code: number; out: string; error: string }> {
-  let [out, error] = ["", ""];
-  const outs = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const errors = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    error += String(text);
-    return true;
-  });
-  try {
-    return { code: await main(args), out, error };
-  } finally {
-    outs.mockRestore();
-    errors.mockRestore();
-  }
-}
 
 function writeAdapter(folder: string, files: PeftFiles): void {
   mkdirSync(folder);

@@ -4,7 +4,7 @@ import { type Device, key } from "@pact/tensor";
 import { ftrlLike } from "@pact/tools-sim";
 import { type TrainConfig, trainConfig } from "../../packages/pact/src/config.ts";
 import { evaluate } from "../../packages/pact/src/evaluate.ts";
-import { keepsStart, samplingParams } from "../../packages/pact/src/model.ts";
+import { keepsStart, samplingParams, startDtype } from "../../packages/pact/src/model.ts";
 import type { PlanPhase } from "../../packages/pact/src/plan.ts";
 import { expertPolicy, expertRunner, expertScripts } from "../../packages/pact/src/plan-policy.ts";
 import { modelPolicy } from "../../packages/pact/src/policy.ts";
@@ -67,7 +67,7 @@ export async function measureRun(device: Device, config: TrainConfig, isExpert: 
   };
   device.trim();
   device.resetPeak();
-  const dtype = config.loraRank > 0 ? config.precision : "f32";
+  const dtype = startDtype(config);
   const params = initParams(plannedModel, key(1), { device, dtype });
   end("start");
   const scripts = expertScripts(testDialect, plannedTasks);

@@ -18,6 +18,7 @@ import {
   seededNumbers,
   seededWeights,
   tinyCount,
+  trained,
 } from "../case.ts";
 import { decode } from "./jaxjs-decoding.ts";
 import { type TrainingState, trainingStep, type Weights } from "./jaxjs-model.ts";
@@ -116,22 +117,13 @@ const cases: Record<CaseName, () => Promise<PeerCase>> = {
     return applied([await uploaded(3, [4096, 256]), gain, bias], apply as (...inputs: Jax[]) => Jax);
   },
   geluChain: () => rowsCase([1024, 1024], geluChain),
-  async trainingStep() {
-    const step = (await training())(batch());
-    const losses: number[] = [];
-    const run = async () => {
-      losses.push(await step());
-    };
-    return { run, result: async () => losses.slice(0, 7) };
-  },
+  trainingStep: async () => trained([(await training())(batch())], 7),
   async raggedPass() {
     const prepare = await training();
-    const steps = raggedLengths.map((length) => prepare(batch(length)));
-    const losses: number[] = [];
-    const run = async () => {
-      for (const step of steps) losses.push(await step());
-    };
-    return { run, result: async () => losses.slice(0, steps.length) };
+    return trained(
+      raggedLengths.map((length) => prepare(batch(length))),
+      raggedLengths.length,
+    );
   },
   async decoding() {
     const weights = Object.entries(await seededWeights());

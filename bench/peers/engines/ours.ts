@@ -18,7 +18,7 @@ import { batch, raggedLengths } from "../../workloads/model.ts";
 import { geluChain } from "../../workloads/rows.ts";
 import { additions } from "../../workloads/tiny.ts";
 import { training } from "../../workloads/training.ts";
-import { type CaseName, type Engine, type PeerCase, samplePlaces, seededNumbers } from "../case.ts";
+import { type CaseName, type Engine, type PeerCase, samplePlaces, seededNumbers, trained } from "../case.ts";
 
 export async function engine(): Promise<Engine> {
   const device = await init({ device: "webgpu" });
@@ -48,14 +48,6 @@ export async function engine(): Promise<Engine> {
     const x = await uploaded(3, shape);
     const captured = capture(apply);
     return applied(() => captured(x));
-  };
-  /** Runs all `steps`, keeping the losses of the first `kept` steps. */
-  const trained = (steps: readonly (() => Promise<number>)[], kept: number): PeerCase => {
-    const losses: number[] = [];
-    const run = async () => {
-      for (const step of steps) losses.push(await step());
-    };
-    return { run, result: async () => losses.slice(0, kept) };
   };
   const cases: Record<CaseName, () => Promise<PeerCase>> = {
     matmul512: () => matmulCase(512),

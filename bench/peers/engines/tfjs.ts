@@ -10,6 +10,7 @@ import {
   seededNumbers,
   seededWeights,
   tinyCount,
+  trained,
 } from "../case.ts";
 import { decode } from "./tfjs-decoding.ts";
 import { causalMask, type TrainingState, trainingStep, type Weights } from "./tfjs-model.ts";
@@ -121,22 +122,13 @@ const cases: Record<CaseName, () => Promise<PeerCase>> = {
   softmax: () => rowsCase([4096, 512], (x) => tf.softmax(x)),
   layerNorm: layerNormCase,
   geluChain: () => rowsCase([1024, 1024], geluChain),
-  async trainingStep() {
-    const step = (await training())(batch());
-    const losses: number[] = [];
-    const run = async () => {
-      losses.push(await step());
-    };
-    return { run, result: async () => losses.slice(0, 7) };
-  },
+  trainingStep: async () => trained([(await training())(batch())], 7),
   async raggedPass() {
     const prepare = await training();
-    const steps = raggedLengths.map((length) => prepare(batch(length)));
-    const losses: number[] = [];
-    const run = async () => {
-      for (const step of steps) losses.push(await step());
-    };
-    return { run, result: async () => losses.slice(0, steps.length) };
+    return trained(
+      raggedLengths.map((length) => prepare(batch(length))),
+      raggedLengths.length,
+    );
   },
   async decoding() {
     const params: Weights = {};

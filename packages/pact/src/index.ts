@@ -136,6 +136,7 @@ export {
   type ModelSettings,
   type SamplingParams,
   samplingParams,
+  startDtype,
 } from "./model.ts";
 export { type MicroBatch, microBatches, packMicroBatches, unpackTrees } from "./pack.ts";
 export {

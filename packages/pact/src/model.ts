@@ -164,6 +164,22 @@ export function startModel(
 }
 
 /**
+ * The type in which a run holds its initial parameters: what is trained stays in f32; the frozen base of adapters is needed
+ * in the type of its passes alone.
+ *
+ * @example
+ * ```ts
+ * [startDtype(trainConfig({ precision: "f16" })), startDtype(trainConfig({ precision: "f16", loraRank: 8 }))]; // → ["f32", "f16"]
+ * ```
+ */
+export function startDtype({
+  loraRank,
+  precision,
+}: Pick<TrainConfig, "loraRank" | "precision">): TrainConfig["precision"] {
+  return loraRank > 0 ? precision : "f32";
+}
+
+/**
  * Whether a run reads its initial parameters again: as the frozen base of adapters, or as the reference of a KL term. If
  * not, they can be given back once the optimiser has copied them.
  *

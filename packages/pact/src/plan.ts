@@ -11,7 +11,7 @@ import type { Task } from "@pact/tools-sim";
 import type { TrainConfig } from "./config.ts";
 import type { Dialect } from "./dialect.ts";
 import { evaluate } from "./evaluate.ts";
-import { keepsStart, samplingParams } from "./model.ts";
+import { keepsStart, samplingParams, startDtype } from "./model.ts";
 import { type PlanParts, partsOf } from "./plan-parts.ts";
 import { expertPolicy, expertRunner, expertScripts } from "./plan-policy.ts";
 import { modelPolicy } from "./policy.ts";
@@ -151,7 +151,7 @@ export async function planTraining(options: TrainingPlanOptions): Promise<Traini
   const scripts = isExpert ? expertScripts(dialect, tasks) : new Map();
   const device = planningDevice();
   const log = new PeakLog(device);
-  const dtype = config.loraRank > 0 ? config.precision : "f32";
+  const dtype = startDtype(config);
   const params = Object.fromEntries(
     paramSpecs(model).map(({ name, shape }) => [name, device.empty(shape, dtype)]),
   );

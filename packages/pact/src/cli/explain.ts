@@ -12,7 +12,7 @@ import {
   type TermName,
   type TokenLoss,
 } from "../explain.ts";
-import { requirePrecision, startModel, weightsOfCheckpoint } from "../model.ts";
+import { requirePrecision, startDtype, startModel, weightsOfCheckpoint } from "../model.ts";
 import { type Role, roles } from "../roles.ts";
 import { modelParams } from "./base-policy.ts";
 import { checkpointName, type StoredCheckpoint } from "./checkpoints.ts";
@@ -133,7 +133,7 @@ export async function explainRollout(
   const device = await init({ device: wanted === "webgpu" ? "webgpu" : "cpu", log: () => {} });
   using _device = { [Symbol.dispose]: () => device.destroy() };
   requirePrecision(config, device);
-  const base = await modelParams(weights.start, config.loraRank > 0 ? config.precision : "f32");
+  const base = await modelParams(weights.start, startDtype(config));
   const load = (stored?: StoredCheckpoint) =>
     startModel(shape, base, config, stored && weightsOfCheckpoint(shape, stored));
   const { model, reference } = load(weights.before);

@@ -1,6 +1,7 @@
 /** Two parts of `pact train`: loading the weights, with progress where it takes long, and what is said of split rollouts. */
 import type { Params } from "@pact/nn";
 import type { TrainConfig } from "../config.ts";
+import { startDtype } from "../model.ts";
 import type { Rollout } from "../rollout.ts";
 import { type ModelFolder, modelParams } from "./base-policy.ts";
 import type { Progress } from "./progress.ts";
@@ -8,10 +9,10 @@ import type { Progress } from "./progress.ts";
 /** Reading takes as long that it is shown from here on. */
 const largeModelBytes = 200e6;
 
-/** The weights on the default device. A frozen base is needed in the type of its passes alone; what is trained stays in f32. */
+/** The weights on the default device. */
 export function loadParams(base: ModelFolder, config: TrainConfig, progress: Progress): Promise<Params> {
   let shown = -1;
-  return modelParams(base, config.loraRank > 0 ? config.precision : "f32", ({ bytes, totalBytes }) => {
+  return modelParams(base, startDtype(config), ({ bytes, totalBytes }) => {
     if (totalBytes < largeModelBytes) return;
     if (shown < 0) progress.stage("load model", "percent", 100);
     const percent = Math.floor((100 * bytes) / totalBytes);

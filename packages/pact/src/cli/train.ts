@@ -6,8 +6,8 @@
  */
 import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { configToJson, type Params } from "@pact/nn";
-import { type Device, init } from "@pact/tensor";
+import type { Params } from "@pact/nn";
+import { init } from "@pact/tensor";
 import type { TrainConfig } from "../config.ts";
 import { contextTokens } from "../contexts.ts";
 import { type EvaluateOptions, evaluate } from "../evaluate.ts";
@@ -25,6 +25,7 @@ import { Trainer } from "../trainer.ts";
 import { disposeParams } from "../update.ts";
 import { type ModelFolder, readModelFolder } from "./base-policy.ts";
 import { bytesText } from "./bytes.ts";
+import { describeRun } from "./describe-run.ts";
 import { writeWhole } from "./disk.ts";
 import { explainFailure } from "./failures.ts";
 import { FolderSink } from "./folder-sink.ts";
@@ -37,7 +38,6 @@ import { describeSettings } from "./settings.ts";
 import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.ts";
 import { type RunTasks, runTasks } from "./tasks.ts";
 import { ignoreWriteErrors, painter } from "./terminal.ts";
-import type { TrainOptions } from "./train-options.ts";
 import { loadParams, splitNote } from "./train-parts.ts";
 import { requestOf, type TrainRequest } from "./train-request.ts";
 
@@ -94,26 +94,6 @@ export async function train(args: readonly string[]): Promise<number> {
     progress.close();
     removeIfEmpty(folder);
   }
-}
-
-/** What `config.json` remembers of the command line; settings are under `train`, the rest belongs to one invocation. */
-function commandOf({
-  env,
-  data,
-  traces,
-  model,
-  device,
-  ...options
-}: TrainOptions): Record<string, string | number> {
-  const evaluation = {
-    "eval-tasks": options["eval-tasks"],
-    "eval-every": options["eval-every"],
-    "eval-rollouts": options["eval-rollouts"],
-  };
-  const lasting = { env, data, traces, model, device, ...evaluation };
-  return Object.fromEntries(
-    Object.entries(lasting).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }
 
 /**
@@ -210,31 +190,6 @@ export async function runIn(
     if (existsSync(folder)) await finish("failed", text).catch(() => undefined);
     throw failure;
   }
-}
-
-/** `config.json`. */
-function describeRun(
-  { config, base, params, tasks, evaluation }: Run,
-  options: TrainOptions,
-  device: Device,
-): RunConfig {
-  const { adapterName, driver } = device.report;
-  return {
-    train: config,
-    model: configToJson(base.config),
-    parameters: Object.values(params).reduce((sum, parameter) => sum + parameter.size, 0),
-    device: {
-      kind: device.kind,
-      description: driver === "none" ? adapterName : `${adapterName} (${driver})`,
-      kernels: kernelsOf(device),
-    },
-    environment: { id: options.env, options: tasks.options },
-    base: base.digest,
-    trainingTasks: tasks.training.length,
-    heldOutTasks: tasks.heldOut.length,
-    evaluation,
-    command: commandOf(options),
-  };
 }
 
 /** Evaluation, training with evaluations, evaluation; what follows is skipped once the run is to stop. */

@@ -5,7 +5,7 @@
  */
 import type { DType } from "../dtype.ts";
 import type { ElementwiseDefinition } from "../ops/elementwise.ts";
-import type { Reduction } from "../ops/reduce.ts";
+import type { Reduction } from "../ops/reduce-wgsl.ts";
 import type { Shape } from "../shape.ts";
 
 /** A value of the expression; `dtype` is what the operation alone would have stored, and it is rounded to that. */

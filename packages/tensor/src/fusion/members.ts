@@ -4,7 +4,8 @@ import { isFloat } from "../dtype.ts";
 import type { Op } from "../op.ts";
 import { copyIntoOp } from "../ops/copy.ts";
 import type { ElementwiseDefinition, ElementwiseOp } from "../ops/elementwise.ts";
-import type { ReduceAttrs, Reduction, ReductionOp } from "../ops/reduce.ts";
+import type { ReduceAttrs, ReductionOp } from "../ops/reduce.ts";
+import type { Reduction } from "../ops/reduce-wgsl.ts";
 import { broadcastStrides, isContiguous, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { withoutOnes } from "./axes.ts";
 

@@ -12,7 +12,7 @@ import { kernelVariants, subgroupLanes } from "../variants.ts";
 import { sharedSource, sharedTile } from "./matmul-shared.ts";
 import { laneColumns, type Reads, subgroupSource } from "./matmul-subgroups.ts";
 import { kernelText, type Layout } from "./matmul-wgsl.ts";
-import { reduceCall, sumKernel } from "./reduce.ts";
+import { reduceCall, sumKernel } from "./reduce-wgsl.ts";
 
 const leading = (shape: Shape) => shape.slice(0, -2);
 

@@ -3,18 +3,18 @@
  * (composed.ts). The order of additions is fixed by the shape, so results are the same bits from run to run.
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
-import { bufferType, type KernelCall, u32Params, valueType } from "../backends/webgpu/kernel.ts";
 import { computeType, isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
 import { scope } from "../scope.ts";
-import { coalesce, formatShape, formatSpec, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
+import { formatShape, formatSpec, normalizeAxes, type Shape, sameShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { walk } from "../walk.ts";
 import { div, mul } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { equal } from "./logic.ts";
 import { expand, reshape } from "./movement.ts";
+import { type Reduction, reduceCall, sumKernel } from "./reduce-wgsl.ts";
 
 /** Axes to reduce (default all) and whether they stay as dimensions of size 1 (default no). */
 export interface ReduceOptions {
@@ -31,19 +31,6 @@ export interface ReduceAttrs {
 /** The input's shape with the reduced axes as 1; results are reshaped to drop them. */
 function kept(shape: Shape, axes: readonly number[]): number[] {
   return shape.map((d, i) => (axes.includes(i) ? 1 : d));
-}
-
-/** What a reduction starts with, and how it takes one element more: on the host and as WGSL. */
-export interface Reduction {
-  name: string;
-  start: number;
-  step(total: number, x: number): number;
-  wgslStart: string;
-  wgslStep(total: string, x: string): string;
-  /** True if totals of integers wrap at 32 bits. */
-  wraps?: boolean;
-  /** True if it takes and gives bools; otherwise it takes numbers. */
-  logical?: boolean;
 }
 
 /** A record of a reduction keeps its definition, so that fusion can put it behind the expression that it reduces. */
@@ -93,94 +80,6 @@ function reduction(r: Reduction, vjp?: Op<ReduceAttrs>["vjp"]): ReductionOp {
   };
 }
 
-/**
- * One invocation per output and part; it walks its share of the reduced elements in order. With `split` > 1 the
- * output has shape [split, outputs].
- */
-export function reduceCall(
-  r: Reduction,
-  x: Tensor,
-  out: Tensor,
-  axes: readonly number[],
-  split: number,
-): KernelCall {
-  const keep = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
-  const outer = coalesce(
-    keep.map((i) => x.shape[i]),
-    [keep.map((i) => x.strides[i])],
-  );
-  const inner = coalesce(
-    axes.map((i) => x.shape[i]),
-    [axes.map((i) => x.strides[i])],
-  );
-  const [rank, depth] = [outer.shape.length, inner.shape.length];
-  const length = sizeOf(inner.shape);
-  // f16 is added up in f32 and rounded once.
-  const type = valueType(x.dtype);
-  return {
-    key: `${r.name}:${x.dtype}>${out.dtype}:${rank}:${depth}`,
-    source: () => ({
-      buffers: [
-        { name: "x", type: bufferType(x.dtype) },
-        { name: "out", type: bufferType(out.dtype), write: true },
-      ],
-      params: u32Params(
-        "offset",
-        "length",
-        "outputs",
-        "chunk",
-        ...outer.shape.flatMap((_, d) => [`d${d}`, `s${d}`]),
-        ...inner.shape.flatMap((_, d) => [`e${d}`, `t${d}`]),
-      ),
-      put: `fn put(at: u32, value: ${type}) { out[at] = ${bufferType(out.dtype)}(value); }`,
-      helpers: `fn element(at: u32) -> ${type} { return ${type}(x[at]); }`,
-      main: `var rest = i % p.outputs;
-let part = i / p.outputs;
-var base = p.offset;
-${outer.shape
-  .map((_, d) => rank - 1 - d)
-  .map((d) => (d > 0 ? `base += (rest % p.d${d}) * p.s${d}; rest = rest / p.d${d};` : "base += rest * p.s0;"))
-  .join("\n")}
-let stop = min(p.length, (part + 1u) * p.chunk);
-var total: ${type} = ${r.wgslStart};
-for (var j = part * p.chunk; j < stop; j++) {
-  ${depth === 1 ? "let at = base + j * p.t0;" : innerIndex(depth)}
-  total = ${r.wgslStep("total", "element(at)")};
-}
-put(i, total);`,
-    }),
-    buffers: [x, out],
-    params: [
-      x.offset,
-      length,
-      out.size / split,
-      Math.ceil(length / split),
-      ...outer.shape.flatMap((d, i) => [d, outer.strides[0][i]]),
-      ...inner.shape.flatMap((d, i) => [d, inner.strides[0][i]]),
-    ],
-    count: out.size,
-  };
-}
-
-function innerIndex(depth: number): string {
-  const lines = ["var left = j;", "var at = base;"];
-  for (let d = depth - 1; d > 0; d--)
-    lines.push(`at += (left % p.e${d}) * p.t${d};`, `left = left / p.e${d};`);
-  lines.push("at += left * p.t0;");
-  return lines.join(" ");
-}
-
-/** The kernel of sums; the matrix product adds its parts with it. */
-export const sumKernel: Reduction = {
-  name: "sum",
-  start: 0,
-  step: (t, x) => t + x,
-  wraps: true,
-  wgslStart: "0",
-  wgslStep: (t, x) => `${t} + ${x}`,
-};
-
-/** y = Σ x;  dx = dy spread over the summed elements */
 export const sumOp = reduction(sumKernel, ({ inputs: [x] }, [dy]) => [dy && expand(dy, x.shape)]);
 
 /** dx = dy at the extreme, shared equally by elements that tie */
