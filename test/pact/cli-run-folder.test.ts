@@ -1,11 +1,21 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CheckpointError, saveModel } from "@pact/nn";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { appendLine, linesIn, writeLines, writeWhole } from "../../packages/pact/src/cli/disk.ts";
 import { FolderSink } from "../../packages/pact/src/cli/folder-sink.ts";
 import { Interrupt } from "../../packages/pact/src/cli/interrupt.ts";
 import { claimRunFolder, defaultRunFolder, RunFolderError } from "../../packages/pact/src/cli/run-folder.ts";
+import { cpuDevice, tinyModel } from "./device.ts";
 
 const root = mkdtempSync(join(tmpdir(), "pact-run-"));
 let folder: string;
@@ -26,6 +36,15 @@ describe("claimRunFolder", () => {
     expect(() => claimRunFolder(folder)).toThrow(RunFolderError);
     expect(() => claimRunFolder(join(folder, "x"))).toThrow(/cannot create the run folder .* \(EEXIST\)/);
     expect(readdirSync(folder)).toEqual(["x"]);
+  });
+  it.runIf(existsSync("/proc/self"))("refuses a place where no folder can be made, at once", async () => {
+    for (const path of ["/proc/x", "/proc/x/y", "/proc/self/status/x"])
+      expect(() => claimRunFolder(path)).toThrow(
+        /cannot create the run folder \/proc\/.* \(ENO(ENT|TDIR)\)\. Choose/,
+      );
+    await cpuDevice();
+    const model = await tinyModel();
+    await expect(saveModel("/proc/x/y", model)).rejects.toThrow(CheckpointError);
   });
   it("names a default folder by time, method and seed", () => {
     expect(defaultRunFolder("pact", 3, new Date("2026-07-01T12:34:56Z"))).toBe(

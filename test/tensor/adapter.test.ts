@@ -88,6 +88,10 @@ describe.skipIf(process.platform !== "linux" || process.arch !== "x64")("unpackS
     return folder;
   }
 
+  test("says where no folder can be made", () => {
+    expect(() => unpackSwiftShader("/proc/x/y")).toThrow(/could not be unpacked \(\/proc\/x\/y: ENOENT/);
+  });
+
   test("unpacks once and leaves nothing else behind", () => {
     const root = cache();
     const first = unpackSwiftShader(root);

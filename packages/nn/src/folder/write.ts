@@ -4,8 +4,8 @@
  * the renames can leave files of both models; into a new folder it can not.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { CheckpointError } from "../errors.ts";
 
 /** Files of one folder, written aside until `commit`. */
@@ -25,7 +25,7 @@ export class FolderWriter {
   static async using(folder: string, work: (writer: FolderWriter) => Promise<void>): Promise<void> {
     const writer = new FolderWriter(folder);
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await work(writer);
     } catch (error) {
       await writer.discard();
@@ -58,6 +58,25 @@ export class FolderWriter {
 
   private async discard(): Promise<void> {
     for (const { temporary } of this.written) await rm(temporary, { force: true });
+  }
+}
+
+/**
+ * Makes a folder and those above it that are missing. NOTE: Node's own `recursive` never returns below a folder that makes
+ * none and says ENOENT, such as /proc.
+ */
+async function makeFolder(path: string): Promise<void> {
+  const isThere = async (): Promise<boolean> =>
+    (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (await isThere()) return;
+    const above = dirname(path);
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT" && above !== path;
+    if (!isMissing || (await stat(above).catch(() => undefined)) !== undefined) throw error;
+    await makeFolder(above);
+    await mkdir(path);
   }
 }
 

@@ -5,11 +5,11 @@
  *
  * comparison.json is written before the first run and after each, so that it always says what the folder is for.
  */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type ComparedRun, type Comparison, type ComparisonSettings, summariseRuns } from "../comparison.ts";
 import { type EvaluationRow, type Json, numberOf, objectOf, readRun, textOf } from "../report/read-run.ts";
-import { readIfThere } from "./disk.ts";
+import { makeFolder, readIfThere } from "./disk.ts";
 import { differences } from "./resume.ts";
 import { RunFolderError } from "./run-folder.ts";
 
@@ -22,11 +22,19 @@ export function runName(method: string, seed: number): string {
  * Makes sure that a folder can hold this comparison, and creates it.
  *
  * @returns its absolute path
- * @throws RunFolderError naming what differs from the comparison that is there, or if it holds something else
+ * @throws RunFolderError naming what differs from the comparison that is there, if it holds something else, or if it can not
+ *   be made
  */
 export function claimComparison(path: string, settings: ComparisonSettings): string {
   const folder = resolve(path);
-  mkdirSync(folder, { recursive: true });
+  try {
+    makeFolder(folder);
+  } catch (cause) {
+    throw new RunFolderError(
+      `cannot create the folder ${folder} (${(cause as Error).message}). Choose another with --out <path>.`,
+      { cause },
+    );
+  }
   const earlier = readComparison(folder);
   if (earlier === undefined) {
     // A comparison that was killed while it wrote its first file leaves a temporary one.

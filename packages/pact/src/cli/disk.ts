@@ -13,6 +13,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -42,12 +43,27 @@ function writeAll(file: number, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
 }
 
+/**
+ * Makes a folder and those above it that are missing.
+ *
+ * NOTE: Node's own `recursive` never returns below a folder that makes none and says ENOENT, such as /proc.
+ */
+export function makeFolder(path: string): void {
+  const above = dirname(path);
+  if (above !== path && !existsSync(above)) makeFolder(above);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!existsSync(path) || !statSync(path).isDirectory()) throw error;
+  }
+}
+
 /** The real disk. */
 export const disk: Disk = {
   write: (path, bytes) => withFile(path, "w", (file) => writeAll(file, bytes)),
   flush: (path) => withFile(path, "r+", fsyncSync),
   rename: renameSync,
-  makeFolder: (path) => void mkdirSync(path, { recursive: true }),
+  makeFolder,
   remove: (path) => rmSync(path, { recursive: true, force: true }),
   append: (path, bytes) => withFile(path, "a", (file) => writeAll(file, bytes)),
 };

@@ -12,7 +12,6 @@ import {
   existsSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,7 +20,7 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Message } from "@pact/tools-sim";
-import { writeWhole } from "./disk.ts";
+import { makeFolder, writeWhole } from "./disk.ts";
 import { RunFolderError } from "./run-folder.ts";
 
 /** What an evaluation is of: two that differ here can not share a folder. */
@@ -91,7 +90,7 @@ export class EvalFolder {
     if (mustExist && !isOld)
       throw new RunFolderError(`${path} holds no evaluation to go on with. Leave out --resume to begin one.`);
     try {
-      mkdirSync(path, { recursive: true });
+      makeFolder(path);
     } catch (error) {
       throw new RunFolderError(
         `cannot create the folder ${path} (${(error as Error).message}). Choose another with --out <path>.`,

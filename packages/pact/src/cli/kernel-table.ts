@@ -4,7 +4,7 @@
  *
  *   { "formatVersion": 1, "adapters": { "<adapter>": { "version": 2, "matmul": "tiles", "attention": "tiles" } } }
  */
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import {
@@ -14,7 +14,7 @@ import {
   kernelVariants,
   variantsVersion,
 } from "@pact/tensor";
-import { writeWhole } from "./disk.ts";
+import { makeFolder, writeWhole } from "./disk.ts";
 import { RunFolderError } from "./run-folder.ts";
 
 /** A table of kernels that can not be used. Its message ends with what to do. */
@@ -119,7 +119,7 @@ export function writeKernelTable(path: string, adapter: string, variants: Kernel
     if (!(error instanceof KernelTableError)) throw error;
   }
   const adapters = Object.fromEntries([...before, [adapter, { version: variantsVersion, ...variants }]]);
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   writeWhole(path, `${JSON.stringify({ formatVersion, adapters }, null, 2)}\n`);
 }
 

@@ -7,8 +7,9 @@
  * Whole files are written beside their place and renamed over it, so a reader sees the old file or the new one, never
  * half of one. The three `.jsonl` files grow by whole lines; a kill can cut the last line, which readers ignore.
  */
-import { mkdirSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { makeFolder } from "./disk.ts";
 
 /** A run folder that can not be used. Its message ends with what to do. */
 export class RunFolderError extends Error {
@@ -35,7 +36,7 @@ export function defaultRunFolder(method: string, seed: number, date: Date = new 
 export function claimRunFolder(path: string): string {
   const folder = resolve(path);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     if (readdirSync(folder).length === 0) return folder;
   } catch (error) {
     throw new RunFolderError(

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -89,11 +90,22 @@ function cacheFolders(): string[] {
 
 /** Makes the folder for this user alone; libraries are loaded from it, so one that others may write is refused. */
 function ownFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const info = lstatSync(folder);
   if (!info.isDirectory()) throw new DeviceError("is not a folder");
   if (info.uid !== process.getuid?.()) throw new DeviceError("belongs to another user");
   if ((info.mode & 0o022) !== 0) chmodSync(folder, 0o700);
+}
+
+/** NOTE: Node's own `recursive` never returns below a folder that makes none and says ENOENT, such as /proc. */
+function makeFolder(folder: string): void {
+  const above = dirname(folder);
+  if (above !== folder && !existsSync(above)) makeFolder(above);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (!existsSync(folder)) throw error; // else it was there, or another process was faster
+  }
 }
 
 function intact(folder: string): boolean {
