@@ -36,7 +36,7 @@ interface Place extends Access {
 
 /** The kernel that computes `outputs` of an expression that reduces nothing. */
 export function mapCall(e: Expression, inputs: readonly Tensor[], outputs: readonly Tensor[]): KernelCall {
-  const plan = planOf(e, inputs, outputs, undefined);
+  const plan = planOf(e, inputs, outputs, undefined, true);
   const { quad, shape, bindings, p } = plan;
   return {
     key: `fused:${plan.key}`,
@@ -65,8 +65,11 @@ export function continued(
 ): KernelCall | null {
   const source = call.source();
   if (!source.put) return null;
-  const plan = planOf(e, inputs, outputs, given);
-  const { bindings, p } = plan;
+  const { type } = source.buffers[source.buffers.length - 1];
+  const plan = planOf(e, inputs, outputs, given, type.startsWith("vec4"));
+  const { bindings, p, quad } = plan;
+  // What the kernel hands over four at once, the expression must take so.
+  if (quad !== type.startsWith("vec4")) return null;
   return {
     key: `${call.key}+${plan.key}`,
     source: () => ({
@@ -74,7 +77,7 @@ export function continued(
       buffers: [...source.buffers.slice(0, -1), ...bindings.sources()],
       params: [...source.params, ...p.fields],
       helpers: `${source.helpers ?? ""}\n${helpersOf(e.nodes, every(e))}`,
-      put: `fn put(i: u32, value: f32) {\n${text(e, plan)}\n}`,
+      put: `fn put(i: u32, value: ${quad ? "vec4<f32>" : "f32"}) {\n${text(e, plan)}\n}`,
     }),
     buffers: [...call.buffers.slice(0, -1), ...bindings.tensors],
     params: [...call.params, ...p.values],
@@ -105,6 +108,7 @@ function planOf(
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
   givenInput: number | undefined,
+  quads: boolean,
 ): Plan {
   const given = e.nodes.flatMap((n, k) => (n.kind === "load" && n.input === givenInput ? [k] : []));
   const touched = e.nodes.map((_, k) => !given.includes(k));
@@ -115,7 +119,7 @@ function planOf(
   );
   const { shape } = merged;
   const flat = accesses.map((a, k) => ({ ...a, strides: merged.strides[k] }));
-  const quad = givenInput === undefined && inQuads(shape, flat);
+  const quad = quads && inQuads(shape, flat);
   const bindings = new Bindings();
   const places = flat.map((a): Place => {
     const vector = quad && a.strides[shape.length - 1] === 1;
@@ -176,10 +180,11 @@ function text(e: Expression, { places, bindings, loads, given, shape, split, qua
       bindings.quads[binding] ? `x${binding}[(${at}) / 4u][(${at}) % 4u]` : `x${binding}[${at}]`,
     );
   };
-  for (const node of given) lines.push(`let n${node} = ${rounded(e.nodes[node].dtype, "value")};`);
   for (const [node, k] of loads) lines.push(`let ${places[k].quad ? "q" : "n"}${node} = ${element(k)};`);
   const lanes = quad ? ["x", "y", "z", "w"] : [""];
   for (const lane of lanes) {
+    const value = quad ? `value.${lane}` : "value";
+    for (const node of given) lines.push(`let n${node}${lane} = ${rounded(e.nodes[node].dtype, value)};`);
     if (quad)
       for (const [node, k] of loads)
         lines.push(`let n${node}${lane} = ${places[k].quad ? `q${node}.${lane}` : `n${node}`};`);

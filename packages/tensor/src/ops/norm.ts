@@ -1,25 +1,18 @@
 /**
  * Layer normalisation and root-mean-square normalisation over the last axis (arXiv 1607.06450, arXiv 1910.07467), fused:
- * one kernel forward, one backward. Second derivatives go through the composed definitions below.
+ * one kernel forward, one backward (norm-wgsl.ts). Second derivatives go through the composed definitions below.
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
 import { vjp } from "../autodiff.ts";
-import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
-import { apply, applyAll, type Op } from "../op.ts";
-import { scope } from "../scope.ts";
+import { apply, applyAll, type HostView, type Op } from "../op.ts";
 import { formatShape, formatSpec, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { add, div, mul, square, sub } from "./arithmetic.ts";
 import { rsqrt } from "./math.ts";
+import { type NormAttrs, normBackwardCall, normCall } from "./norm-wgsl.ts";
 import { sum } from "./reduce.ts";
 import { requireFloat } from "./softmax.ts";
-
-interface NormAttrs {
-  eps: number;
-  /** Subtract the mean (layer norm) or not (RMS norm). */
-  centred: boolean;
-}
 
 const names = ["x", "weight", "bias"];
 
@@ -30,16 +23,6 @@ export function composedNormalize(x: Tensor, { eps, centred }: NormAttrs): Tenso
   const shifted = centred ? sub(x, lastMean(x)) : x;
   return mul(shifted, rsqrt(add(lastMean(square(shifted)), eps)));
 }
-
-/** Shared by both kernels: mean `m` and scale `r` of the row at x0. */
-const statistics = `var m = 0.0;
-if (p.centred == 1u) {
-  for (var j = 0u; j < p.n; j++) { m += x[x0 + j]; }
-  m = m / f32(p.n);
-}
-var v = 0.0;
-for (var j = 0u; j < p.n; j++) { let c = x[x0 + j] - m; v += c * c; }
-let r = inverseSqrt(v / f32(p.n) + p.eps);`;
 
 function hostStatistics(
   x: ArrayLike<number>,
@@ -57,17 +40,28 @@ function hostStatistics(
   return [m, 1 / Math.sqrt(v / n + eps)];
 }
 
-const normParams = [...u32Params("offset", "offsetW", "n", "centred"), { name: "eps", type: "f32" as const }];
+/** y = x̂·w + b of each row, on the host. Rounded before b is added, as by an operation of its own. */
+export function hostNorm([x, w, b]: readonly HostView[], y: HostView, attrs: NormAttrs): void {
+  const n = w.shape[0];
+  for (let i = 0; i < y.data.length; i += n) {
+    const [m, r] = hostStatistics(x.data, x.offset + i, n, attrs);
+    for (let j = 0; j < n; j++) {
+      y.data[i + j] = (x.data[x.offset + i + j] - m) * r * w.data[w.offset + j];
+      if (b) y.data[i + j] += b.data[b.offset + j];
+    }
+  }
+}
 
-/** y = x̂·w;  backward: normBackwardOp */
+/** y = x̂·w, + b if there is a third input;  backward: normBackwardOp, and db = dy */
 export const normOp: Op<NormAttrs> = {
   name: "norm",
-  infer([x, w], { centred }) {
+  infer([x, w, b], { centred }) {
     const name = centred ? "layerNorm" : "rmsNorm";
     requireFloat(name, x);
-    if (w.dtype !== x.dtype) {
+    for (const [argument, given] of Object.entries({ weight: w, bias: b })) {
+      if (!given || given.dtype === x.dtype) continue;
       throw new DTypeError(
-        `${name}: x is ${formatSpec(x)}, weight is ${formatSpec(w)}; expected one dtype. Convert it: cast(weight, "${x.dtype}").`,
+        `${name}: x is ${formatSpec(x)}, ${argument} is ${formatSpec(given)}; expected one dtype. Convert it: cast(${argument}, "${x.dtype}").`,
       );
     }
     if (x.shape.length === 0)
@@ -83,31 +77,12 @@ export const normOp: Op<NormAttrs> = {
     }
     return [{ shape: x.shape, dtype: x.dtype }];
   },
-  cpu([x, w], [y], attrs) {
-    const n = w.shape[0];
-    for (let i = 0; i < y.data.length; i += n) {
-      const [m, r] = hostStatistics(x.data, x.offset + i, n, attrs);
-      for (let j = 0; j < n; j++) y.data[i + j] = (x.data[x.offset + i + j] - m) * r * w.data[w.offset + j];
-    }
-  },
-  webgpu([x, w], [y], attrs) {
-    return [
-      normCall(
-        "norm",
-        [x, w, y],
-        1,
-        x,
-        w,
-        attrs,
-        `for (var j = 0u; j < p.n; j++) { put(i * p.n + j, (x[x0 + j] - m) * r * w[p.offsetW + j]); }`,
-        ["x", "w", "y"],
-      ),
-    ];
-  },
-  vjp({ inputs: [x, w], attrs, needs }, [dy]) {
-    if (!dy) return [null, null];
-    const [dx, dw] = applyAll(normBackwardOp, [x, w, dy], attrs);
-    return [needs[0] ? dx : null, needs[1] ? dw : null];
+  cpu: (inputs, [y], attrs) => hostNorm(inputs, y, attrs),
+  webgpu: ([x, w, b], [y], attrs) => [normCall(x, w, b, y, attrs)],
+  vjp({ inputs: [x, w, b], attrs, needs }, [dy]) {
+    if (!dy) return [null, null, null];
+    const [dx, dw] = needs[0] || needs[1] ? applyAll(normBackwardOp, [x, w, dy], attrs) : [null, null];
+    return [needs[0] ? dx : null, needs[1] ? dw : null, b && needs[2] ? dy : null];
   },
 };
 
@@ -139,35 +114,7 @@ const normBackwardOp: Op<NormAttrs> = {
       }
     }
   },
-  webgpu([x, w, dy], [dx, dwRows], attrs) {
-    return [
-      normCall(
-        "normBackward",
-        [x, w, dy, dx, dwRows],
-        2,
-        x,
-        w,
-        attrs,
-        `var meanG = 0.0;
-var meanGX = 0.0;
-let d0 = p.offsetD + i * p.n;
-for (var j = 0u; j < p.n; j++) {
-  let g = w[p.offsetW + j] * dy[d0 + j];
-  meanG += g;
-  meanGX += g * (x[x0 + j] - m) * r;
-}
-meanG = select(0.0, meanG / f32(p.n), p.centred == 1u);
-meanGX = meanGX / f32(p.n);
-for (var j = 0u; j < p.n; j++) {
-  let xhat = (x[x0 + j] - m) * r;
-  dx[i * p.n + j] = r * (w[p.offsetW + j] * dy[d0 + j] - meanGX * xhat - meanG);
-  dwRows[i * p.n + j] = dy[d0 + j] * xhat;
-}`,
-        ["x", "w", "dy", "dx", "dwRows"],
-        dy.offset,
-      ),
-    ];
-  },
+  webgpu: (inputs, outputs, attrs) => [normBackwardCall(inputs, outputs, attrs)],
   vjp({ inputs: [x, w, dy], attrs }, dys) {
     const composed = (x: Tensor, w: Tensor, dy: Tensor) => {
       const rows = (w: Tensor) => vjp((x) => [mul(composedNormalize(x, attrs), w)], [x], [dy]).grads[0];
@@ -176,38 +123,6 @@ for (var j = 0u; j < p.n; j++) {
     return vjp(composed, [x, w, dy], dys).grads;
   },
 };
-
-function normCall(
-  key: string,
-  buffers: readonly Tensor[],
-  writes: number,
-  x: Tensor,
-  w: Tensor,
-  attrs: NormAttrs,
-  main: string,
-  names: readonly string[],
-  offsetD?: number,
-): KernelCall {
-  return {
-    key,
-    source: () => ({
-      buffers: names.map((name, k) => ({ name, type: "f32" as const, write: k >= names.length - writes })),
-      params: offsetD === undefined ? normParams : [...normParams, ...u32Params("offsetD")],
-      put: writes === 1 ? "fn put(at: u32, value: f32) { y[at] = value; }" : undefined,
-      main: `let x0 = p.offset + i * p.n;\n${statistics}\n${main}`,
-    }),
-    buffers,
-    params: [
-      x.offset,
-      w.offset,
-      w.size,
-      attrs.centred ? 1 : 0,
-      attrs.eps,
-      ...(offsetD === undefined ? [] : [offsetD]),
-    ],
-    count: x.size / w.size,
-  };
-}
 
 /**
  * Settings of the norms.
@@ -254,10 +169,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, options: Nor
         `Make one: zeros(${formatShape(x.shape.slice(-1))}).`,
     );
   }
-  return scope(() => {
-    const y = apply(normOp, [x, weight], { eps, centred: true });
-    return bias ? add(y, bias) : y;
-  });
+  return apply(normOp, bias ? [x, weight, bias] : [x, weight], { eps, centred: true });
 }
 
 /**

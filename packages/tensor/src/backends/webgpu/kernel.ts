@@ -34,7 +34,7 @@ export interface KernelSource {
   helpers?: string;
   /**
    * `fn put(at: u32, value: …)`, by which `main` stores each element of the last buffer, `at` in its order, exactly once; the
-   * value is of `valueType`. Fusion puts another in its place, which goes on computing with the value.
+   * value is of `valueType`, or four of them. Fusion puts another in its place, which goes on computing with the value.
    */
   put?: string;
   /** Statements run for each `i: u32` below the count; `p.name` are the parameters. */
