@@ -1,14 +1,26 @@
 /** The chat template of the shipped base writes what render.ts writes, so that one road serves every model folder. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadTokenizer, type PretrainedTokenizer, renderChat } from "@pact/nn";
 import { type ExpertTrace, type Message, openSuite, type SuiteId, type Task } from "@pact/tools-sim";
 import { beforeAll, describe, expect, it } from "vitest";
 import { renderConversation } from "../../packages/pact/src/chat/conversation.ts";
+import { readModelFolder } from "../../packages/pact/src/cli/base-policy.ts";
 import { renderDocument, renderPrompt, toolList } from "../../packages/pact/src/render.ts";
 
+const folder = fileURLToPath(new URL("../../packages/pact/base", import.meta.url));
 let tokenizer: PretrainedTokenizer;
 beforeAll(async () => {
-  tokenizer = await loadTokenizer(fileURLToPath(new URL("../../packages/pact/base", import.meta.url)));
+  tokenizer = await loadTokenizer(folder);
+});
+
+it("goes into the checkpoints of runs that start from the base", async () => {
+  const { companions } = (await readModelFolder()).files;
+  expect(companions).toEqual({
+    "tokenizer_config.json": readFileSync(join(folder, "tokenizer_config.json"), "utf8"),
+  });
+  expect(companions?.["tokenizer_config.json"]).toContain("chat_template");
 });
 
 /** Ids by the template; with what opens a turn unless an expert's turns follow. */

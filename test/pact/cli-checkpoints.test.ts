@@ -80,21 +80,49 @@ describe("a checkpoint", () => {
 
   it("of adapters has PEFT's files instead of the model, and is read back with its configuration", () => {
     const adapterConfig = { peft_type: "LORA", r: 2 };
-    saveCheckpoint(folder, { ...made(3), adapterConfig }, files);
+    saveCheckpoint(folder, { ...made(3), adapterConfig }, { ...files, base: "ab12" });
     const place = join(folder, "checkpoints", "step-000003");
+    // No config.json: transformers would take the folder for a whole model.
     expect(readdirSync(place).sort()).toEqual([
       "adapter_config.json",
       "adapter_model.safetensors",
-      "config.json",
+      "base_config.json",
       "manifest.json",
       "state.safetensors",
       "tokenizer.json",
     ]);
+    expect(JSON.parse(readFileSync(join(place, "manifest.json"), "utf8")).base).toBe("ab12");
     expect(newest()).toMatchObject({ model: Buffer.from([3, 1, 2, 3]), adapterConfig });
-    writeFileSync(join(place, "adapter_config.json"), '{"r": 3}');
-    const notes: string[] = [];
-    expect(newest(notes)).toBeUndefined();
-    expect(notes[0]).toContain("adapter_config.json does not have its checksum");
+    for (const [name, text] of [
+      ["base_config.json", "{}"],
+      ["adapter_config.json", '{"r": 3}'],
+    ]) {
+      writeFileSync(join(place, name), text);
+      const notes: string[] = [];
+      expect(newest(notes)).toBeUndefined();
+      expect(notes[0]).toContain(`${name} does not have its checksum`);
+    }
+  });
+
+  it("of adapters from before base_config.json is read as ever", () => {
+    saveCheckpoint(folder, { ...made(3), adapterConfig: { r: 2 } }, files);
+    const place = join(folder, "checkpoints", "step-000003");
+    renameSync(join(place, "base_config.json"), join(place, "config.json"));
+    const manifest = readFileSync(join(place, "manifest.json"), "utf8").replace("base_config", "config");
+    writeFileSync(join(place, "manifest.json"), manifest);
+    expect(newest()).toMatchObject({ model: Buffer.from([3, 1, 2, 3]), adapterConfig: { r: 2 } });
+    writeFileSync(join(place, "config.json"), "{}");
+    expect(newest()).toBeUndefined();
+  });
+
+  it("has the model's small files, where there are some", () => {
+    const companions = { "tokenizer_config.json": '{"chat_template": "x"}' };
+    saveCheckpoint(folder, made(3), { ...files, companions });
+    const path = join(folder, "checkpoints", "step-000003", "tokenizer_config.json");
+    expect(readFileSync(path, "utf8")).toBe(companions["tokenizer_config.json"]);
+    expect(newest()?.name).toBe("step-000003");
+    writeFileSync(path, "{}");
+    expect(newest()).toBeUndefined();
   });
 
   it("of one step is the same files whenever it is made", () => {

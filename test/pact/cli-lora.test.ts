@@ -48,7 +48,7 @@ describe("pact train with loraRank", () => {
     expect(readdirSync(join(whole, "checkpoints", "step-000003")).sort()).toEqual([
       "adapter_config.json",
       "adapter_model.safetensors",
-      "config.json",
+      "base_config.json",
       "manifest.json",
       "state.safetensors",
       "tokenizer.json",
@@ -61,7 +61,7 @@ describe("pact train with loraRank", () => {
       base_model_name_or_path: base,
       target_modules: ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj"],
     });
-    const config = configFromJson(JSON.parse(String(checkpoint(3, "config.json"))));
+    const config = configFromJson(JSON.parse(String(checkpoint(3, "base_config.json"))));
     const adapters = loraFromPeft(config, {
       "adapter_config.json": adapterConfig,
       "adapter_model.safetensors": checkpoint(3, "adapter_model.safetensors"),

@@ -22,8 +22,9 @@ const bin = fileURLToPath(new URL("../../packages/pact/bin/pact.mjs", import.met
 function pact(
   args: readonly string[],
   until?: string,
+  cwd = root,
 ): Promise<{ code: number | null; out: string; error: string }> {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [bin, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
   let out = "";
   let error = "";
   child.stdout.on("data", (chunk) => {
@@ -77,6 +78,33 @@ describe("pact train --resume", () => {
     expect(error).toContain("going on at step 6");
     expect(runFiles(whole)).toEqual(before);
   });
+
+  it("goes on from another working folder: paths are kept from the root", async () => {
+    const run = join(root, "relative");
+    const relative = settings.map((word) => (word === base ? "base" : word));
+    expect((await pact(["train", ...relative, "--run-dir", "relative", "--json"])).code).toBe(0);
+    const config = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+    expect(config.command.model).toBe(base);
+    const finished = runFiles(run);
+    const cut = (): void => {
+      rmSync(join(run, "checkpoints", "step-000006"), { recursive: true });
+      writeFileSync(join(run, "checkpoints", "latest"), "step-000004\n");
+    };
+    cut();
+    const { code, error } = await pact(
+      ["train", "--resume", "--run-dir", run, "--json"],
+      undefined,
+      tmpdir(),
+    );
+    expect([code, error]).toEqual([0, expect.stringContaining("going on at step 4")]);
+    expect(runFiles(run)).toEqual(finished);
+    // As runs were written before: relative, to the folder they were started in.
+    cut();
+    const before = { ...config, command: { ...config.command, model: "base" } };
+    writeFileSync(join(run, "config.json"), JSON.stringify(before));
+    expect((await pact(["train", "--resume", "--run-dir", run, "--json"])).code).toBe(0);
+    expect(runFiles(run)).toEqual(finished);
+  }, 120_000);
 
   it("on another device says so", async () => {
     const moved = join(root, "moved");

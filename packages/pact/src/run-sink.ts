@@ -30,7 +30,7 @@ export interface RunConfig {
   readonly evaluation: { readonly every: number; readonly rollouts: number };
   /** SHA-256 of the weights the run started from. */
   readonly base?: string;
-  /** The options the run was started with, as on the command line; resuming takes them from here. */
+  /** The options the run was started with, paths from the root; resuming takes them from here. */
   readonly command?: { readonly [option: string]: string | number | boolean };
 }
 

@@ -56,8 +56,7 @@ const indexName = "model.safetensors.index.json";
 export const baseFolder = fileURLToPath(new URL("../../base/", import.meta.url));
 
 /**
- * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors` (or its shards); of a Hugging Face folder also
- * its other small files. Weights are checked by their headers and read later.
+ * Reads a folder of `config.json`, `tokenizer.json` and `model.safetensors` (or its shards), and its other small files. Weights are checked by their headers and read later.
  *
  * @param folder default: the shipped base
  * @throws ModelFolderError naming the file that is missing or malformed, or files that do not belong together
@@ -82,7 +81,12 @@ export async function inspectModelFolder(folder: string = baseFolder): Promise<O
   };
   const config = await usable(folder, "config.json", () => configFromJson(JSON.parse(texts.config)));
   const json = await usable(folder, "tokenizer.json", (): unknown => JSON.parse(texts.tokenizer));
-  const files = { ...texts, config: asSaved(texts.config) };
+  const companions: Record<string, string> = {};
+  for (const name of companionNames) {
+    const text = await usable(folder, name, () => readFolderText(folder, name));
+    if (text !== undefined) companions[name] = text;
+  }
+  const files = { ...texts, config: asSaved(texts.config), companions };
   const speaker = isNative(json)
     ? await nativeSpeaker(folder, config, json, files)
     : await chatSpeaker(folder, config, files);
@@ -151,7 +155,11 @@ async function nativeSpeaker(
   return { dialect: nativeDialect(tokenizer), files, notes: [] };
 }
 
-async function chatSpeaker(folder: string, config: TransformerConfig, texts: ModelFiles): Promise<Speaker> {
+async function chatSpeaker(
+  folder: string,
+  config: TransformerConfig,
+  files: Required<Pick<ModelFiles, "companions">> & ModelFiles,
+): Promise<Speaker> {
   const tokenizer = await usable(folder, "its tokenizer", () => loadTokenizer(folder));
   if (tokenizer.vocabSize > config.vocabSize) throw unlike(folder, config, tokenizer);
   if (tokenizer.chatTemplates.size === 0)
@@ -159,14 +167,9 @@ async function chatSpeaker(folder: string, config: TransformerConfig, texts: Mod
       `${folder} has no chat template, so nobody knows how to write episodes for its model. Take an instruction-tuned model, ` +
         "or put the template into chat_template.jinja of the folder.",
     );
-  const companions: Record<string, string> = {};
-  for (const name of companionNames) {
-    const text = await usable(folder, name, () => readFolderText(folder, name));
-    if (text !== undefined) companions[name] = text;
-  }
-  const { "generation_config.json": generation = "{}" } = companions;
+  const { "generation_config.json": generation = "{}" } = files.companions;
   const named = await usable(folder, "generation_config.json", () =>
-    [generation, texts.config].flatMap((text) => namedEnds(tokenizer, Object(JSON.parse(text)))),
+    [generation, files.config].flatMap((text) => namedEnds(tokenizer, Object(JSON.parse(text)))),
   );
   const dialect = await usable(folder, "the chat template", () => {
     const template = new ChatTemplate(tokenizer.chatTemplate({ tools: true }));
@@ -174,7 +177,7 @@ async function chatSpeaker(folder: string, config: TransformerConfig, texts: Mod
     const stopTokens = turnEnds(tokenizer, template, [...(eos === undefined ? [] : [eos]), ...named]);
     return chatDialect(tokenizer, template, { stopTokens });
   });
-  return { dialect, files: { ...texts, companions }, notes: notesOf(dialect) };
+  return { dialect, files, notes: notesOf(dialect) };
 }
 
 function notesOf({ stopTokens, traits }: ChatDialect): string[] {

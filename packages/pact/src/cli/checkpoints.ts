@@ -2,10 +2,12 @@
  * The checkpoints of a run folder:
  *
  *   checkpoints/step-<n>/  model.safetensors · config.json · tokenizer.json   a model folder that loads by itself
- *                          of a Hugging Face folder also its other small files (template, stop tokens)
- *                          with LoRA adapter_model.safetensors · adapter_config.json (PEFT's) instead of the model
+ *                          and the folder's other small files, where it has them (template, stop tokens)
+ *                          with LoRA adapter_model.safetensors · adapter_config.json (PEFT's) instead of the model, and
+ *                          base_config.json instead of config.json: with that the folder would be taken for a model
  *                          state.safetensors                                  what training needs to go on
- *                          manifest.json                                      format version, kernels, SHA-256 of each file
+ *                          manifest.json                                      format version, kernels, SHA-256 of each file and,
+ *                                                                             with LoRA, of the weights they stand beside
  *   checkpoints/latest     name of the newest folder, written last
  *
  * A checkpoint is made under a temporary name and renamed when every file is on the disk; only then does `latest` point
@@ -29,6 +31,8 @@ const stateName = "state.safetensors";
 /** Names of what was trained, as Hugging Face and PEFT have them. */
 const weightsNames = { model: "model.safetensors", adapter: "adapter_model.safetensors" } as const;
 const adapterConfigName = "adapter_config.json";
+/** `config.json` of the model: beside adapters it is the base's, and has another name. */
+const configNames = { model: "config.json", adapter: "base_config.json" } as const;
 /** Files of a model that only some models have. */
 export const companionNames: readonly string[] = [
   "generation_config.json",
@@ -70,7 +74,7 @@ export function saveCheckpoint(
   const temporary = `${place}.tmp`;
   const contents: Record<string, Uint8Array> = {
     [adapterConfig ? weightsNames.adapter : weightsNames.model]: model,
-    "config.json": Buffer.from(files.config),
+    [adapterConfig ? configNames.adapter : configNames.model]: Buffer.from(files.config),
     "tokenizer.json": Buffer.from(files.tokenizer),
     [stateName]: state,
   };
@@ -85,8 +89,9 @@ export function saveCheckpoint(
     use.makeFolder(temporary);
     for (const name of names) writeWhole(join(temporary, name), contents[name], use);
     const sums = Object.fromEntries(names.map((name) => [name, sha256(contents[name])]));
-    const manifest = `${JSON.stringify({ formatVersion, step, kernels: files.kernels?.(), sha256: sums }, null, 2)}\n`;
-    writeWhole(join(temporary, "manifest.json"), manifest, use);
+    const base = adapterConfig && files.base;
+    const manifest = { formatVersion, step, kernels: files.kernels?.(), base, sha256: sums };
+    writeWhole(join(temporary, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`, use);
     use.remove(place);
     use.rename(temporary, place);
     writeWhole(join(all, "latest"), `${checkpointName(step)}\n`, use);
@@ -153,7 +158,9 @@ function readVerified(folder: string): Omit<StoredCheckpoint, "name"> {
     state: read(stateName),
     ...(kernels && { kernels }),
   };
-  for (const name of ["config.json", "tokenizer.json"]) read(name);
+  // Beside older adapters it has the model's name.
+  read(sums.has(configNames.adapter) ? configNames.adapter : configNames.model);
+  read("tokenizer.json");
   for (const name of companionNames) if (sums.has(name)) read(name);
   return stored;
 }

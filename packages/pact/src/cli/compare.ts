@@ -10,6 +10,7 @@ import { comparisonReport } from "../report/comparison-report.ts";
 import { type CompareOptions, compareOptions } from "./compare-options.ts";
 import { comparisonTable } from "./compare-table.ts";
 import { claimComparison, clearUnbegun, hasBegun, readComparedRun, runName } from "./comparison-folder.ts";
+import { absolutePaths } from "./describe-run.ts";
 import { writeWhole } from "./disk.ts";
 import { interruptedExitCode } from "./interrupt.ts";
 import { givenOptions, nearest, parseOptions, UsageError } from "./options.ts";
@@ -141,8 +142,9 @@ async function planOf(options: CompareOptions, given: ReadonlySet<string>): Prom
     "eval-tasks",
     "checkpoint-every",
   ] as const;
+  const paths = absolutePaths(options);
   const shared = Object.fromEntries(
-    passed.flatMap((name) => (options[name] === undefined || isSetting(name) ? [] : [[name, options[name]]])),
+    passed.flatMap((name) => (paths[name] === undefined || isSetting(name) ? [] : [[name, paths[name]]])),
   ) as Record<string, string | number>;
   const train: Record<string, Settings> = {};
   const notes: string[] = [];

@@ -9,6 +9,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type ComparedRun, type Comparison, type ComparisonSettings, summariseRuns } from "../comparison.ts";
 import { type EvaluationRow, type Json, numberOf, objectOf, readRun, textOf } from "../report/read-run.ts";
+import { absolutePaths } from "./describe-run.ts";
 import { makeFolder, readIfThere } from "./disk.ts";
 import { differences } from "./resume.ts";
 import { RunFolderError } from "./run-folder.ts";
@@ -44,7 +45,10 @@ export function claimComparison(path: string, settings: ComparisonSettings): str
       `the folder ${folder} holds something other than a comparison. Choose another with --out <path>, or empty it.`,
     );
   }
-  const different = differences(earlier.settings, JSON.parse(JSON.stringify(settings)));
+  // Those that began before paths were kept from the root have them as typed.
+  const { shared, ...others } = objectOf(earlier.settings) ?? {};
+  const was = { ...others, shared: absolutePaths(objectOf(shared) ?? {}) };
+  const different = differences(was, JSON.parse(JSON.stringify(settings)));
   if (different.length === 0) return folder;
   throw new RunFolderError(
     `the comparison in ${folder} has other settings: ${different.join("; ")}. ` +

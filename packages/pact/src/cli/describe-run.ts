@@ -1,4 +1,5 @@
 /** What `config.json` of a run folder says of the run; resume.ts compares a run that goes on with it. */
+import { resolve } from "node:path";
 import { configToJson, type Params } from "@pact/nn";
 import type { Device } from "@pact/tensor";
 import type { TrainConfig } from "../config.ts";
@@ -33,7 +34,7 @@ export function describeRun(
       description: driver === "none" ? adapterName : `${adapterName} (${driver})`,
       kernels: kernelsOf(device),
     },
-    environment: { id: options.env, options: tasks.options },
+    environment: { id: options.env, options: absolutePaths(tasks.options) },
     base: base.digest,
     trainingTasks: tasks.training.length,
     heldOutTasks: tasks.heldOut.length,
@@ -57,7 +58,24 @@ function commandOf({
     "eval-rollouts": options["eval-rollouts"],
   };
   const lasting = { env, data, traces, model, device, ...evaluation };
-  return Object.fromEntries(
-    Object.entries(lasting).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  return absolutePaths(
+    Object.fromEntries(
+      Object.entries(lasting).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    ),
   );
+}
+
+const pathNames = ["model", "data", "traces"];
+
+/**
+ * Options with their paths from the root, so that they mean the same in every working folder.
+ *
+ * @example absolutePaths({ env: "ftrl", data: "data/ftrl" }).data // "/home/me/data/ftrl"
+ */
+export function absolutePaths<T extends Readonly<Record<string, unknown>>>(options: T): T {
+  const paths = pathNames.flatMap((name) => {
+    const path = Object.hasOwn(options, name) ? options[name] : undefined;
+    return typeof path === "string" ? [[name, resolve(path)]] : [];
+  });
+  return { ...options, ...Object.fromEntries(paths) };
 }

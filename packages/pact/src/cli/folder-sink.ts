@@ -25,10 +25,12 @@ export interface ModelFiles {
   readonly config: string;
   /** `tokenizer.json`. */
   readonly tokenizer: string;
-  /** Further files by name (`companionNames`): of a Hugging Face folder its template, special tokens, stop tokens. */
+  /** Further files by name (`companionNames`): template, special tokens, stop tokens. */
   readonly companions?: Readonly<Record<string, string>>;
   /** The kernels that the weights were computed with, noted in the manifest. */
   readonly kernels?: () => NotedKernels | undefined;
+  /** SHA-256 of the model's weights, noted in the manifest of adapters. */
+  readonly base?: string;
 }
 
 /**

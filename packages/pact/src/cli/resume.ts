@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { EvaluationResult, RunConfig, StepMetrics } from "../run-sink.ts";
 import { decodeState, type TrainerState } from "../trainer-state.ts";
 import { readNewestCheckpoint, type StoredCheckpoint } from "./checkpoints.ts";
+import { absolutePaths } from "./describe-run.ts";
 import { linesIn, readIfThere, writeLines } from "./disk.ts";
 import { RunFolderError } from "./run-folder.ts";
 
@@ -38,13 +39,26 @@ export function readRunConfig(folder: string): RunConfig {
   }
   try {
     const config: unknown = JSON.parse(text);
-    if (typeof config === "object" && config !== null) return config as RunConfig;
+    if (isRecord(config)) return located(config as unknown as RunConfig);
   } catch {
     // Falls through to the error below.
   }
   throw new RunFolderError(
     `${join(folder, "config.json")} is not valid JSON. Start a new run without --resume.`,
   );
+}
+
+/** Runs that began before paths were kept from the root have them as typed: in the working folder of today. */
+function located(run: RunConfig): RunConfig {
+  const { command, environment } = run;
+  return {
+    ...run,
+    ...(isRecord(command) && { command: absolutePaths(command) }),
+    ...(isRecord(environment) &&
+      isRecord(environment.options) && {
+        environment: { ...environment, options: absolutePaths(environment.options) },
+      }),
+  };
 }
 
 /**

@@ -2,7 +2,7 @@
  * The run folder: where it lies and how it is claimed. How files get into it whole: disk.ts and checkpoints.ts.
  *
  *   runs/<id>/  config.json · metrics.jsonl · rollouts.jsonl · evaluations.jsonl · summary.json · report.html
- *               checkpoints/step-<n>/ model.safetensors · config.json · tokenizer.json · state.safetensors · manifest.json
+ *               checkpoints/step-<n>/ model.safetensors · config.json · tokenizer.json · state.safetensors · manifest.json …
  *
  * Whole files are written beside their place and renamed over it, so a reader sees the old file or the new one, never
  * half of one. The three `.jsonl` files grow by whole lines; a kill can cut the last line, which readers ignore.

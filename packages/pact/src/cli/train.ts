@@ -45,8 +45,6 @@ import { requestOf, type TrainRequest } from "./train-request.ts";
 interface Run {
   readonly config: TrainConfig;
   readonly base: ModelFolder;
-  /** Where the base is, as given. */
-  readonly baseModel?: string;
   readonly params: Params;
   readonly tasks: RunTasks;
   readonly sink: FolderSink;
@@ -130,11 +128,10 @@ export async function runIn(
   useKernelTable(device, (line) => progress.line(line));
   requirePrecision(config, device);
   const params = await loadParams(base, config, progress);
-  const sink = new FolderSink(folder, { ...base.files, kernels: () => kernelsOf(device) });
+  const sink = new FolderSink(folder, { ...base.files, kernels: () => kernelsOf(device), base: base.digest });
   const run: Run = {
     config,
     base,
-    baseModel: options.model,
     params,
     tasks,
     sink,
@@ -194,7 +191,7 @@ export async function runIn(
 
 /** Evaluation, training with evaluations, evaluation; what follows is skipped once the run is to stop. */
 async function stages(run: Run): Promise<void> {
-  const { config, base, baseModel, params, tasks, sink } = run;
+  const { config, base, params, tasks, sink } = run;
   const { state, weights, lines, evaluations = [] } = run.resume ?? {};
   run.evaluations.push(...evaluations);
   await evaluateOnce(run, "evaluate before", { config: base.config, params, forward: forwardOf(config) });
@@ -204,7 +201,7 @@ async function stages(run: Run): Promise<void> {
     config,
     model: base.config,
     params,
-    baseModel,
+    baseModel: resolve(base.folder),
     dialect: base.dialect,
     tasks: tasks.training,
     sink,
