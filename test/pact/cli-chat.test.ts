@@ -4,9 +4,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadModel, lora, loraToPeft, type Params } from "@pact/nn";
-import { add, createDevice, key } from "@pact/tensor";
+import { loadModel, lora, loraToPeft } from "@pact/nn";
+import { add, createDevice, key, type Tensor } from "@pact/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AdapterFolderError } from "../../packages/pact/src/cli/adapter-folder.ts";
+import { digestOf } from "../../packages/pact/src/cli/base-policy.ts";
 import { chat } from "../../packages/pact/src/cli/chat.ts";
 import { ChatModelError } from "../../packages/pact/src/cli/chat-model.ts";
 import { UsageError } from "../../packages/pact/src/cli/options.ts";
@@ -32,6 +34,19 @@ async function run(args: readonly string[], lines: readonly string[] = []) {
 /** The same with `--json`: its events. */
 async function events(args: readonly string[], lines: readonly string[] = []) {
   return eventsOf((await run(["--json", ...args], lines)).shown);
+}
+
+/** Adapters of one layer of the Qwen3 folder, as PEFT saves them. */
+async function makeAdapter(folder: string, change: (weight: Tensor) => Tensor): Promise<void> {
+  const device = await createDevice({ device: "cpu" });
+  const { config, params } = await loadModel(folderOf("qwen3"), { device });
+  const { settings, weights } = lora(config, params, { rank: 2, targets: ["o_proj"], key: key(1) });
+  const changed = Object.entries(weights).map(([name, weight]) => [name, change(weight)]);
+  const files = await loraToPeft({ settings, weights: Object.fromEntries(changed) });
+  device.destroy();
+  mkdirSync(folder);
+  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(files["adapter_config.json"]));
+  writeFileSync(join(folder, "adapter_model.safetensors"), files["adapter_model.safetensors"]);
 }
 
 describe.each(names)("a folder of %s", (name) => {
@@ -122,27 +137,46 @@ describe("a reply", () => {
   });
 
   it("is that of the adapters, where there are some", async () => {
-    const device = await createDevice({ device: "cpu" });
-    const { config, params } = await loadModel(folderOf("qwen3"), { device });
-    const { settings, weights } = lora(config, params, { rank: 2, targets: ["o_proj"], key: key(1) });
-    const save = async (name: string, values: Params) => {
-      const files = await loraToPeft({ settings, weights: values });
-      mkdirSync(folderOf(name));
-      const json = JSON.stringify(files["adapter_config.json"]);
-      writeFileSync(join(folderOf(name), "adapter_config.json"), json);
-      writeFileSync(join(folderOf(name), "adapter_model.safetensors"), files["adapter_model.safetensors"]);
-    };
-    await save("fresh", weights);
-    await save(
-      "trained",
-      Object.fromEntries(Object.entries(weights).map(([name, x]) => [name, add(x, 0.5)])),
-    );
-    device.destroy();
+    await makeAdapter(folderOf("fresh"), (x) => x);
+    await makeAdapter(folderOf("trained"), (x) => add(x, 0.5));
     const text = async (...more: string[]) =>
       (await events([...hf, "--max-tokens", "8", "--temperature", "0", ...more], ["Hi"]))[0].text;
     const base = await text();
     expect(await text("--adapter", folderOf("fresh"))).toBe(base);
     expect(await text("--adapter", folderOf("trained"))).not.toBe(base);
+  });
+
+  it("is given beside the model that the adapters belong to, as far as they say which", async () => {
+    const adapter = folderOf("own");
+    await makeAdapter(adapter, (x) => x);
+    const config = join(adapter, "adapter_config.json");
+    const whole = JSON.parse(readFileSync(config, "utf8"));
+    const told = async (named: string, model = folderOf("qwen3")) => {
+      writeFileSync(config, JSON.stringify({ ...whole, base_model_name_or_path: named }));
+      return (await run(["--model", model, "--adapter", adapter])).told;
+    };
+    const cached = join(work, "models--Org--Some-0.5B", "snapshots", "1");
+    await makeHfFolder(cached, "qwen3");
+    for (const [named, model] of [[folderOf("qwen3")], ["Org/QWEN3"], ["Org/Some-0.5B", cached]])
+      expect(await told(named, model), named).not.toContain("the adapters");
+    expect(await told("")).toMatch(/the adapters in .*own name no model: their shapes fit .*qwen3/);
+    expect(await told("Org/Other")).toMatch(/name the model "Org\/Other", this is .*qwen3: their shapes fit/);
+    expect(await told(cached)).toMatch(/name the model ".*snapshots\/1", this is .*qwen3/);
+    const manifest = join(adapter, "manifest.json");
+    writeFileSync(manifest, JSON.stringify({ base: await digestOf(folderOf("qwen3")) }));
+    expect(await told("Org/Other")).not.toContain("the adapters");
+    const others = "0123456789abcdef".repeat(4);
+    writeFileSync(manifest, JSON.stringify({ base: others }));
+    const refused = await told("Org/Other").catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(AdapterFolderError);
+    expect(String(refused)).toMatch(
+      /belong to another model than .*qwen3: .* SHA-256 0123456789ab…, these [0-9a-f]{12}…\. Give .*names "Org\/Other"/,
+    );
+    writeFileSync(manifest, "[]");
+    await expect(told("")).rejects.toThrow(/manifest\.json in .*own is no JSON object/);
+    rmSync(manifest);
+    // The shipped base has other layers.
+    await expect(run(["--adapter", adapter])).rejects.toThrow(/does not fit the model/);
   });
 });
 

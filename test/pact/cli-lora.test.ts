@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configFromJson, loraFromPeft, paramsFromSafetensors } from "@pact/nn";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { chat } from "../../packages/pact/src/cli/chat.ts";
 import { explainRollout } from "../../packages/pact/src/cli/explain.ts";
 import { makeBase } from "./base.ts";
+import { TestSignals, testConsole } from "./chat-console.ts";
 import { cpuDevice } from "./device.ts";
 import { pact } from "./run-command.ts";
 import { runFiles } from "./run-files.ts";
@@ -121,6 +123,24 @@ describe("pact train with loraRank", () => {
       /precision is f16, and this cpu device .* does not compute in it\. Set precision f32/,
     );
     expect(existsSync(folder)).toBe(false);
+  });
+
+  it("is talked to beside its own base, and beside no other of the same shapes", async () => {
+    const other = join(root, "other");
+    cpSync(base, other, { recursive: true });
+    const weights = readFileSync(join(base, "model.safetensors"));
+    weights[weights.length - 1] ^= 1;
+    writeFileSync(join(other, "model.safetensors"), weights);
+    const args = ["--device", "cpu", "--adapter", join(whole, "checkpoints", "step-000003")];
+    const told = async (model: string) => {
+      const console = testConsole([]);
+      await chat(["--model", model, ...args], console, new TestSignals());
+      return console.told();
+    };
+    expect(await told(base)).not.toContain("the adapters");
+    await expect(told(other)).rejects.toThrow(/belong to another model than .*other: .*names ".*base"\./);
+    const merged = await pact("merge", args[3], "--model", other, "--out", join(root, "merged"));
+    expect([merged.code, merged.error]).toEqual([1, expect.stringContaining("its weights differ")]);
   });
 
   it("refuses a checkpoint of adapters where a model is wanted, and says what makes one of it", async () => {

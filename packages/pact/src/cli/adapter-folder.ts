@@ -1,5 +1,5 @@
 /** Reads LoRA adapters from a folder in PEFT's layout; the folder may come from anywhere. */
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { PeftFiles } from "@pact/nn";
 
@@ -10,6 +10,7 @@ export class AdapterFolderError extends Error {
 }
 
 const configName = "adapter_config.json";
+const manifestName = "manifest.json";
 const weightsName = "adapter_model.safetensors";
 /** Those of PEFT have some hundred bytes, with full names of layers some hundred kilobytes. */
 const mostConfigBytes = 16 << 20;
@@ -21,33 +22,46 @@ const mostConfigBytes = 16 << 20;
  * @example readAdapterFolder("runs/first/checkpoints/step-000030")["adapter_config.json"].r
  */
 export function readAdapterFolder(folder: string): PeftFiles {
-  const read = (name: string, mostBytes = Number.POSITIVE_INFINITY): Uint8Array => {
-    const path = join(folder, name);
-    try {
-      if (statSync(path).size <= mostBytes) return readFileSync(path);
-    } catch (cause) {
-      throw new AdapterFolderError(
-        `the adapter folder ${folder} has no readable ${name}. Give the folder that PEFT's save_pretrained wrote, or a ` +
-          "checkpoint of a run with loraRank.",
-        { cause },
-      );
-    }
-    throw new AdapterFolderError(
-      `${name} in ${folder} has more than ${mostBytes} bytes. Copy the adapter again.`,
-    );
-  };
-  const json = parse(folder, new TextDecoder().decode(read(configName, mostConfigBytes)));
-  if (typeof json !== "object" || json === null || Array.isArray(json))
-    throw new AdapterFolderError(`${configName} in ${folder} is no JSON object. Copy the adapter again.`);
-  return { [configName]: json as Readonly<Record<string, unknown>>, [weightsName]: read(weightsName) };
+  return { [configName]: readObject(folder, configName), [weightsName]: read(folder, weightsName) };
 }
 
-function parse(folder: string, text: string): unknown {
+/**
+ * SHA-256 of the weights that adapters were trained beside, as a run notes it; undefined where nobody did.
+ *
+ * @throws AdapterFolderError for a manifest that is malformed
+ * @example adapterBase("runs/first/checkpoints/step-000030") === (await digestOf("models/qwen3"))
+ */
+export function adapterBase(folder: string): string | undefined {
+  if (!existsSync(join(folder, manifestName))) return undefined;
+  const { base } = readObject(folder, manifestName);
+  return typeof base === "string" ? base : undefined;
+}
+
+function read(folder: string, name: string, mostBytes = Number.POSITIVE_INFINITY): Uint8Array {
+  const path = join(folder, name);
   try {
-    return JSON.parse(text);
+    if (statSync(path).size <= mostBytes) return readFileSync(path);
   } catch (cause) {
-    throw new AdapterFolderError(`${configName} in ${folder} is not JSON. Copy the adapter again.`, {
-      cause,
-    });
+    throw new AdapterFolderError(
+      `the adapter folder ${folder} has no readable ${name}. Give the folder that PEFT's save_pretrained wrote, or a ` +
+        "checkpoint of a run with loraRank.",
+      { cause },
+    );
   }
+  throw new AdapterFolderError(
+    `${name} in ${folder} has more than ${mostBytes} bytes. Copy the adapter again.`,
+  );
+}
+
+function readObject(folder: string, name: string): Readonly<Record<string, unknown>> {
+  const text = new TextDecoder().decode(read(folder, name, mostConfigBytes));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new AdapterFolderError(`${name} in ${folder} is not JSON. Copy the adapter again.`, { cause });
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw new AdapterFolderError(`${name} in ${folder} is no JSON object. Copy the adapter again.`);
+  return json as Readonly<Record<string, unknown>>;
 }

@@ -5,6 +5,7 @@
 import {
   ChatTemplate,
   type GenerationModel,
+  inspectModel,
   loadModel,
   loadTokenizer,
   loraFromPeft,
@@ -16,6 +17,7 @@ import type { Device } from "@pact/tensor";
 import { namedEnds, turnEnds } from "../chat/turn-ends.ts";
 import { requirePrecision } from "../model.ts";
 import { controlTokens } from "../tokens.ts";
+import { requireBase } from "./adapter-base.ts";
 import { readAdapterFolder } from "./adapter-folder.ts";
 import { baseFolder, noModel } from "./base-policy.ts";
 
@@ -52,6 +54,8 @@ export interface ChatModelOptions {
   readonly precision: "f32" | "f16";
   readonly device: Device;
   readonly onProgress?: (progress: ModelProgress) => void;
+  /** Receives what a person should know of adapters. */
+  readonly note?: (line: string) => void;
   /** Variables that will be set and that the template must therefore read. */
   readonly variables?: readonly string[];
 }
@@ -65,12 +69,20 @@ export class ChatModelError extends Error {
 /**
  * Loads a model folder.
  *
- * @throws ChatModelError for a folder without a chat template, without a token that ends a turn, or whose files are not of
+ * @throws AdapterFolderError for adapters of another model; ChatModelError for a folder without a chat template, without a token that ends a turn, or whose files are not of
  * one model; errors of `loadModel`, `loadTokenizer`, `readAdapterFolder`, `loraFromPeft`
  * @example const base = await loadChatModel({ precision: "f32", device: defaultDevice() });
  */
 export async function loadChatModel(options: ChatModelOptions): Promise<ChatModel> {
-  const { folder = baseFolder, adapter, precision, device, onProgress, variables = [] } = options;
+  const {
+    folder = baseFolder,
+    adapter,
+    precision,
+    device,
+    onProgress,
+    note = () => {},
+    variables = [],
+  } = options;
   const other = noModel(folder);
   if (other !== undefined) throw new ChatModelError(other);
   requirePrecision({ precision }, device);
@@ -94,6 +106,9 @@ export async function loadChatModel(options: ChatModelOptions): Promise<ChatMode
       throw new ChatModelError(
         `the chat template of ${folder} does not read ${name}, so setting it changes nothing. Leave out --no-think.`,
       );
+  // Checked before gigabytes are read.
+  const lora = peft && loraFromPeft((await inspectModel(folder)).config, peft, { device });
+  if (peft && adapter !== undefined) await requireBase(adapter, peft["adapter_config.json"], folder, note);
   const { config, params, generationConfig, configJson } = await loadModel(folder, {
     dtype: precision,
     device,
@@ -113,7 +128,7 @@ export async function loadChatModel(options: ChatModelOptions): Promise<ChatMode
     );
   return {
     folder,
-    model: { config, params: peft ? withLora(params, loraFromPeft(config, peft, { device })) : params },
+    model: { config, params: lora ? withLora(params, lora) : params },
     tokenizer,
     templates,
     stopTokens,

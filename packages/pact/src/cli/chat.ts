@@ -48,6 +48,7 @@ export async function chat(
         stage = true;
         progress.advance(Math.ceil(bytes / mebibyte));
       },
+      note: (line) => progress.line(line),
       variables: options["no-think"] ? ["enable_thinking"] : [],
     });
     progress.close();

@@ -16,7 +16,8 @@ import {
   tokenizerFileNames,
 } from "@pact/nn";
 import { createDevice } from "@pact/tensor";
-import { AdapterFolderError, readAdapterFolder } from "./adapter-folder.ts";
+import { nameIn } from "./adapter-base.ts";
+import { AdapterFolderError, adapterBase, readAdapterFolder } from "./adapter-folder.ts";
 import { baseFolder, digestOf, ModelFolderError } from "./base-policy.ts";
 import { readNewestCheckpoint } from "./checkpoints.ts";
 import { namesIn, writeWhole } from "./disk.ts";
@@ -117,8 +118,7 @@ function isFolder(path: string): boolean {
 function sourceOf(folder: string, progress: Progress): Source {
   if (!existsSync(join(folder, "checkpoints"))) {
     const files = readAdapterFolder(folder);
-    const { base_model_name_or_path: named } = files["adapter_config.json"];
-    return { place: folder, files, model: typeof named === "string" && named !== "" ? named : undefined };
+    return { place: folder, files, model: nameIn(files["adapter_config.json"]), digest: adapterBase(folder) };
   }
   const { command = {}, base } = readRunConfig(folder);
   const stored = readNewestCheckpoint(folder, (line) => progress.line(line));
