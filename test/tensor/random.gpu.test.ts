@@ -4,6 +4,7 @@ import {
   foldIn,
   key,
   logProbGather,
+  mul,
   ones,
   randomBits,
   randomCategorical,
@@ -31,6 +32,19 @@ describe.skipIf(!device)("random numbers on webgpu", () => {
       gpu.dispose();
     }
   });
+
+  test.each(["f32", "f16"] as const)(
+    "normal numbers of a deviation are drawn and multiplied ones: %s",
+    async (dtype) => {
+      if (dtype === "f16" && !device.report.features.includes("shader-f16")) return;
+      for (const deviation of [0.02, 0.02 / Math.sqrt(56), 3, -1, 0]) {
+        const options = { dtype, device };
+        const drawn = randomNormal(key(3), [5003], { deviation, ...options });
+        const multiplied = mul(randomNormal(key(3), [5003], options), deviation);
+        expect(await drawn.data()).toEqual(await multiplied.data());
+      }
+    },
+  );
 
   test("permutations and dropout masks are the cpu's", async () => {
     const on = async (where: typeof device) => [

@@ -5,6 +5,7 @@ import {
   type Key,
   key,
   logProbGather,
+  mul,
   randomBits,
   randomNormal,
   randomUniform,
@@ -100,6 +101,20 @@ describe("distributions", () => {
     expect(Math.abs(moments(x, 3))).toBeLessThan(error * Math.sqrt(15));
     expect(Math.abs(moments(x, 4) - 3)).toBeLessThan(error * Math.sqrt(96));
   });
+
+  test.each(["f32", "f64"] as const)(
+    "normal numbers of a deviation are drawn and multiplied ones: %s",
+    async (dtype) => {
+      const options = { dtype, device };
+      for (const deviation of [0.02, 0.02 / Math.sqrt(56), -1, 0]) {
+        const drawn = await randomNormal(key(3), [3001], { deviation, ...options }).data();
+        expect(drawn).toEqual(await mul(randomNormal(key(3), [3001], options), deviation).data());
+      }
+      expect(() => randomNormal(key(3), [2], { deviation: Number.NaN, ...options })).toThrow(
+        /randomNormal: deviation is NaN, expected a finite number/,
+      );
+    },
+  );
 
   test("equal keys give equal numbers, other keys others, and a longer tensor starts the same", async () => {
     const draw = async (k: Key, size: number) => [...(await randomNormal(k, [size], { device }).data())];

@@ -8,10 +8,8 @@ import {
   defaultDevice,
   foldIn,
   type Key,
-  mul,
   ones,
   randomNormal,
-  scope,
   type Tensor,
   zeros,
 } from "@pact/tensor";
@@ -55,7 +53,7 @@ export function initParams(config: TransformerConfig, key: Key, options: InitOpt
   const draw = ({ shape, init }: ParamSpec, index: number): Tensor => {
     if (init === "ones") return ones(shape, { dtype, device });
     if (init === "zeros") return zeros(shape, { dtype, device });
-    return scope(() => mul(randomNormal(foldIn(key, index), shape, { dtype, device }), scales[init]));
+    return randomNormal(foldIn(key, index), shape, { dtype, device, deviation: scales[init] });
   };
   return Object.fromEntries(paramSpecs(config).map((spec, index) => [spec.name, draw(spec, index)]));
 }

@@ -8,8 +8,9 @@ import { u32Params } from "../backends/webgpu/kernel.ts";
 import { activeRecording } from "../capture/active.ts";
 import { type CreateOptions, checkShape, tensor } from "../create.ts";
 import { defaultDevice } from "../device.ts";
-import { isFloat } from "../dtype.ts";
+import { convert, type DType, isFloat, type TypedArray } from "../dtype.ts";
 import { CaptureError, DTypeError, ValueError } from "../errors.ts";
+import { narrowF16, roundToOdd, widenF16 } from "../half.ts";
 import { requireFinite } from "../literals.ts";
 import { apply, type Op } from "../op.ts";
 import { unrecorded } from "../recording.ts";
@@ -164,6 +165,7 @@ function fromWords(
   shape: Shape,
   options: CreateOptions,
   value: (words: [number, number]) => number,
+  factor = 1,
 ): Tensor {
   requireKey(name, k);
   refuseReplay(name);
@@ -179,7 +181,16 @@ function fromWords(
   // Before the host makes as many numbers as the device could never hold.
   device.assertFits(name, shape, dtype);
   const values = Float64Array.from({ length: sizeOf(shape) }, (_, i) => value(threefry(k, i, 0)));
-  return tensor(values, { shape, dtype, device });
+  const drawn = factor === 1 ? values : scaled(values, factor, dtype);
+  return tensor(drawn, { shape, dtype, device });
+}
+
+/** The products that `mul` gives in `dtype`: both factors rounded to it, then their product. */
+function scaled(values: Float64Array, factor: number, dtype: DType): TypedArray {
+  const held = (numbers: ArrayLike<number>) =>
+    dtype === "f16" ? widenF16(narrowF16(roundToOdd(numbers))) : convert(dtype, numbers);
+  const [by] = held([factor]);
+  return held(values).map((v) => v * by);
 }
 
 /**
@@ -211,22 +222,30 @@ export function randomUniform(
 }
 
 /**
- * Normal numbers with mean 0 and deviation 1, the same on every device: √(−2 ln u)·cos 2πv (Box and Muller, 1958) of
- * two words per element. With 24 bits in u, none is beyond 5.77.
+ * Normal numbers with mean 0 and a deviation (default 1), the same on every device: √(−2 ln u)·cos 2πv (Box and Muller,
+ * 1958) of two words per element. With 24 bits in u, none is beyond 5.77 deviations. With a deviation, the numbers have the
+ * bits of `mul(randomNormal(k, shape), deviation)`.
  *
- * @throws DTypeError for integers; ShapeError for a shape that is none.
+ * @throws ValueError for a deviation that is no finite number; DTypeError for integers; ShapeError for a shape that is none.
  * @example
  * ```ts
  * const x = randomNormal(key(1), [1000]);
  * await less(abs(mean(x)), 0.15).item(); // → 1
  * ```
  */
-export function randomNormal(k: Key, shape: Shape, options: CreateOptions = {}): Tensor {
-  requireOptions("randomNormal", options, ["dtype", "device"]);
-  return fromWords("randomNormal", k, shape, options, ([a, b]) => {
+export function randomNormal(
+  k: Key,
+  shape: Shape,
+  options: CreateOptions & { deviation?: number } = {},
+): Tensor {
+  requireOptions("randomNormal", options, ["deviation", "dtype", "device"]);
+  const { deviation = 1 } = options;
+  requireFinite("randomNormal", "deviation", deviation);
+  const value = ([a, b]: [number, number]) => {
     const u = unit(a) + 2 ** -24; // in (0, 1]
     return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * unit(b));
-  });
+  };
+  return fromWords("randomNormal", k, shape, options, value, deviation);
 }
 
 /** Counter word that keeps a permutation's draws apart from randomBits (0) and sampleTokens (1) under one key. */
