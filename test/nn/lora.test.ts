@@ -2,6 +2,7 @@ import {
   forwardHidden,
   lora,
   loraFromPeft,
+  loraLayers,
   loraToPeft,
   ParameterError,
   readSafetensors,
@@ -98,6 +99,7 @@ describe("LoRA", () => {
   it("selects layers by last name, full name or predicate", () => {
     const chosen = (targets: readonly string[] | ((name: string) => boolean)) =>
       lora(qwen3, params, { rank: 1, targets, key: key(0) }).settings.targets;
+    expect(loraLayers(qwen3, ["k_proj"])).toEqual(chosen(["k_proj"]));
     expect(chosen(["k_proj"])).toEqual([0, 1].map((layer) => `model.layers.${layer}.self_attn.k_proj`));
     expect(chosen(["model.layers.1.mlp.gate_proj"])).toEqual(["model.layers.1.mlp.gate_proj"]);
     expect(chosen((name) => name.includes("layers.0.mlp")).length).toBe(3);

@@ -115,6 +115,15 @@ describe("pact train with loraRank", () => {
     }
   });
 
+  it("refuses a rank that a layer can not use before anything is loaded, and leaves no folder behind", async () => {
+    const folder = join(root, "wide");
+    const wide = [...run, "--set", "loraRank=17", "--run-dir", folder];
+    const { code, error } = await pact("train", ...wide);
+    expect([code, error]).toEqual([1, expect.stringMatching(/loraRank is 17, .*q_proj \[16,16\]/)]);
+    expect(error).not.toContain("evaluate before");
+    expect(existsSync(folder)).toBe(false);
+  });
+
   it("refuses f16 on a device without it, by name, and leaves no folder behind", async () => {
     const folder = join(root, "no-f16");
     const { code, error } = await pact("train", ...run, "--set", "precision=f16", "--run-dir", folder);

@@ -113,6 +113,17 @@ describe("a run with loraRank", () => {
     expect((await train({ steps: 1, ...change })).trained).not.toEqual(usual.trained);
   });
 
+  it("refuses a rank above a layer's smaller side, by the layer's name", async () => {
+    const refused = await train({ loraRank: 5, steps: 1 }).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(ConfigError);
+    expect(String(refused)).toMatch(
+      /loraRank is 5, more than the smaller side of model\.layers\.0\.self_attn\.k_proj \[4,7\].* Set loraRank 4 at most, or leave/,
+    );
+    // That layer alone is so narrow.
+    const { result } = await train({ loraRank: 5, steps: 1, loraTargets: ["q_proj", "up_proj"] });
+    expect(result.stepsDone).toBe(1);
+  });
+
   it("refuses layers that the model does not have", async () => {
     await expect(train({ loraRank: 2, loraTargets: ["c_attn"] })).rejects.toThrow(
       /\["c_attn"\] name no linear layer of the blocks\. Choose among q_proj/,

@@ -36,6 +36,7 @@ export {
   type LoraOptions,
   type LoraSettings,
   lora,
+  loraLayers,
   mergeLora,
   unmergeLora,
   withLora,

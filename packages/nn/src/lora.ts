@@ -43,7 +43,7 @@ export type Lora = { readonly settings: LoraSettings; readonly weights: Params }
 
 /** Options of `lora`. */
 export type LoraOptions = {
-  /** Width of the low-rank product, at least 1. */
+  /** Width of the low-rank product, at least 1; above a layer's smaller side it adds weights and nothing that can be learned. */
   readonly rank: number;
   /** Default: the rank, so that the product counts once. */
   readonly alpha?: number;
@@ -94,7 +94,7 @@ export function lora(config: TransformerConfig, params: Params, options: LoraOpt
     throw new ParameterError(
       `lora: dropout is ${rate}, expected a number from 0 to below 1. Pass { dropout: 0.1 }.`,
     );
-  const targets = chosen(linearNames(config), options.targets);
+  const targets = loraLayers(config, options.targets);
   const weights: Params = {};
   targets.forEach((name, index) => {
     const { shape, dtype: own, device } = param(params, `${name}.weight`);
@@ -110,9 +110,26 @@ export function lora(config: TransformerConfig, params: Params, options: LoraOpt
   return { settings: { rank, alpha, dropout: rate, targets }, weights };
 }
 
-/** The layers that `targets` selects; each name must select one. */
-function chosen(all: readonly string[], targets: LoraOptions["targets"]): string[] {
-  if (targets === undefined) return [...all];
+/**
+ * The layers that `lora` puts adapters beside, known before there are weights.
+ *
+ * @param targets as in `LoraOptions`; default every linear layer of the blocks
+ * @returns full names, in the model's order
+ * @throws ParameterError if a target names no linear layer of the blocks
+ * @example
+ * ```ts
+ * const config = configFromJson({
+ *   model_type: "gpt", activation_function: "gelu_tanh", vocab_size: 8, hidden_size: 4,
+ *   num_hidden_layers: 2, num_attention_heads: 2, max_position_embeddings: 16,
+ * });
+ * loraLayers(config, ["fc_in"]); // → ["h.0.mlp.fc_in", "h.1.mlp.fc_in"]
+ * loraLayers(config).length; // → 12
+ * loraLayers(config, ["k"]); // → throws ParameterError
+ * ```
+ */
+export function loraLayers(config: TransformerConfig, targets?: LoraOptions["targets"]): string[] {
+  const all = linearNames(config);
+  if (targets === undefined) return all;
   const selects = (target: string, name: string) => name === target || name.endsWith(`.${target}`);
   const wanted = typeof targets === "function" ? all.filter(targets) : undefined;
   const lost =

@@ -128,7 +128,10 @@ export interface TrainConfig {
   readonly precision: "f32" | "f16";
   /** Keep only each block's input for the backward pass, which computes the block again: the same bits in less memory. */
   readonly activationCheckpointing: boolean;
-  /** Width of the LoRA adapters that are trained beside a frozen base; 0: no adapters, all parameters are trained. */
+  /**
+   * Width of the LoRA adapters that are trained beside a frozen base, at most the smaller side of each layer; 0: no adapters,
+   * all parameters are trained.
+   */
   readonly loraRank: number;
   /** The adapters' product counts loraAlpha / loraRank times. Default: the rank, once. */
   readonly loraAlpha: number;

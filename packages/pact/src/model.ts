@@ -12,8 +12,10 @@ import {
   type LoraSettings,
   lora,
   loraFromPeft,
+  loraLayers,
   loraToPeft,
   type Params,
+  paramSpecs,
   paramsFromSafetensors,
   paramsToSafetensors,
   type TransformerConfig,
@@ -128,7 +130,8 @@ export interface StartModel {
  *
  * @param params of the start; with adapters they are used as they are and must live as long as the run
  * @param resumed weights of `Model.params` of a run that goes on
- * @throws ConfigError if the device has no f16 that the settings ask for; ParameterError for a target that is no layer
+ * @throws ConfigError if the device has no f16 that the settings ask for, or the rank is too large for a layer;
+ *   ParameterError for a target that is no layer
  */
 export function startModel(
   config: TransformerConfig,
@@ -138,7 +141,8 @@ export function startModel(
 ): StartModel {
   const { device } = Object.values(params)[0];
   requirePrecision(settings, device);
-  const { seed, precision, loraRank: rank, loraAlpha: alpha, loraTargets } = settings;
+  if (resumed === undefined) requireRank(config, settings);
+  const { seed, precision, loraRank: rank, loraAlpha: alpha } = settings;
   const forward = forwardOf(settings);
   const reference = { config, params, forward };
   if (rank === 0) {
@@ -152,7 +156,7 @@ export function startModel(
       return [name, used];
     }),
   );
-  const targets = loraTargets.length > 0 ? loraTargets : undefined;
+  const targets = targetsOf(settings);
   const adapters = lora(config, base, { rank, alpha, targets, key: foldIn(key(seed), adapterStream) });
   const adapted = { base, settings: adapters.settings };
   return {
@@ -235,5 +239,47 @@ export function requirePrecision({ precision }: Pick<TrainConfig, "precision">, 
   throw new ConfigError(
     `precision is f16, and this ${kind} device (${report.adapterName}) does not compute in it. ` +
       "Set precision f32, or run on a GPU whose adapter has shader-f16: `pact doctor` lists what is there.",
+  );
+}
+
+/** The settings' layers as nn takes them. */
+function targetsOf({ loraTargets }: Pick<TrainConfig, "loraTargets">): readonly string[] | undefined {
+  return loraTargets.length > 0 ? loraTargets : undefined;
+}
+
+/**
+ * The linear layer with the smallest side of those that have adapters: its side bounds the rank of what can be learned.
+ *
+ * @throws ParameterError for a target that is no layer
+ */
+export function narrowestLayer(
+  config: TransformerConfig,
+  settings: Pick<TrainConfig, "loraTargets">,
+): { readonly name: string; readonly shape: readonly number[]; readonly side: number } {
+  const shapes = new Map(paramSpecs(config).map(({ name, shape }) => [name, shape]));
+  const layers = loraLayers(config, targetsOf(settings)).map((name) => {
+    const shape = shapes.get(`${name}.weight`) ?? [];
+    return { name, shape, side: Math.min(...shape) };
+  });
+  return layers.reduce((narrowest, layer) => (layer.side < narrowest.side ? layer : narrowest));
+}
+
+/**
+ * Refuses adapters that are wider than a layer: their product has no higher rank than its smaller side.
+ *
+ * @throws ConfigError naming the layer; ParameterError for a target that is no layer
+ * @example requireRank(model, { loraRank: 8, loraTargets: ["q_proj"] });
+ */
+export function requireRank(
+  config: TransformerConfig,
+  settings: Pick<TrainConfig, "loraRank" | "loraTargets">,
+): void {
+  const { loraRank: rank } = settings;
+  if (rank === 0) return;
+  const { name, shape, side } = narrowestLayer(config, settings);
+  if (rank <= side) return;
+  throw new ConfigError(
+    `loraRank is ${rank}, more than the smaller side of ${name} [${shape}], beyond which nothing more can be learned. ` +
+      `Set loraRank ${side} at most, or leave that layer out of loraTargets.`,
   );
 }

@@ -3,6 +3,7 @@
  */
 import { type TrainConfig, trainConfig } from "./config.ts";
 import { ConfigError } from "./errors.ts";
+import { narrowestLayer } from "./model.ts";
 import { planTraining, type TrainingPlan, type TrainingPlanOptions } from "./plan.ts";
 
 /** A change of a run, and what the run would then take. */
@@ -30,7 +31,7 @@ const fewHeldOut = 16;
  * @param hasHalf whether the device computes in f16
  */
 export function possibleChanges(
-  { config, heldOut = [] }: Pick<TrainingPlanOptions, "config" | "heldOut">,
+  { config, model, heldOut = [] }: Pick<TrainingPlanOptions, "config" | "model" | "heldOut">,
   hasHalf: boolean,
 ): PlanChange[] {
   const changes: PlanChange[] = [];
@@ -38,7 +39,8 @@ export function possibleChanges(
   if (!config.activationCheckpointing) changes.push({ settings: { activationCheckpointing: true } });
   if (config.pack) changes.push({ settings: { tokenBudget: half(config.tokenBudget) } });
   if (config.promptsPerStep > 1) changes.push({ settings: { promptsPerStep: half(config.promptsPerStep) } });
-  if (config.loraRank === 0) changes.push({ settings: { loraRank: suggestedRank } });
+  const { side } = narrowestLayer(model, config);
+  if (config.loraRank === 0) changes.push({ settings: { loraRank: Math.min(suggestedRank, side) } });
   if (config.precision === "f32" && hasHalf) changes.push({ settings: { precision: "f16" } });
   if (heldOut.length > fewHeldOut) changes.push({ settings: {}, heldOut: fewHeldOut });
   return changes;

@@ -16,6 +16,7 @@ import {
   keepsStart,
   type Model,
   requirePrecision,
+  requireRank,
   samplingParams,
   weightsOfCheckpoint,
 } from "../model.ts";
@@ -117,6 +118,7 @@ export async function runIn(
   for (const note of base.notes) progress.line(note);
   // What its template can not hold is said before anything is evaluated.
   contextTokens(base.dialect, tasks.training[0], config);
+  if (!options.resume) requireRank(base.config, config);
   progress.line(describeSettings(config));
   if (tasks.heldOut.length < count)
     progress.line(`evaluating on ${tasks.heldOut.length} tasks: the data has no more with an expert trace`);
