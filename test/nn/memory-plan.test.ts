@@ -66,7 +66,7 @@ describe("passes in f16", () => {
   it("keep little more than half of what those in f32 keep", () => {
     const config = { ...qwen3, hiddenSize: 64, intermediateSize: 192, headSize: 16, numLayers: 6 };
     const kept = (computeDtype: "f32" | "f16") =>
-      planMemory(config, { tokens: 2000, targets: 10, computeDtype }).workingBytes;
+      planMemory(config, { tokens: 2000, targets: 1900, computeDtype }).workingBytes;
     expect(kept("f16") / kept("f32")).toBeLessThan(0.7);
     expect(kept("f16") / kept("f32")).toBeGreaterThan(0.5);
   });

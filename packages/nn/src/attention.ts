@@ -27,27 +27,35 @@ export function turnTo(config: TransformerConfig, positions: Tensor, like: Tenso
   return (x) => turned(x, positions, { frequencies });
 }
 
-/** `x` [N, C] → [N, C], with queries and keys turned by `turn`. */
+/** What attends, and to what: the same tokens, unless only the hidden states of some are wanted. */
+export interface Attended {
+  /** Tokens that are seen [N, C], and the turn to their positions. */
+  readonly seen: Tensor;
+  readonly turn: Turn;
+  /** Tokens that see [M, C], with their turn; default those that are seen. */
+  readonly seeing?: { readonly x: Tensor; readonly turn: Turn };
+}
+
+/** [N, C] → [M, C], with queries and keys turned to their positions. */
 export function selfAttention(
   config: TransformerConfig,
   params: Params,
   names: LayerNames,
-  x: Tensor,
-  turn: Turn,
+  { seen, turn, seeing = { x: seen, turn } }: Attended,
   attend: (query: Tensor, key: Tensor, value: Tensor) => Tensor,
 ): Tensor {
   const { numHeads, numKvHeads, headSize } = config;
   const bias = biasesOf(config);
-  const tokens = x.shape[0];
-  const heads = (name: string, count: number) =>
-    reshape(project(params, name, x, bias.inputs), [tokens, count, headSize]); // [N, H, D]
-  let query = heads(names.query, numHeads);
-  let key = heads(names.key, numKvHeads);
-  const value = heads(names.value, numKvHeads);
+  const heads = (name: string, x: Tensor, count: number) =>
+    reshape(project(params, name, x, bias.inputs), [x.shape[0], count, headSize]); // [N, H, D]
+  let query = heads(names.query, seeing.x, numHeads);
+  let key = heads(names.key, seen, numKvHeads);
+  const value = heads(names.value, seen, numKvHeads);
   if (config.modelType === "qwen3") {
     query = norm(config, params, names.queryNorm, query);
     key = norm(config, params, names.keyNorm, key);
   }
-  const mixed = attend(turn(query), turn(key), value); // [N, H, D]
-  return project(params, names.attentionOut, reshape(mixed, [tokens, numHeads * headSize]), bias.output);
+  const mixed = attend(seeing.turn(query), turn(key), value); // [M, H, D]
+  const rows = reshape(mixed, [mixed.shape[0], numHeads * headSize]);
+  return project(params, names.attentionOut, rows, bias.output);
 }

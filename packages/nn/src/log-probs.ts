@@ -3,6 +3,7 @@
  * device apart from its use (`placeTargets`), so that a captured training step takes each batch as an input.
  */
 import {
+  attentionSpans,
   cast,
   type Device,
   defaultDevice,
@@ -24,6 +25,7 @@ import {
   type PlacedPacked,
   placePacked,
   tokenEmbedding,
+  type WantedRows,
 } from "./transformer.ts";
 
 /** A packed row and the tokens to predict in it, on a device: what `placedLogProbs` takes. */
@@ -74,10 +76,29 @@ export function placeTargets(
     );
   });
   const placed = (values: Int32Array) => tensor(values, { dtype: "i32", device });
+  const placedRows = placed(rows);
   return {
     ...placePacked(config, packed, device),
-    rows: placed(rows),
+    rows: placedRows,
     targetIds: placed(targets.map((target) => packed.ids[target])),
+    ...(8 * rows.length <= 7 * packed.ids.length && { wanted: wantedRows(packed, rows, placedRows) }),
+  };
+}
+
+/** The rows that predict, for a last block that computes no others: worth its while where an eighth or more would be others. */
+function wantedRows({ ids, positions, ranges }: Packed, rows: Int32Array, placed: Tensor): WantedRows {
+  const { device } = placed;
+  const ranged = new Int32Array(4 * rows.length);
+  rows.forEach((row, i) => {
+    ranged.set(ranges.subarray(4 * row, 4 * row + 4), 4 * i);
+  });
+  return {
+    rows: placed,
+    positions: tensor(
+      rows.map((row) => positions[row]),
+      { dtype: "i32", device },
+    ),
+    spans: attentionSpans(ranged, ids.length, { device }),
   };
 }
 
@@ -88,7 +109,10 @@ function predicting(
   placed: PlacedTargets,
   options: ForwardOptions,
 ): Tensor {
-  return scope(() => take(hiddenOf(config, params, placed, options), placed.rows, 0));
+  return scope(() => {
+    const hidden = hiddenOf(config, params, placed, options);
+    return placed.wanted ? hidden : take(hidden, placed.rows, 0);
+  });
 }
 
 /**

@@ -4,7 +4,7 @@
  * Left out: dropout, and activations of a batch dimension (sequences are packed, pack.ts).
  */
 
-import type { AttentionSpans, Device, DType, Tensor } from "@pact/tensor";
+import type { AttentionSpans, Device, DType } from "@pact/tensor";
 import {
   add,
   attention,
@@ -14,6 +14,8 @@ import {
   embedding,
   matmul,
   scope,
+  type Tensor,
+  take,
   tensor,
 } from "@pact/tensor";
 import { type Attend, selfAttention, turnTo } from "./attention.ts";
@@ -72,6 +74,21 @@ export function forwardHidden(
 export type PlacedPacked = PlacedTokens & {
   /** What each token sees. */
   readonly spans: AttentionSpans;
+  /** The tokens whose hidden states are wanted, where that is not all of them. */
+  readonly wanted?: WantedRows;
+};
+
+/**
+ * M of N tokens whose hidden states are wanted: the last block computes keys and values of all, and everything else of these
+ * alone.
+ */
+export type WantedRows = {
+  /** Their places, i32 [M]; one may come twice. */
+  readonly rows: Tensor;
+  /** i32 [M] */
+  readonly positions: Tensor;
+  /** What each of them sees of all N. */
+  readonly spans: AttentionSpans;
 };
 
 /** Copies packed tokens to `device`. */
@@ -80,14 +97,16 @@ export function placePacked(config: TransformerConfig, packed: Packed, device: D
   return { ...tokens, spans: attentionSpans(packed.ranges, packed.ids.length, { device }) };
 }
 
-/** `forwardHidden` of tokens that are on the device. */
+/** `forwardHidden` of tokens that are on the device: [N, C], or [M, C] of those that are wanted. */
 export function hiddenOf(
   config: TransformerConfig,
   params: Params,
   placed: PlacedPacked,
   options: ForwardOptions = {},
 ): Tensor {
-  const attend: Attend = (q, k, v) => attention(q, k, v, placed.spans);
+  const { spans, wanted } = placed;
+  const attend: Attend = (q, k, v, layer) =>
+    attention(q, k, v, wanted && layer === config.numLayers - 1 ? wanted.spans : spans);
   return scope(() => runDecoder(config, params, placed, attend, options));
 }
 
@@ -115,6 +134,9 @@ export function logits(config: TransformerConfig, params: Params, hidden: Tensor
 /** Token ids and their positions on a device, i32 [N] each. */
 export type PlacedTokens = { readonly ids: Tensor; readonly positions: Tensor };
 
+/** What the decoder runs: tokens, and which of them the last block is for; default all. */
+export type DecoderTokens = PlacedTokens & { readonly wanted?: Pick<WantedRows, "rows" | "positions"> };
+
 /**
  * Copies token ids and positions [N] to `device`.
  *
@@ -135,12 +157,12 @@ export function placeTokens(
  * The decoder without its head, with attention left to `attend`: `forwardHidden` attends inside the packed row,
  * `DecodeSession` over its cache.
  *
- * @returns [N, C]
+ * @returns [N, C], or [M, C] of the tokens that are wanted
  */
 export function runDecoder(
   config: TransformerConfig,
   params: Params,
-  { ids, positions }: PlacedTokens,
+  { ids, positions, wanted }: DecoderTokens,
   attend: Attend,
   { checkpointBlocks = false, computeDtype }: ForwardOptions = {},
 ): Tensor {
@@ -153,15 +175,14 @@ export function runDecoder(
   const turn = turnTo(config, positions, x);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const parts = layerNames(config, layer);
-    const block = (given: Params, input: Tensor): Tensor => {
+    const few = layer === config.numLayers - 1 ? wanted : undefined;
+    const block = (given: Params, all: Tensor): Tensor => {
       const theta = convertedParams(given, computeDtype);
-      const attended = selfAttention(
-        config,
-        theta,
-        parts,
-        norm(config, theta, parts.attentionNorm, input),
-        turn,
-        (q, k, v) => attend(q, k, v, layer),
+      const normed = (input: Tensor) => norm(config, theta, parts.attentionNorm, input);
+      const input = few ? take(all, few.rows) : all; // [M, C]
+      const seeing = few && { x: normed(input), turn: turnTo(config, few.positions, input) };
+      const attended = selfAttention(config, theta, parts, { seen: normed(all), turn, seeing }, (q, k, v) =>
+        attend(q, k, v, layer),
       );
       const middle = add(input, attended);
       return add(middle, mlp(config, theta, parts, norm(config, theta, parts.mlpNorm, middle)));

@@ -8,11 +8,13 @@ import type { Tensor } from "../tensor.ts";
 import { subgroupLanes } from "../variants.ts";
 
 /**
- * Lanes that walk the same keys together, 0 if each walks its own: where queries are few beside the keys, as in decoding,
- * neighbours see other keys, and walking each other's would cost more than sharing gains.
+ * Lanes that walk the same keys together, 0 if each walks its own: where queries are few beside the keys and nothing is
+ * trained (the table `spans` [Nk, 2] for gradients is empty), as in decoding, neighbours see other keys, and walking each
+ * other's would cost more than sharing gains.
  */
-export function sharedLanes(q: Tensor, k: Tensor): number {
-  return q.shape[2] % 4 === 0 && 4 * q.shape[0] >= k.shape[0] ? subgroupLanes(q.device, "attention") : 0;
+export function sharedLanes(q: Tensor, k: Tensor, spans: Tensor): number {
+  const neighbours = spans.shape[0] > 0 || 4 * q.shape[0] >= k.shape[0];
+  return q.shape[2] % 4 === 0 && neighbours ? subgroupLanes(q.device, "attention") : 0;
 }
 
 /** Invocations for `items` of one head: whole subgroups where lanes work together. */

@@ -80,9 +80,9 @@ export const attentionOp: Op<null> = {
       }
     }
   },
-  webgpu([q, k, v, ranges], [y, lse]) {
+  webgpu([q, k, v, ranges, spans], [y, lse]) {
     const { queries, heads, size, keys, kvHeads, scale } = dimensions(q, k);
-    const lanes = sharedLanes(q, k);
+    const lanes = sharedLanes(q, k, spans);
     return [
       {
         key: `attention:${size}${lanes ? ":subgroups" : ""}`,
