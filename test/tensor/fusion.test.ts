@@ -5,6 +5,7 @@ import { cases, sameBits, trained } from "../helpers/capture-checks.ts";
 import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
 import { reference as device } from "../helpers/properties.ts";
+import { residualMatches } from "../helpers/residual-checks.ts";
 
 t.setDefaultDevice(device);
 const exact = { absolute: 0, relative: 0 };
@@ -45,6 +46,37 @@ test("finite differences of a captured function are its captured gradient", asyn
       );
     const [high, low] = [await value(moved(1e-5)).item(), await value(moved(-1e-5)).item()];
     expect(slopes[k]).toBeCloseTo((high - low) / 2e-5, 7);
+  }
+});
+
+test.each([7, 12])("a residual sum and the norm of it, rows of %i, are one operation", (width) =>
+  residualMatches(width, 1),
+);
+
+test("finite differences of captured residual norms are their captured gradient", async () => {
+  const shape = [3, 4];
+  const drawn = (seed: number, shape: number[]) => {
+    const size = shape.reduce((a, b) => a * b);
+    return t.tensor(Float64Array.from(new Draw(seed).floats(size, -1, 1)), { shape });
+  };
+  const [c, w, b, dy] = [drawn(1, [4]), drawn(2, [4]), drawn(3, [4]), drawn(4, shape)];
+  const f = (x: t.Tensor) => {
+    const middle = t.add(x, t.add(t.tanh(x), c));
+    return t.sum(t.mul(t.add(t.rmsNorm(t.add(middle, t.layerNorm(middle, w, b)), w), middle), dy));
+  };
+  using value = t.capture(f);
+  using gradient = t.capture((x: t.Tensor) => t.grad(f)(x));
+  const x = drawn(5, shape);
+  const slopes = await gradient(x).data();
+  const at = await x.data();
+  for (const k of at.keys()) {
+    const moved = (by: number) =>
+      t.tensor(
+        Float64Array.from(at, (v, i) => Number(v) + (i === k ? by : 0)),
+        { shape },
+      );
+    const [high, low] = [await value(moved(1e-5)).item(), await value(moved(-1e-5)).item()];
+    expect(slopes[k]).toBeCloseTo((high - low) / 2e-5, 6);
   }
 });
 

@@ -3,6 +3,7 @@ import * as t from "@pact/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { Draw } from "../helpers/draw.ts";
 import { requireGpu } from "../helpers/require.ts";
+import { residualMatches } from "../helpers/residual-checks.ts";
 
 const device = (await requireGpu())!;
 const before = t.setDefaultDevice(device);
@@ -60,5 +61,13 @@ describe.skipIf(!device)("norms on webgpu", () => {
     const actual = captured(x);
     expect(device.stats().dispatches - dispatches).toBe(1);
     for (const [k, y] of f(x).entries()) expect(await actual[k].data()).toEqual(await y.data());
+  });
+
+  test.each([
+    ["quads", 12, 0],
+    ["elements", 7, 0],
+    ["elements between quads", 12, 2],
+  ])("a residual sum and the norm of it are one kernel, of %s", async (_name, width, offset) => {
+    await residualMatches(width, offset);
   });
 });

@@ -9,6 +9,7 @@ import { build } from "./build.ts";
 import { dependences, Reach, usersOf } from "./dependences.ts";
 import { withEpilogue } from "./epilogue.ts";
 import { type Member, memberOf } from "./members.ts";
+import { isNorm, withResidual } from "./residual.ts";
 
 /** How many steps back neighbours are sought: what lies further apart would keep memory alive. */
 const reach = 24;
@@ -66,6 +67,22 @@ export class Grouping {
       const unit = this.unitOf[place];
       if (unit.places[0] !== place) continue;
       for (const other of this.neighbours(unit)) this.tryMerge(other, this.unitOf[place]);
+    }
+  }
+
+  /** Joins norms with the sums that they are of. */
+  attachResiduals(): void {
+    for (const [place, step] of this.program.steps.entries()) {
+      const unit = this.unitOf[place];
+      if (unit.places.length > 1 || !isNorm(step)) continue;
+      for (const before of [...unit.before].sort((a, b) => b.places[0] - a.places[0])) {
+        const sum = this.stepOf(before.places, true);
+        if (!sum || this.between(before, unit)) continue;
+        const joined = withResidual(sum, step, this.program.memories);
+        if (!joined || this.keepsMore(before, unit, joined)) continue;
+        this.join(new Set([before, unit]), joined);
+        break;
+      }
     }
   }
 
