@@ -308,6 +308,19 @@ describe("scores", () => {
         1    0.750 [0.500, 1.000]  0.750 [0.500, 1.000]
         2    1.000 [0.158, 1.000]  0.500 [0.000, 1.000]"
     `);
+    // FTRL's Solve-P is 1 for an episode without a call, and its mean stays so; alone it says nothing.
+    const none = { solveP: 1, solveR: 0, solveF1: 0 };
+    const silent = scoresOf(
+      [record("x", 0, true, { solve }), record("y", 0, false, { solve: none, category: "b" })],
+      1,
+    );
+    expect(silent.categories.b.solveP?.mean).toBe(1);
+    expect(scoreTable(silent, (_, text) => text).slice(1)).toEqual([
+      "  a               1  1.000 [0.025, 1.000]  0.500    1.000    0.667 [0.667, 0.667]",
+      "  b               1  0.000 [0.000, 0.975]  –        0.000    0.000 [0.000, 0.975]",
+      "  all tasks       2  0.500 [0.000, 1.000]  0.750    0.500    0.333 [0.000, 0.667]",
+      "  P is – where no call was made; its definition has 1 there, and so have the logs and --json",
+    ]);
     expect(scoreTable({ overall: null, categories: {} }, (_, text) => text)).toEqual([
       "  no episode has finished",
     ]);

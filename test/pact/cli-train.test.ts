@@ -94,6 +94,13 @@ describe("pact train", () => {
     });
     expect(readdirSync(join(folder, "checkpoints"))).toEqual(["latest", "step-000001"]);
     expect(readFileSync(join(folder, "report.html"), "utf8")).toContain("<h1>SFT on ftrl-like</h1>");
+    // The tiny base calls nothing: FTRL's Solve-P is then 1, which tables do not show.
+    expect(result.before.greedy).toEqual({ solveP: 1, solveR: 0, solveF1: 0 });
+    expect(error).toMatch(/greedy +– {2}0\.000 {2}0\.000 +– {2}0\.000 {2}0\.000/);
+    expect(error).toContain("P is – where no call was made; its definition has 1 there");
+    expect(readFileSync(join(folder, "report.html"), "utf8")).toContain(
+      '<td class="first">–</td><td class="">0.000</td>',
+    );
   });
 
   it("started from that run's checkpoint, Ctrl-C finishes the step, saves what was done and ends with 130", async () => {

@@ -1,6 +1,6 @@
-/** What metrics are made of: counts over a rollout, and means. */
+/** What metrics are made of: counts over a rollout, means, and what a mean of scores says. */
 import type { Rollout } from "./rollout.ts";
-import { type RolloutStop, rolloutStops } from "./run-sink.ts";
+import { type RolloutStop, rolloutStops, type SolveScores } from "./run-sink.ts";
 
 /** Values of a step by metric name. */
 export type MetricValues = { [name: string]: number | null };
@@ -12,6 +12,17 @@ export function countStops(rollouts: readonly Rollout[]): { [Stop in RolloutStop
   };
   for (const { stop } of rollouts) counts[stop] += 1;
   return counts;
+}
+
+/**
+ * Whether mean scores are of episodes without a single call. Solve-P = S / C, the share of calls that solved something, is
+ * then 1 by its definition; a table shows no number.
+ *
+ * @example madeNoCall({ solveP: 1, solveF1: 0 }) // true
+ */
+export function madeNoCall({ solveP, solveF1 }: Pick<SolveScores, "solveP" | "solveF1">): boolean {
+  // Calls that are all right solve something, and Solve-F1 is above 0.
+  return solveP === 1 && solveF1 === 0;
 }
 
 /** Parsed calls of a rollout. */

@@ -48,7 +48,7 @@ const rows: readonly Row[] = [
   ["advantage/max", "advantage", "largest advantage of a rollout token"],
 
   ["solve/f1", "share", "mean Solve-F1 of the rollouts, on training tasks"],
-  ["solve/p", "share", "mean Solve-P of the rollouts"],
+  ["solve/p", "share", "mean Solve-P of the rollouts, 1 for one without a call"],
   ["solve/r", "share", "mean Solve-R of the rollouts"],
   ["solve/success", "share", "rollouts whose environment counts the task as solved"],
 

@@ -1,7 +1,9 @@
 /** The scores of an evaluation as lines for a person. */
 import type { Estimate } from "@pact/tools-sim";
+import { madeNoCall } from "../counts.ts";
 import type { PassEstimate } from "../success.ts";
 import type { AllScores, Scores } from "./eval-scores.ts";
+import { noCallNote } from "./summary.ts";
 import type { Paint } from "./terminal.ts";
 
 /** Most k that the terminal shows; summary.json has all. */
@@ -22,13 +24,16 @@ export function scoreTable({ overall, categories, multiTurn }: AllScores, paint:
   const lines = [paint("dim", `  ${header.trimEnd()}`)];
   for (const [name, scores] of rows) {
     const solve = [
-      scores.solveP === undefined ? "" : `${scores.solveP.mean.toFixed(3).padEnd(7)}  `,
+      scores.solveP === undefined
+        ? ""
+        : `${(hasNoCall(scores) ? "–" : scores.solveP.mean.toFixed(3)).padEnd(7)}  `,
       scores.solveR === undefined ? "" : `${scores.solveR.mean.toFixed(3).padEnd(7)}  `,
       scores.solveF1 === undefined ? "" : interval(scores.solveF1),
     ];
     const line = `${name.padEnd(width)}  ${String(scores.tasks).padStart(6)}  ${interval(scores.success).padEnd(22)}${solve.join("")}`;
     lines.push(`  ${line.trimEnd()}`);
   }
+  if (rows.some(([, scores]) => hasNoCall(scores))) lines.push(paint("dim", `  ${noCallNote}`));
   const { verdicts = {}, invocationError: errors } = overall;
   if (Object.keys(verdicts).length > 1 || errors !== undefined) lines.push("");
   // A single verdict is the success itself.
@@ -47,6 +52,14 @@ export function scoreTable({ overall, categories, multiTurn }: AllScores, paint:
     if (passAtK.length > shownAttempts) lines.push(paint("dim", `  … up to ${passAtK.length}: summary.json`));
   }
   return lines;
+}
+
+function hasNoCall({ solveP, solveF1 }: Scores): boolean {
+  return (
+    solveP !== undefined &&
+    solveF1 !== undefined &&
+    madeNoCall({ solveP: solveP.mean, solveF1: solveF1.mean })
+  );
 }
 
 function interval({ mean, low, high }: Estimate): string {

@@ -1,7 +1,12 @@
 /** What a run ends with: the record of `--json`, and the table a person reads. */
 import type { Estimate } from "@pact/tools-sim";
+import { madeNoCall } from "../counts.ts";
 import type { EvaluationResult, SolveScores } from "../run-sink.ts";
 import type { Paint } from "./terminal.ts";
+
+/** Stands below a table that shows no Solve-P somewhere. */
+export const noCallNote =
+  "P is – where no call was made; its definition has 1 there, and so have the logs and --json";
 
 /** Solve-P, Solve-R and Solve-F1 of one decoding. */
 export type Scores = Pick<SolveScores, "solveP" | "solveR" | "solveF1">;
@@ -46,7 +51,14 @@ export function summaryTable(result: Pick<RunResult, "before" | "after">, paint:
   const cells = (scores: Scores | undefined): string =>
     scores === undefined
       ? "    –      –      –"
-      : [scores.solveP, scores.solveR, scores.solveF1].map((v) => v.toFixed(3).padStart(5)).join("  ");
+      : [
+          madeNoCall(scores) ? "–" : scores.solveP.toFixed(3),
+          scores.solveR.toFixed(3),
+          scores.solveF1.toFixed(3),
+        ]
+          .map((text) => text.padStart(5))
+          .join("  ");
+  const shown = [before, after].flatMap((scores) => (scores ? [scores.sampled, scores.greedy] : []));
   const row = (name: string, a: Scores | undefined, b: Scores | undefined): string => {
     const difference = a !== undefined && b !== undefined ? b.solveF1 - a.solveF1 : undefined;
     const text =
@@ -61,6 +73,7 @@ export function summaryTable(result: Pick<RunResult, "before" | "after">, paint:
     paint("dim", `  ${"".padEnd(9)}     P      R     F1        P      R     F1   change`),
     row("sampled", before?.sampled, after?.sampled),
     row("greedy", before?.greedy, after?.greedy),
+    ...(shown.some(madeNoCall) ? [paint("dim", `  ${noCallNote}`)] : []),
   ];
 }
 

@@ -47,7 +47,7 @@ ${healthWarnings(run)}
 ${
   before === undefined && after === undefined
     ? undefined
-    : html`<section><h2>Before and after, on held-out tasks</h2><p class="lead">Solve-P, Solve-R and Solve-F1 as FTRL defines them, 0 to 1, means over tasks; SE is the standard error of that mean.</p>
+    : html`<section><h2>Before and after, on held-out tasks</h2><p class="lead">Solve-P, Solve-R and Solve-F1 as FTRL defines them, 0 to 1, means over tasks; P is – where no call was made (its definition has 1 there); SE is the standard error of that mean.</p>
 <div class="stack">${scoreTable("Sampled, temperature 1", before?.sampled, after?.sampled)}${scoreTable("Greedy", before?.greedy, after?.greedy)}</div></section>`
 }
 ${evaluationSection(run.evaluations)}

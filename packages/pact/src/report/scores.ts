@@ -1,4 +1,5 @@
 /** The report's tables: headline tiles, before/after scores by category, and why rollouts ended. */
+import { madeNoCall } from "../counts.ts";
 import { lineChart } from "./chart.ts";
 import { type Html, html } from "./html.ts";
 import type { DecodingRow, EvaluationRow, ScoresRow } from "./read-run.ts";
@@ -62,7 +63,7 @@ export function scoreTable(
   const cells = (row: ScoresRow | undefined): Html[] =>
     columns.map(
       ([key], i) =>
-        html`<td class="${i === 0 ? "first" : ""}">${row === undefined ? "–" : percent(row[key])}</td>`,
+        html`<td class="${i === 0 ? "first" : ""}">${row === undefined || (key === "solveP" && madeNoCall(row)) ? "–" : percent(row[key])}</td>`,
     );
   return html`<div class="card scroll"><table class="scores"><thead><tr><th>${title}</th><th></th><th class="first" colspan="3">before</th><th class="first" colspan="3">after</th><th class="first">change</th></tr>
 <tr><th></th><th>tasks</th>${[0, 1].map(() => columns.map(([, label], i) => html`<th class="${i === 0 ? "first" : ""}">${label}</th>`))}<th class="first">F1</th></tr></thead>
