@@ -56,11 +56,15 @@ y[i] = ${bufferType(x.dtype)}(value);`,
   vjp: ({ inputs: [x, index] }, [dy]) => [dy && apply(addRowsOp, [dy, index], { rows: x.shape[0] }), null],
 };
 
+/** Invocations that sort indices: each walks all of them, so more do more work; fewer leave a GPU idle. */
+const sortingInvocations = 64;
+
 /**
  * y[r, c] = Σ_{i: index[i] = r} x[i, c] for x [n, C] → [rows, C];  dx = takeRows(dy, index)
  *
- * First kernel, one invocation per row r: finds where r's list begins (the number of smaller indices) and writes the
- * positions that hold r, in order. Second, one per element: adds that list. 2·rows·n integer reads, no atomics.
+ * First kernel, a counting sort: each invocation has a stretch of rows, for which it walks the indices twice. It counts those
+ * of each row, and the smaller ones before them; then it writes the positions that hold a row, in order. Second, one
+ * invocation per element: adds the list of its row. No atomics.
  */
 export const addRowsOp: Op<{ rows: number }> = {
   name: "addRows",
@@ -78,6 +82,7 @@ export const addRowsOp: Op<{ rows: number }> = {
   },
   webgpu([x, index], [y], { rows }) {
     const n = index.shape[0];
+    const stretch = Math.ceil(rows / sortingInvocations) || 1;
     const bounds = x.device.empty([rows + 1], "u32");
     const order = x.device.empty([Math.max(n, 1)], "u32");
     const calls = [
@@ -89,20 +94,34 @@ export const addRowsOp: Op<{ rows: number }> = {
             { name: "bounds", type: "u32" as const, write: true },
             { name: "order", type: "u32" as const, write: true },
           ],
-          params: u32Params("offsetI", "n", "rows"),
-          main: `let row = i32(i);
+          params: u32Params("offsetI", "n", "rows", "stretch"),
+          main: `let first = i32(i * p.stretch);
+let stop = i32(min(p.rows, (i + 1u) * p.stretch));
+if (i == 0u) { bounds[0] = 0u; }
+for (var row = first; row < stop; row++) { bounds[row + 1] = 0u; }
 var at = 0u;
-for (var j = 0u; j < p.n; j++) { at += select(0u, 1u, index[p.offsetI + j] < row); }
-bounds[i] = at;
-if (i < p.rows) {
-  for (var j = 0u; j < p.n; j++) {
-    if (index[p.offsetI + j] == row) { order[at] = j; at++; }
+for (var j = 0u; j < p.n; j++) {
+  let row = index[p.offsetI + j];
+  if (row >= 0 && row < first) { at++; }
+  if (row >= first && row < stop) { bounds[row + 1]++; }
+}
+// bounds[row + 1] is where the row's list goes on; behind its last entry, the next one begins.
+for (var row = first; row < stop; row++) {
+  let begin = at;
+  at += bounds[row + 1];
+  bounds[row + 1] = begin;
+}
+for (var j = 0u; j < p.n; j++) {
+  let row = index[p.offsetI + j];
+  if (row >= first && row < stop) {
+    order[bounds[row + 1]] = j;
+    bounds[row + 1]++;
   }
 }`,
         }),
         buffers: [index, bounds, order],
-        params: [index.offset, n, rows],
-        count: rows + 1,
+        params: [index.offset, n, rows, stretch],
+        count: Math.max(1, Math.ceil(rows / stretch)),
       },
       {
         key: `addRows:sum:${x.dtype}`,
