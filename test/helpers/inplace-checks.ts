@@ -45,6 +45,21 @@ export async function adamWPair(device: Device, dtype: "f32" | "f64") {
   };
 }
 
+/** Parameters after two AdamW steps on 132 numbers, in vectors `offset` elements into their memory. */
+export async function adamWAt(device: Device, offset: number) {
+  const n = 132;
+  const draw = new Draw(6);
+  const make = (low: number) => {
+    const values = [...new Float64Array(offset), ...draw.floats(n, low, 1)];
+    return slice(tensor(Float32Array.from(values), { device }), [offset], [offset + n]);
+  };
+  const [params, grads, m, decayMask] = [-1, -1, -1, 0].map(make);
+  const state = { params, grads, m, v: make(0), decayMask, clipScale: full([], 0.25, { device }) };
+  for (const step of [1, 2])
+    adamWStep(state, { lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step });
+  return params.data();
+}
+
 /** A cache of 5 rows after rows 3 and 0 were written, and after writing nothing and a window of other rows. */
 export async function writtenCache(device: Device): Promise<number[]> {
   const cache = zeros([5, 1, 2], { device });

@@ -1,7 +1,13 @@
 /** The operations that change a tensor in place, on webgpu. */
 import { describe, expect, test } from "vitest";
 import { expectClose } from "../helpers/compare.ts";
-import { adamWPair, momentsInOneTensor, readFromItself, writtenCache } from "../helpers/inplace-checks.ts";
+import {
+  adamWAt,
+  adamWPair,
+  momentsInOneTensor,
+  readFromItself,
+  writtenCache,
+} from "../helpers/inplace-checks.ts";
 import { requireGpu } from "../helpers/require.ts";
 
 const device = (await requireGpu())!;
@@ -11,6 +17,10 @@ describe.skipIf(!device)("in place on webgpu", () => {
     const { actual, expected, window } = await adamWPair(device, "f32");
     expectClose("parameters", actual, expected, { absolute: 1e-6, relative: 1e-6 });
     expect([...window]).toEqual([...actual.slice(10, 16)]);
+  });
+
+  test("adamWStep of four elements at once has the bits of one element at a time", async () => {
+    expect(await adamWAt(device, 4)).toEqual(await adamWAt(device, 3));
   });
 
   test("assignRows writes the named rows and no others", async () => {

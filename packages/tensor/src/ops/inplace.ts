@@ -213,15 +213,20 @@ const adamWOp: Op<AdamWSettings> = {
       name,
       type: "f32" as const,
     }));
+    const vectors = [grads, mask, params, m, v];
+    const quads = vectors.every(({ size, offset }) => size % 4 === 0 && offset % 4 === 0);
+    const width = quads ? 4 : 1;
+    const type = quads ? ("vec4<f32>" as const) : ("f32" as const);
     return [
       {
-        key: "adamW",
+        key: quads ? "adamW:quad" : "adamW",
         source: () => ({
           buffers: [
-            ...["grads", "mask", "scale"].map((name) => ({ name, type: "f32" as const })),
-            ...["params", "m", "v"].map((name) => ({ name, type: "f32" as const, write: true })),
+            { name: "scale", type: "f32" },
+            ...["grads", "mask"].map((name) => ({ name, type })),
+            ...["params", "m", "v"].map((name) => ({ name, type, write: true })),
           ],
-          params: [...u32Params("offsetG", "offsetK", "offsetC", "offsetP", "offsetM", "offsetV"), ...floats],
+          params: [...u32Params("offsetC", "offsetG", "offsetK", "offsetP", "offsetM", "offsetV"), ...floats],
           main: `let g = grads[p.offsetG + i] * scale[p.offsetC];
 let m1 = p.beta1 * m[p.offsetM + i] + (1.0 - p.beta1) * g;
 let v1 = p.beta2 * v[p.offsetV + i] + (1.0 - p.beta2) * g * g;
@@ -230,14 +235,10 @@ v[p.offsetV + i] = v1;
 let decayed = params[p.offsetP + i] * (1.0 - p.decay * mask[p.offsetK + i]);
 params[p.offsetP + i] = decayed - p.rate * m1 / (sqrt(v1) * p.root2 + p.eps);`,
         }),
-        buffers: [grads, mask, scale, params, m, v],
+        buffers: [scale, ...vectors],
         params: [
-          grads.offset,
-          mask.offset,
           scale.offset,
-          params.offset,
-          m.offset,
-          v.offset,
+          ...vectors.map(({ offset }) => offset / width),
           beta1,
           beta2,
           derived([lr, step], () => valueOf(lr) / (1 - beta1 ** valueOf(step))),
@@ -245,7 +246,7 @@ params[p.offsetP + i] = decayed - p.rate * m1 / (sqrt(v1) * p.root2 + p.eps);`,
           eps,
           derived([lr], () => valueOf(lr) * weightDecay),
         ],
-        count: params.size,
+        count: params.size / width,
       },
     ];
   },
