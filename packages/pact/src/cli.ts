@@ -11,6 +11,7 @@ import { explainHelp } from "./cli/explain-options.ts";
 import { type Command, commandHelp, positionalsOf, programHelp } from "./cli/help.ts";
 import { mergeHelp } from "./cli/merge-options.ts";
 import { helpOption, nearest, parseOptions, takePositional, UsageError } from "./cli/options.ts";
+import { watchOutput } from "./cli/output.ts";
 import { planHelp } from "./cli/plan-options.ts";
 import { playHelp } from "./cli/play-options.ts";
 import { tracesHelp } from "./cli/traces-options.ts";
@@ -97,7 +98,8 @@ const standardOutput: Output = {
  * Runs the program.
  *
  * @param args what follows `pact` on the command line
- * @returns the exit code: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C
+ * @returns the exit code: 0 done, 1 failed (or, of the program, what it printed is lost), 2 wrong command line, 130 stopped
+ *   by Ctrl-C
  * @example process.exitCode = await main(["train", "--steps", "2"]);
  */
 export async function main(args: readonly string[], output: Output = standardOutput): Promise<number> {
@@ -170,4 +172,8 @@ function version(): string {
   return String((manifest as { version?: unknown }).version);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main(process.argv.slice(2));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const args = process.argv.slice(2);
+  watchOutput(process, args.includes("--json"));
+  process.exitCode = await main(args);
+}

@@ -12,7 +12,6 @@ import { ChatView } from "./chat-view.ts";
 import { interruptedExitCode, type SignalSource } from "./interrupt.ts";
 import { useKernelTable } from "./kernel-table.ts";
 import { createProgress } from "./progress.ts";
-import { ignoreWriteErrors } from "./terminal.ts";
 
 const mebibyte = 2 ** 20;
 
@@ -31,7 +30,6 @@ export async function chat(
 ): Promise<number> {
   const request = readChatRequest(args);
   const { options } = request;
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const progress = createProgress(console.errors);
   try {
     const device = await init({ device: options.device, log: (line) => progress.line(line) });

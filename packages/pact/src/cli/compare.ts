@@ -17,7 +17,7 @@ import { givenOptions, nearest, parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { claimRunFolder } from "./run-folder.ts";
 import { differing, type Settings, settingsOfFile, settingsOfPairs } from "./settings.ts";
-import { ignoreWriteErrors, painter } from "./terminal.ts";
+import { painter } from "./terminal.ts";
 import { runIn } from "./train.ts";
 import { trainOptions } from "./train-options.ts";
 import { requestOf } from "./train-request.ts";
@@ -55,7 +55,6 @@ export async function compare(args: readonly string[]): Promise<number> {
     throw error;
   });
   const folder = claimComparison(options.out ?? join("runs", "compare"), plan.settings);
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   let stopped: boolean;

@@ -26,7 +26,7 @@ import { Interrupt, interruptedExitCode } from "./interrupt.ts";
 import { parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { defaultRunFolder } from "./run-folder.ts";
-import { ignoreWriteErrors, painter } from "./terminal.ts";
+import { painter } from "./terminal.ts";
 
 /** Skipped lines that are printed; summary.json has all. */
 const shownLines = 20;
@@ -54,7 +54,6 @@ export async function evaluateModel(args: readonly string[]): Promise<number> {
   });
   const out = options.out ?? defaultRunFolder(`eval-${options.env}`, options.seed);
   using folder = EvalFolder.open(out, settingsOf(options, client, suite), options.resume);
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {

@@ -20,7 +20,7 @@ import { type ExplainOptions, explainOptions, explainPositionals } from "./expla
 import { promptsOf, type RecordedStep, type RecordedWeights, readStep, weightsOf } from "./explain-run.ts";
 import { explanationLines } from "./explain-table.ts";
 import { parseOptions, takePositional, UsageError } from "./options.ts";
-import { ignoreWriteErrors, painter, printable } from "./terminal.ts";
+import { painter, printable } from "./terminal.ts";
 
 /** A token as it is shown; those of the environment have no loss. */
 export interface ExplainedToken
@@ -93,7 +93,6 @@ export async function explain(args: readonly string[]): Promise<number> {
   const explanation = await explainRollout(resolve(first.word), second.word, options, (line) =>
     process.stderr.write(`${printable(line)}\n`),
   );
-  ignoreWriteErrors(process.stdout);
   if (options.json) process.stdout.write(`${JSON.stringify(explanation)}\n`);
   else {
     const { columns } = process.stdout;

@@ -26,7 +26,6 @@ import { type MergeOptions, mergeOptions, mergePositional } from "./merge-option
 import { parseOptions, takePositional, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { readRunConfig } from "./resume.ts";
-import { ignoreWriteErrors } from "./terminal.ts";
 
 /** What `--json` prints. */
 export interface Merged {
@@ -71,7 +70,6 @@ export async function merge(args: readonly string[]): Promise<number> {
       "pact merge: give the folder of a run or of adapters, e.g. pact merge runs/lora --out merged.",
     );
   const out = outFolder(options);
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   using interrupt = new Interrupt(() => progress.line("stopping; nothing is kept"));

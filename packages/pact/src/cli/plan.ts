@@ -14,7 +14,7 @@ import { optionsOf, planLines } from "./plan-table.ts";
 import { createProgress } from "./progress.ts";
 import { describeSettings } from "./settings.ts";
 import { runTasks } from "./tasks.ts";
-import { ignoreWriteErrors, painter } from "./terminal.ts";
+import { painter } from "./terminal.ts";
 import { requestOf, type TrainRequest } from "./train-request.ts";
 
 /** Whether a run fits into a memory: `tight` where its tensors do, but not with the buffers that the pool keeps. */
@@ -56,7 +56,6 @@ export async function plan(args: readonly string[]): Promise<number> {
   const options = parseOptions("pact plan", planOptions, args);
   const memory = memoryOf(options.memory);
   const request = await requestLike(options, givenOptions(args));
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const progress = createProgress(process.stderr);
   try {
     const report = await planReport(request, options["rollout-tokens"], memory, (done, count) => {

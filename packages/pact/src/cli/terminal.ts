@@ -15,16 +15,6 @@ export interface TextStream {
   off?(event: "resize", listener: () => void): unknown;
 }
 
-const ignore = (): void => undefined;
-
-/**
- * Lets a run outlive its output: without a listener, a reader that is gone (EPIPE) or a full disk (ENOSPC) ends the
- * process at the next write. With it that text is lost and nothing else; the run folder holds all that counts.
- */
-export function ignoreWriteErrors(stream: NodeJS.WriteStream): void {
-  if (!stream.listeners("error").includes(ignore)) stream.on("error", ignore);
-}
-
 /** The colours used, by meaning. */
 export type Style = "bold" | "dim" | "good" | "bad" | "accent";
 

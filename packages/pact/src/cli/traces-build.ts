@@ -25,7 +25,7 @@ import { appendLine, writeWhole } from "./disk.ts";
 import { Interrupt, interruptedExitCode } from "./interrupt.ts";
 import { parseOptions, UsageError } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import { ignoreWriteErrors, painter, printable, type TextStream } from "./terminal.ts";
+import { painter, printable, type TextStream } from "./terminal.ts";
 import { type BuildOptions, buildOptions } from "./traces-options.ts";
 import { readPartial } from "./traces-partial.ts";
 import { summaryLines } from "./traces-summary.ts";
@@ -61,7 +61,6 @@ export async function buildCommand(
   const done = options.resume ? readPartial(partial, settings) : [];
   if (!options.resume) appendLine(partial, { settings });
 
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? streams.error : streams.out;
   const progress = createProgress(stream);
   for (const line of skipped) progress.line(`left out: ${printable(line)}`);

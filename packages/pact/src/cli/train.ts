@@ -38,7 +38,7 @@ import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
 import { describeSettings } from "./settings.ts";
 import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.ts";
 import { type RunTasks, runTasks } from "./tasks.ts";
-import { ignoreWriteErrors, painter } from "./terminal.ts";
+import { painter } from "./terminal.ts";
 import { loadParams, splitNote } from "./train-parts.ts";
 import { requestOf, type TrainRequest } from "./train-request.ts";
 
@@ -74,7 +74,6 @@ export async function train(args: readonly string[]): Promise<number> {
   const folder = options.resume
     ? resolve(options["run-dir"] ?? "")
     : claimRunFolder(options["run-dir"] ?? defaultRunFolder(config.method, config.seed));
-  for (const output of [process.stdout, process.stderr]) ignoreWriteErrors(output);
   const stream = options.json ? process.stderr : process.stdout;
   const progress = createProgress(stream);
   try {

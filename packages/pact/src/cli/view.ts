@@ -13,7 +13,6 @@ import { runReport } from "../report/report.ts";
 import { liveComparison } from "./comparison-folder.ts";
 import { Interrupt, interruptedExitCode } from "./interrupt.ts";
 import { parseOptions, takePositional, UsageError } from "./options.ts";
-import { ignoreWriteErrors } from "./terminal.ts";
 import { viewOptions, viewPositional } from "./view-options.ts";
 
 /** How often a page of something that is going on reloads itself. */
@@ -39,7 +38,6 @@ export async function view(args: readonly string[]): Promise<number> {
   const options = parseOptions("pact view", viewOptions, rest);
   if (word === undefined)
     throw new UsageError("pact view: no folder given, e.g. pact view runs/first. See `pact view --help`.");
-  ignoreWriteErrors(process.stdout);
   const viewer = await serveReport(resolve(word), options.port);
   process.stdout.write(
     options.json ? `${JSON.stringify({ url: viewer.url })}\n` : `${viewer.url}\nCtrl-C ends it.\n`,
