@@ -48,6 +48,41 @@ describe.skipIf(!device)("fusion on webgpu", () => {
     }
   });
 
+  test("a product with column totals and a total beside a sum take the kernel of sums with totals", async () => {
+    const draw = new Draw(7);
+    const xs = [0, 1, 2, 3].map(() =>
+      t.tensor(Float32Array.from(draw.floats(40 * 12, -1, 1)), { shape: [40, 12] }),
+    );
+    const total = (x: t.Tensor) => t.sum(x, { axes: [0] });
+    /** The product, and the totals of it and of others. */
+    const product = ([a, b]: t.Tensor[], ...others: t.Tensor[]) => {
+      const y = t.mul(a, b);
+      return [y, t.concat([y, ...others].map(total))];
+    };
+    const functions: ((list: t.Tensor[]) => t.Tensor[])[] = [
+      ([a, b]) => [t.add(a, b), total(b)],
+      ([a, b]) => product([a, b]),
+      ([a, b, c]) => product([a, b], a, c),
+      ([a, b, c]) => [t.add(a, b), total(c)],
+      ([a, b, c, d]) => [total(d), t.add(t.add(a, b), c)],
+    ];
+    const actual: t.Tensor[][] = [];
+    let built = 0;
+    for (const f of functions) {
+      using captured = t.capture(f);
+      const start = device.stats();
+      actual.push(captured(xs));
+      const { dispatches, pipelines } = device.stats();
+      expect(dispatches - start.dispatches).toBe(1);
+      built ||= pipelines;
+      expect(pipelines).toBe(built);
+    }
+    const rounding = { absolute: 1e-5, relative: 1e-5 };
+    for (const [n, f] of functions.entries())
+      for (const [k, y] of f(xs).entries())
+        expectClose(`function ${n}, result ${k}`, await actual[n][k].data(), await y.data(), rounding);
+  });
+
   test("a block of a network and its gradients", async () => {
     const draw = new Draw(5);
     const drawn = (shape: number[]) =>

@@ -105,6 +105,7 @@ describe("what becomes one kernel", () => {
         return [terms, t.sum(terms, { axes: 0 })];
       },
     ],
+    ["a sum of two and the total of another", (a) => [t.add(a, t.ones([4, 6])), t.sum(x, { axes: 0 })]],
     ["several sums of one input", (a) => [t.sum(a), t.sum(t.square(a)), t.max(a)]],
     ["another number of axes", (a) => t.sum(t.reshape(t.square(a), [4, 2, 3]), { axes: 2 })],
     ["a copy into another order", (a) => t.reshape(t.transpose(t.square(a)), [-1])],

@@ -19,6 +19,7 @@ export function fuse(recorded: Program): Program {
   const grouping = new Grouping(program, true, chains.fitting());
   grouping.mergeChains();
   grouping.mergeNeighbours();
+  grouping.mergeTotals();
   grouping.attachResiduals();
   grouping.attachEpilogues();
   return { memories: program.memories, steps: grouping.steps() };

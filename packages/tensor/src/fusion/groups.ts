@@ -6,6 +6,7 @@
 import type { Program, Step, Value } from "../capture/program.ts";
 import { sizeOf } from "../shape.ts";
 import { build } from "./build.ts";
+import { isColumns } from "./columns.ts";
 import { dependences, Reach, usersOf } from "./dependences.ts";
 import { withEpilogue } from "./epilogue.ts";
 import { type Member, memberOf } from "./members.ts";
@@ -67,6 +68,20 @@ export class Grouping {
       const unit = this.unitOf[place];
       if (unit.places[0] !== place) continue;
       for (const other of this.neighbours(unit)) this.tryMerge(other, this.unitOf[place]);
+    }
+  }
+
+  /** Merges totals that stand alone with a sum near by, where the kernel of sums with totals (columns.ts) does both. */
+  mergeTotals(): void {
+    for (let place = 0; place < this.unitOf.length; place++) {
+      const unit = this.unitOf[place];
+      const total = this.kindOf(unit);
+      if (unit.places[0] !== place || !total?.reduces) continue;
+      for (const other of this.unitsAt(this.around(place))) {
+        const sum = this.kindOf(other);
+        if (sum && !sum.reduces && sum.size === total.size)
+          this.tryMerge(other, this.unitOf[place], isColumns);
+      }
     }
   }
 
@@ -178,6 +193,12 @@ export class Grouping {
     });
   }
 
+  /** Places near `place`, the nearest first. */
+  private around(place: number): number[] {
+    const near = Array.from({ length: reach }, (_, k) => [place - k - 1, place + k + 1]).flat();
+    return near.filter((p) => p >= 0 && p < this.unitOf.length);
+  }
+
   private unitsAt(places: readonly number[]): Unit[] {
     return [...new Set(places.map((p) => this.unitOf[p]))];
   }
@@ -205,12 +226,12 @@ export class Grouping {
     return build(members, memories, escapes, limited);
   }
 
-  private tryMerge(a: Unit, b: Unit): void {
+  private tryMerge(a: Unit, b: Unit, wanted: (step: Step) => boolean = () => true): void {
     if (a === b || a.places.length + b.places.length > maxMembers) return;
     if (this.between(a, b) || this.between(b, a)) return;
     const places = [...a.places, ...b.places].sort((x, y) => x - y);
     const step = this.stepOf(places, this.limited);
-    if (step && !this.keepsMore(a, b, step)) this.join(new Set([a, b]), step);
+    if (step && wanted(step) && !this.keepsMore(a, b, step)) this.join(new Set([a, b]), step);
   }
 
   /** True if something else needs `a`'s results, and `b` needs its. */
