@@ -10,7 +10,8 @@ import { seconds } from "../timing.ts";
 /** One rung: a way to compute the result from the problem's inputs. */
 export interface Rung {
   readonly name: string;
-  run(inputs: readonly Tensor[]): Tensor;
+  /** `repeats` as the problem has it; rungs of several operations are for problems without. */
+  run(inputs: readonly Tensor[], repeats?: number): Tensor;
 }
 
 /** One problem: its inputs, and how much work it is. */
@@ -18,6 +19,8 @@ export interface Problem {
   readonly name: string;
   readonly inputs: readonly Tensor[];
   readonly flops: number;
+  /** How often a kernel starts between two waits for the device, 1 by default: what takes microseconds is measured many at a time. */
+  readonly repeats?: number;
 }
 
 /** What was measured of a rung. */
@@ -38,23 +41,26 @@ export async function ladderDevice(): Promise<Device> {
   return device;
 }
 
-/** A rung that is a kernel: its starts compute the product [m, n] of `inputs` a and b. */
+/** A rung that is a kernel: its starts compute the product [..., m, n] of `inputs` a and b. */
 export function kernelRung(
   name: string,
   calls: (inputs: readonly Tensor[], output: Tensor) => readonly KernelCall[],
 ): Rung {
-  const op: Op<null> = {
+  const op: Op<number> = {
     name,
     strided: true,
-    infer: ([a, b]) => [{ shape: [a.shape[0], b.shape[1]], dtype: "f32" }],
-    webgpu: (inputs, [output]) => calls(inputs, output),
+    infer: ([a, b]) => [{ shape: [...a.shape.slice(0, -1), b.shape[b.shape.length - 1]], dtype: "f32" }],
+    webgpu: (inputs, [output], repeats) => {
+      const once = calls(inputs, output);
+      return Array.from({ length: repeats }, () => once).flat();
+    },
   };
-  return { name, run: (inputs) => apply(op, inputs, null) };
+  return { name, run: (inputs, repeats = 1) => apply(op, inputs, repeats) };
 }
 
 /** Measures `rungs` on one problem and prints them. */
 export async function climb(device: Device, problem: Problem, rungs: readonly Rung[]): Promise<void> {
-  const { name, inputs, flops } = problem;
+  const { name, inputs, flops, repeats = 1 } = problem;
   console.log(`\n${name}\n      ms   cpu ms  GFLOP/s  × before  first ms  difference     MiB  rung`);
   const measured: Measured[] = [];
   for (const rung of rungs) {
@@ -77,20 +83,20 @@ export async function climb(device: Device, problem: Problem, rungs: readonly Ru
     for (const [n, rung] of rungs.entries()) {
       const before = process.cpuUsage();
       const taken = await seconds(async () => {
-        const y = scope(() => rung.run(inputs));
+        const y = scope(() => rung.run(inputs, repeats));
         await device.synchronize();
         y.dispose();
       });
       const { user, system } = process.cpuUsage(before);
       const own = measured[n];
-      own.ms = Math.min(own.ms, 1000 * taken);
-      own.cpuMs = Math.min(own.cpuMs, (user + system) / 1000);
+      own.ms = Math.min(own.ms, (1000 * taken) / repeats);
+      own.cpuMs = Math.min(own.cpuMs, (user + system) / 1000 / repeats);
     }
   }
   for (const [n, { ms, cpuMs, firstMs, result, peakMiB }] of measured.entries()) {
     const columns = [
-      ms.toFixed(2).padStart(8),
-      cpuMs.toFixed(2).padStart(9),
+      ms.toFixed(repeats > 1 ? 4 : 2).padStart(8),
+      cpuMs.toFixed(repeats > 1 ? 4 : 2).padStart(9),
       (flops / cpuMs / 1e6).toFixed(1).padStart(9),
       (n > 0 ? (measured[n - 1].cpuMs / cpuMs).toFixed(2) : "").padStart(10),
       firstMs.toFixed(0).padStart(10),

@@ -1,19 +1,28 @@
 /**
- * npx tsx --conditions=source bench/kernels/matmul.ts [m k n, default 1024 128 512]
+ * npx tsx --conditions=source bench/kernels/matmul.ts [parts of names of problems, default all]
  *
- * The ladder of the matrix product, for operands that lie as those of a linear layer do: NT its outputs, NN the gradient of
- * its inputs, TN that of its weights. What each rung gains: sums in a register instead of one sum a lane (tiles), loads of
- * four, larger tiles (fewer loads a product), loads that a workgroup shares in its memory (a loss on software adapters, whose
- * barriers are slow), lanes that hand each other what they loaded instead of loading it themselves.
+ * The ladder of the matrix product, for operands that lie as those of a linear layer do (NT its outputs, NN the gradient of its
+ * inputs, TN that of its weights), batched, with ragged edges, with few rows (a decoding step), and with sums that are long
+ * beside the result (weight gradients of small layers). What each rung gains: sums in a register instead of one sum a lane
+ * (tiles), loads of four, larger tiles (fewer loads a product), loads that a workgroup shares in its memory (a loss on
+ * software adapters, whose barriers are slow), lanes that hand each other what they loaded; with few rows, lanes that load
+ * along k instead of rows that are not there; with long sums, parts that are added up afterwards.
  */
 import { type KernelCall, key, randomNormal, type Tensor, transpose, u32Params } from "@pact/tensor";
-import { productOf, sharedCall, subgroupCall, tileCall } from "../../packages/tensor/src/ops/matmul-calls.ts";
+import {
+  inParts,
+  productOf,
+  sharedCall,
+  subgroupCall,
+  tileCall,
+} from "../../packages/tensor/src/ops/matmul-calls.ts";
 import { lanesOf } from "../../packages/tensor/src/variants.ts";
-import { climb, kernelRung, ladderDevice, type Rung } from "./ladder.ts";
+import { climb, kernelRung, ladderDevice, type Problem, type Rung } from "./ladder.ts";
 
 /** One sum an invocation, one load a factor. */
 function plain([a, b]: readonly Tensor[], out: Tensor): KernelCall {
-  const [k, n] = b.shape;
+  const [m, n] = out.shape.slice(-2);
+  const { a: left, b: right, k } = product([a, b], out);
   return {
     key: "ladder:matmul:plain",
     source: () => ({
@@ -22,48 +31,128 @@ function plain([a, b]: readonly Tensor[], out: Tensor): KernelCall {
         { name: "b", type: "f32" },
         { name: "y", type: "f32", write: true },
       ],
-      params: u32Params("k", "n", "am", "ak", "bk", "bn"),
+      params: u32Params("m", "k", "n", "ab", "am", "ak", "bb", "bk", "bn"),
       main: `var sum = 0.0;
-for (var l = 0u; l < p.k; l++) { sum += a[i / p.n * p.am + l * p.ak] * b[l * p.bk + i % p.n * p.bn]; }
+let batch = i / (p.m * p.n);
+let fromA = batch * p.ab + i / p.n % p.m * p.am;
+let fromB = batch * p.bb + i % p.n * p.bn;
+for (var l = 0u; l < p.k; l++) { sum += a[fromA + l * p.ak] * b[fromB + l * p.bk]; }
 y[i] = sum;`,
     }),
     buffers: [a, b, out],
-    params: [k, n, ...a.strides, ...b.strides],
+    params: [m, k, n, left.batch, left.outer, left.inner, right.batch, right.inner, right.outer],
     count: out.size,
   };
 }
 
+/** The operands as the kernels see them; of more than two axes, the first is the batch. */
+function product([a, b]: readonly Tensor[], out: Tensor) {
+  const step = (x: Tensor) => (x.rank > 2 ? x.strides[0] : 0);
+  return productOf(a, b, out, step(a), step(b));
+}
+
 const device = await ladderDevice();
 const lanes = lanesOf(device.report);
+
 const tiles = (m: number, n: number): Rung =>
-  kernelRung(`tiles of ${m} × ${n}, loads of four`, ([a, b], out) => [
-    tileCall(productOf(a, b, out), out, a.shape[1], 0, [m, n]),
-  ]);
-const subgroups = (rows: number): Rung =>
-  kernelRung(`subgroups, ${rows} rows × ${4 * lanes} columns`, ([a, b], out) => {
-    const reads = b.strides[1] === 1 ? "columns" : "inner";
-    return [subgroupCall(productOf(a, b, out), out, a.shape[1], lanes, { reads, rows })];
+  kernelRung(`tiles of ${m} × ${n}, loads of four`, (inputs, out) => {
+    const p = product(inputs, out);
+    return [tileCall(p, out, p.k, 0, [m, n])];
   });
-const rungs = [
-  kernelRung("one sum an invocation", (inputs, out) => [plain(inputs, out)]),
-  tiles(4, 4),
+const shared = (parts = 1): Rung =>
+  kernelRung(`64 × 64 in a workgroup's memory${added(parts)}`, (inputs, out) => {
+    const p = product(inputs, out);
+    return inParts(p, out, Math.ceil(p.k / parts), (target, chunk) => sharedCall(p, target, chunk));
+  });
+const subgroups = (rows: number, parts = 1): Rung =>
+  kernelRung(
+    `subgroups, ${rows} row${rows > 1 ? "s" : ""} × ${4 * lanes} columns${added(parts)}`,
+    (inputs, out) => {
+      const p = product(inputs, out);
+      const reads =
+        p.b.outer === 1 && p.n % 4 === 0
+          ? "columns"
+          : p.k % 4 === 0 && p.a.inner === 1 && p.b.inner === 1
+            ? "inner"
+            : "single";
+      return inParts(p, out, Math.ceil(p.k / parts), (target, chunk) =>
+        subgroupCall(p, target, chunk, lanes, { reads, rows }),
+      );
+    },
+  );
+const added = (parts: number) => (parts > 1 ? `, ${parts} parts added up` : "");
+
+const simple = [kernelRung("one sum an invocation", (inputs, out) => [plain(inputs, out)]), tiles(4, 4)];
+const many = [
+  ...simple,
   tiles(8, 8),
-  kernelRung("64 × 64 in a workgroup's memory", ([a, b], out) => [
-    sharedCall(productOf(a, b, out), out, a.shape[1]),
-  ]),
-  ...(lanes > 0 ? [8, 16, 32].map(subgroups) : []),
+  shared(),
+  ...(lanes > 0 ? [8, 16, 32].map((rows) => subgroups(rows)) : []),
 ];
-const sizes = process.argv.slice(2).map(Number);
-const [m, k, n] = sizes.length === 3 ? sizes : [1024, 128, 512];
-const matrix = (rows: number, columns: number, seed: number) =>
-  randomNormal(key(seed), [rows, columns], { device });
-const layouts = {
-  NN: () => [matrix(m, k, 1), matrix(k, n, 2)],
-  NT: () => [matrix(m, k, 1), transpose(matrix(n, k, 2))],
-  TN: () => [transpose(matrix(k, m, 1)), matrix(k, n, 2)],
-};
-for (const [layout, make] of Object.entries(layouts)) {
-  const name = `${layout} [${m}, ${k}]·[${k}, ${n}]`;
-  await climb(device, { name, inputs: make(), flops: 2 * m * k * n }, rungs);
+const edges = [
+  simple[0],
+  tiles(4, 4),
+  shared(),
+  ...(lanes > 0 ? [8, 16, 32].map((rows) => subgroups(rows)) : []),
+];
+const few = [...simple, ...(lanes > 0 ? [16, 8, 4, 2, 1].map((rows) => subgroups(rows)) : [])];
+const long = [
+  ...simple,
+  shared(),
+  shared(4),
+  ...(lanes > 0 ? [1, 2, 4, 8, 16].map((parts) => subgroups(16, parts)) : []),
+];
+
+/** Where operands lie in memory, as a linear layer's do. */
+const layouts = { NN: [false, false], NT: [false, true], TN: [true, false] } as const;
+
+/** A matrix, or a batch of them. */
+function matrix(seed: number, batch: number, rows: number, columns: number, transposed: boolean): Tensor {
+  const lying = transposed ? [columns, rows] : [rows, columns];
+  const x = randomNormal(key(seed), batch > 1 ? [batch, ...lying] : lying, { device });
+  return transposed ? transpose(x) : x;
+}
+
+/** A problem of the ladder. */
+function problem(
+  kind: string,
+  layout: keyof typeof layouts,
+  [m, k, n]: readonly [number, number, number],
+  { repeats = 1, batch = 1 } = {},
+): Problem {
+  const [ta, tb] = layouts[layout];
+  return {
+    name: `${kind} ${layout} ${batch > 1 ? `${batch} × ` : ""}[${m}, ${k}]·[${k}, ${n}]`,
+    inputs: [matrix(1, batch, m, k, ta), matrix(2, batch, k, n, tb)],
+    flops: 2 * batch * m * k * n,
+    repeats,
+  };
+}
+
+const often = { repeats: 200 };
+const problems: [Problem, readonly Rung[]][] = [
+  [problem("layer", "NN", [1024, 128, 512]), many],
+  [problem("layer", "NT", [1024, 128, 512]), many],
+  [problem("layer", "TN", [1024, 128, 512]), many],
+  [problem("batched", "NT", [128, 32, 128], { batch: 32 }), many],
+  [problem("ragged", "NT", [999, 127, 509]), edges],
+  [problem("ragged", "TN", [509, 999, 127]), edges],
+  [problem("few rows", "NT", [8, 128, 128], often), few],
+  [problem("few rows", "NT", [8, 128, 512], often), few],
+  [problem("few rows", "NT", [8, 512, 128], often), few],
+  [problem("few rows", "NT", [3, 128, 512], often), few],
+  [problem("one row", "NT", [1, 128, 128], often), few],
+  [problem("one row", "NT", [1, 128, 512], often), few],
+  [problem("one row", "NT", [1, 512, 128], often), few],
+  [problem("one row", "NN", [1, 128, 512], often), few],
+  [problem("long sums", "TN", [512, 1024, 128]), long],
+  [problem("long sums", "TN", [128, 1024, 512]), long],
+  [problem("long sums", "TN", [128, 1024, 128]), long],
+  [problem("long sums", "TN", [128, 8192, 128]), long],
+  [problem("long sums", "TN", [32, 16384, 64]), long],
+];
+const wanted = process.argv.slice(2);
+for (const [at, rungs] of problems) {
+  if (wanted.length === 0 || wanted.some((part) => at.name.includes(part))) await climb(device, at, rungs);
 }
 device.destroy();

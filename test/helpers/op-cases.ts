@@ -57,6 +57,19 @@ export const productCases: OpCase[] = [
     },
   },
   {
+    // A decoding step: few rows, which have kernels of their own, of all that divides sizes by lanes or not.
+    name: "matmul of few rows",
+    tolerance: "matmul",
+    gradient: true,
+    draw(draw) {
+      const sizes = [draw.int(1, 9), draw.int(1, 45), draw.int(1, 70)];
+      const quads = draw.unit() < 0.5;
+      const [m, k, n] = sizes.map((size, i) => (quads && i > 0 ? 4 * Math.ceil(size / 4) : size));
+      const problem = product(draw, [m, k, n], draw.unit() < 0.8 ? [] : [2]);
+      return { ...problem, operands: problem.operands.map((o) => ({ ...o, layout: "plain" as const })) };
+    },
+  },
+  {
     // A gradient that repeats along one batch dimension walks the batch unevenly.
     name: "matmul under a sum over its batch",
     gradient: true,

@@ -77,9 +77,22 @@ export function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
     lanes > 0 && product.n === 1 ? { ...product, a: product.b, b: product.a, m: 1, n: product.m } : product;
   const start = lanes > 0 ? subgroupCall : sharing(product) ? sharedCall : tileCall;
   const chunk = lanes > 0 ? subgroupChunk(turned, lanes) : tileChunk(product, out);
-  if (chunk >= turned.k) return [start(turned, out, turned.k, lanes)];
-  const partial = a.device.empty([Math.ceil(turned.k / chunk), out.size], computeType(out.dtype));
-  const calls = [start(turned, partial, chunk, lanes), reduceCall(sumKernel, partial, out, [0], 1)];
+  return inParts(turned, out, chunk, (target, chunk) => start(turned, target, chunk, lanes));
+}
+
+/**
+ * The starts of a product whose sums are cut into parts of `chunk` along k: each part is computed as a batch entry is, and
+ * another kernel adds them up in order.
+ */
+export function inParts(
+  { k }: Product,
+  out: Tensor,
+  chunk: number,
+  start: (target: Tensor, chunk: number) => KernelCall,
+): KernelCall[] {
+  if (chunk >= k) return [start(out, k)];
+  const partial = out.device.empty([Math.ceil(k / chunk), out.size], computeType(out.dtype));
+  const calls = [start(partial, chunk), reduceCall(sumKernel, partial, out, [0], 1)];
   partial.dispose();
   return calls;
 }
@@ -101,7 +114,7 @@ export function sharedCall(product: Product, target: Tensor, chunk: number): Ker
       params: u32Params(...paramNames),
     }),
     buffers: [a.x, b.x, target],
-    params: params(product, chunk, tiles[0], tiles[1]),
+    params: params(product, target, chunk, tiles[0], tiles[1]),
     count: copies(product, chunk) * tiles[0] * tiles[1] * 64,
   };
 }
@@ -123,28 +136,36 @@ const longest = 4096;
 function subgroupChunk(product: Product, lanes: number): number {
   const { m, n, k, batches } = product;
   if (batches > 1) return k;
-  const tiles = Math.ceil(m / shapeOf(product).rows) * Math.ceil(n / (lanes * laneColumns));
+  const tiles = Math.ceil(m / shapeOf(product, lanes).rows) * Math.ceil(n / (lanes * laneColumns));
   const parts = Math.min(Math.ceil(busySubgroups / tiles), Math.floor(k / shortest));
   return Math.ceil(k / Math.max(parts, Math.ceil(k / longest), 1) / 4) * 4;
 }
 
 /**
  * What a subgroup reads at once, and its rows: more would gain little and compile for seconds (docs/log.md). Both follow from
- * where operands lie, not from sizes, so that another size compiles nothing.
+ * where operands lie, not from sizes, so that another size compiles nothing; but for products of few rows, where lanes load
+ * along k what would else be rows that are not there. Each result is the same sum in the same order.
  */
-function shapeOf({ a, b, n, k }: Product): { reads: Reads; rows: number } {
-  if (fits(b, b.outer, n, b.inner)) return { reads: "columns", rows: 16 };
-  if (fits(a, a.inner, k, a.outer) && fits(b, b.inner, k, b.outer)) return { reads: "inner", rows: 8 };
-  return { reads: "single", rows: 16 };
+function shapeOf({ a, b, m, n, k }: Product, lanes: number): { reads: Reads; rows: number } {
+  const few = m <= lanes / 2 ? lanes / 2 : undefined;
+  if (fits(b, b.outer, n, b.inner)) return { reads: "columns", rows: few ?? 16 };
+  const inner = fits(a, a.inner, k, a.outer) && fits(b, b.inner, k, b.outer);
+  return inner ? { reads: "inner", rows: few ?? 8 } : { reads: "single", rows: few ?? 16 };
 }
 
-const paramNames = "m n k chunk tilesN tiles offsetA offsetB batchA batchB am ak bk bn".split(" ");
+const paramNames = "m n k chunk tilesN tiles offsetA offsetB offsetOut batchA batchB am ak bk bn".split(" ");
 
 /** Values of `paramNames`. Where k is cut, its parts take the place of the batch: each starts where its chunk does. */
-function params({ a, b, m, n, k }: Product, chunk: number, tilesM: number, tilesN: number): number[] {
+function params(
+  { a, b, m, n, k }: Product,
+  target: Tensor,
+  chunk: number,
+  tilesM: number,
+  tilesN: number,
+): number[] {
   const split = chunk < k;
   return [
-    ...[m, n, k, chunk, tilesN, tilesM * tilesN, a.offset, b.offset],
+    ...[m, n, k, chunk, tilesN, tilesM * tilesN, a.offset, b.offset, target.offset],
     ...(split ? [chunk * a.inner, chunk * b.inner] : [a.batch, b.batch]),
     ...[a.outer, a.inner, b.inner, b.outer],
   ];
@@ -163,7 +184,7 @@ export function subgroupCall(
   target: Tensor,
   chunk: number,
   lanes: number,
-  { reads, rows } = shapeOf(product),
+  { reads, rows } = shapeOf(product, lanes),
 ): KernelCall {
   const { a, b, m, n } = product;
   const tiles = [Math.ceil(m / rows), Math.ceil(n / (lanes * laneColumns))];
@@ -174,7 +195,7 @@ export function subgroupCall(
       params: u32Params(...paramNames),
     }),
     buffers: [a.x, b.x, target],
-    params: params(product, chunk, tiles[0], tiles[1]),
+    params: params(product, target, chunk, tiles[0], tiles[1]),
     count: copies(product, chunk) * tiles[0] * tiles[1] * lanes,
   };
 }
@@ -223,11 +244,11 @@ export function tileCall(
         { name: "out", type: bufferType(target.dtype), write: true },
       ],
       params: u32Params(...paramNames),
-      put: `fn put(at: u32, value: f32) { out[at] = ${bufferType(target.dtype)}(value); }`,
+      put: `fn put(at: u32, value: f32) { out[p.offsetOut + at] = ${bufferType(target.dtype)}(value); }`,
       main: kernelText(la, lb, tileM, tileN),
     }),
     buffers: [a.x, b.x, target],
-    params: params(product, chunk, tiles[0], tiles[1]),
+    params: params(product, target, chunk, tiles[0], tiles[1]),
     count: copies(product, chunk) * tiles[0] * tiles[1],
   };
 }

@@ -52,7 +52,7 @@ export function sharedSource(
     ],
     helpers: `var<workgroup> tileA: array<vec4<f32>, ${depth * quads}>;
 var<workgroup> tileB: array<vec4<f32>, ${depth * quads}>;`,
-    put: `fn put(at: u32, value: f32) { out[at] = ${bufferType(target)}(value); }`,
+    put: `fn put(at: u32, value: f32) { out[p.offsetOut + at] = ${bufferType(target)}(value); }`,
     main: `let batch = group / p.tiles;
 let row0 = (group % p.tiles / p.tilesN) * ${sharedTile}u;
 let col0 = (group % p.tiles % p.tilesN) * ${sharedTile}u;
