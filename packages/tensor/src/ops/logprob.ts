@@ -125,29 +125,34 @@ const logProbBackwardOp: Op<LogProbAttrs> = {
     }
   },
   webgpu([x, ids, lse, dy], [dx], { temperature }) {
+    const n = x.shape[x.rank - 1];
+    // Four neighbours of a row at once: software adapters divide integers one lane at a time.
+    const quad = n % 4 === 0 && x.offset % 4 === 0;
+    const [type, width] = quad ? (["vec4<f32>", 4] as const) : (["f32", 1] as const);
     return [
       {
-        key: "logProbBackward",
+        key: `logProbBackward${quad ? ":quad" : ""}`,
         source: () => ({
           buffers: [
-            { name: "x", type: "f32" },
+            { name: "x", type },
             { name: "ids", type: "i32" },
             { name: "lse", type: "f32" },
             { name: "dy", type: "f32" },
-            { name: "dx", type: "f32", write: true },
+            { name: "dx", type, write: true },
           ],
           params: [
             ...u32Params("offset", "offsetI", "offsetL", "offsetD", "n"),
             { name: "scale", type: "f32" },
           ],
           main: `let row = i / p.n;
-let j = i % p.n;
+let j = ${quad ? "vec4<u32>(i - row * p.n) * 4u + vec4<u32>(0u, 1u, 2u, 3u)" : "i - row * p.n"};
+let chosen = select(${type}(), ${type}(1.0), ${quad ? "vec4<u32>" : ""}(u32(ids[p.offsetI + row])) == j);
 let q = exp(x[p.offset + i] * p.scale - lse[p.offsetL + row]);
-dx[i] = dy[p.offsetD + row] * p.scale * (select(0.0, 1.0, u32(ids[p.offsetI + row]) == j) - q);`,
+dx[i] = dy[p.offsetD + row] * p.scale * (chosen - q);`,
         }),
         buffers: [x, ids, lse, dy, dx],
-        params: [x.offset, ids.offset, lse.offset, dy.offset, x.shape[x.rank - 1], 1 / temperature],
-        count: x.size,
+        params: [x.offset / width, ids.offset, lse.offset, dy.offset, n / width, 1 / temperature],
+        count: x.size / width,
       },
     ];
   },
