@@ -46,7 +46,7 @@ export const attentionBackwardOp: Op<null> = {
   },
   webgpu([q, k, v, ranges, keys, lse, y, dy], [dq, dk, dv]) {
     const { queries, heads, size, keys: keyCount, kvHeads, scale } = dimensions(q, k);
-    const lanes = sharedLanes(q, k, keys);
+    const lanes = sharedLanes(q);
     const type = vectorType(size);
     const suffix = lanes > 0 ? ":subgroups" : "";
     const params = [

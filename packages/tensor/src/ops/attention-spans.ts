@@ -33,6 +33,8 @@ export interface AttentionSpans {
   keys: Tensor;
   /** Nk, the number of keys that the ranges are about. */
   keyCount: number;
+  /** Whether neighbouring queries see mostly the same keys, so that kernels should walk these together. */
+  neighbours: boolean;
 }
 
 /**
@@ -137,7 +139,40 @@ export function attentionSpans(
     queries: tensor(ranges, { shape: [queryCount, 4], device }),
     keys: tensor(seen, { shape: [seen.length / 2, 2], device }),
     keyCount,
+    neighbours: gradients || seenTogether(ranges),
   };
+}
+
+/** Neighbours whose keys are compared, as many as lanes walk keys together at most. */
+const neighbourhood = 8;
+/** Queries from which on a kernel of their own is worth building, in prompts say. */
+const manyQueries = 256;
+
+/** Whether there are many queries, and eight neighbours together walk at most twice as many keys as each by itself. */
+function seenTogether(ranges: Int32Array): boolean {
+  if (ranges.length < 4 * manyQueries) return false;
+  let [together, alone] = [0, 0];
+  for (let first = 0; first < ranges.length; first += 4 * neighbourhood) {
+    const [begin, end] = [
+      [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+      [0, 0],
+    ];
+    let longest = 0;
+    for (let r = first; r < Math.min(ranges.length, first + 4 * neighbourhood); r += 4) {
+      let own = 0;
+      for (const part of [0, 1]) {
+        const [from, to] = [ranges[r + 2 * part], ranges[r + 2 * part + 1]];
+        if (to <= from) continue;
+        begin[part] = Math.min(begin[part], from);
+        end[part] = Math.max(end[part], to);
+        own += to - from;
+      }
+      longest = Math.max(longest, own);
+    }
+    for (const part of [0, 1]) together += Math.max(0, end[part] - begin[part]);
+    alone += longest;
+  }
+  return together <= 2 * alone;
 }
 
 /** Visits the keys that query i sees. */
@@ -151,6 +186,36 @@ export function dimensions(q: { shape: readonly number[] }, k: { shape: readonly
   const [queries, heads, size] = q.shape;
   const [keys, kvHeads] = k.shape;
   return { queries, heads, size, keys, kvHeads, group: heads / kvHeads, scale: 1 / Math.sqrt(size) };
+}
+
+/** The definition: y [Nq, H, D], and ln Σ e^score per query and head. */
+export function attentionValues([q, k, v, ranges]: readonly HostView[], y: HostView, lse?: HostView): void {
+  const { queries, heads, size, kvHeads, group, scale } = dimensions(q, k);
+  for (let i = 0; i < queries; i++) {
+    for (let h = 0; h < heads; h++) {
+      const g = Math.floor(h / group);
+      const at = (i * heads + h) * size;
+      let top = Number.NEGATIVE_INFINITY;
+      const scores: number[] = [];
+      visit(ranges, i, (j) => {
+        let s = 0;
+        for (let d = 0; d < size; d++)
+          s += q.data[q.offset + at + d] * k.data[k.offset + (j * kvHeads + g) * size + d];
+        scores.push(s * scale);
+        top = Math.max(top, s * scale);
+      });
+      let total = 0;
+      for (const s of scores) total += Math.exp(s - top);
+      if (lse) lse.data[i * heads + h] = top + Math.log(total);
+      const sums = new Float64Array(size);
+      let n = 0;
+      visit(ranges, i, (j) => {
+        const w = Math.exp(scores[n++] - top) / total;
+        for (let d = 0; d < size; d++) sums[d] += w * v.data[v.offset + (j * kvHeads + g) * size + d];
+      });
+      y.data.set(sums, at);
+    }
+  }
 }
 
 /** Attention from explicit scores [H, Nq, Nk], composed: the definition that the fused records are tested against. */

@@ -7,14 +7,9 @@ import type { BufferType } from "../backends/webgpu/kernel.ts";
 import type { Tensor } from "../tensor.ts";
 import { subgroupLanes } from "../variants.ts";
 
-/**
- * Lanes that walk the same keys together, 0 if each walks its own: where queries are few beside the keys and nothing is
- * trained (the table `spans` [Nk, 2] for gradients is empty), as in decoding, neighbours see other keys, and walking each
- * other's would cost more than sharing gains.
- */
-export function sharedLanes(q: Tensor, k: Tensor, spans: Tensor): number {
-  const neighbours = spans.shape[0] > 0 || 4 * q.shape[0] >= k.shape[0];
-  return q.shape[2] % 4 === 0 && neighbours ? subgroupLanes(q.device, "attention") : 0;
+/** Lanes that walk the same keys together, for queries that see mostly the same; 0 if each walks its own. */
+export function sharedLanes(q: Tensor): number {
+  return q.shape[2] % 4 === 0 ? subgroupLanes(q.device, "attention") : 0;
 }
 
 /** Invocations for `items` of one head: whole subgroups where lanes work together. */
@@ -24,17 +19,27 @@ export function blocksOf(items: number, lanes: number): number {
 
 const pieces = (size: number) => Math.ceil(size / 4);
 const isQuad = (size: number) => size % 4 === 0;
-export const vectorType = (size: number): BufferType => (isQuad(size) ? "vec4<f32>" : "f32");
+export const vectorType = (size: number, half = false): BufferType =>
+  half ? (isQuad(size) ? "vec4<f16>" : "f16") : isQuad(size) ? "vec4<f32>" : "f32";
 export const eachVector = (size: number, f: (piece: number) => string) =>
   Array.from({ length: pieces(size) }, (_, c) => f(c)).join(" ");
 const lanes = (size: number, c: number) => Math.min(4, size - 4 * c);
 
-function loadVector(name: string, buffer: string, at: string, size: number, scale?: string): string {
+function loadVector(
+  name: string,
+  buffer: string,
+  at: string,
+  size: number,
+  { scale, half = false }: { scale?: string; half?: boolean } = {},
+): string {
+  const wide = (value: string, type: string) => (half ? `${type}(${value})` : value);
   const parts = eachVector(size, (c) => {
     const values = [0, 1, 2, 3].map((l) =>
-      l < lanes(size, c) ? `${buffer}[${name}At + ${4 * c + l}u]` : "0.0",
+      l < lanes(size, c) ? wide(`${buffer}[${name}At + ${4 * c + l}u]`, "f32") : "0.0",
     );
-    const value = isQuad(size) ? `${buffer}[${name}At / 4u + ${c}u]` : `vec4<f32>(${values.join(", ")})`;
+    const value = isQuad(size)
+      ? wide(`${buffer}[${name}At / 4u + ${c}u]`, "vec4<f32>")
+      : `vec4<f32>(${values.join(", ")})`;
     return `let ${name}${c} = ${value}${scale ? ` * ${scale}` : ""};`;
   });
   return `let ${name}At = ${at}; ${parts}`;
@@ -60,11 +65,11 @@ function storeVector(buffer: string, at: string, name: string, size: number, sca
   );
 }
 
-/** y and lse; parameters and buffers as in attention.ts. */
-export function eachQueryText(size: number): string {
+/** y and, unless keys and values are f16 of a cache, lse; parameters and buffers as in attention.ts. */
+export function eachQueryText(size: number, half = false): string {
   return `let row = i / p.heads;
 let g = (i % p.heads) / (p.heads / p.kvHeads);
-${loadVector("qv", "q", `p.offsetQ + i * ${size}u`, size, "p.scale")}
+${loadVector("qv", "q", `p.offsetQ + i * ${size}u`, size, { scale: "p.scale" })}
 ${declareVector("sum", size)}
 var top = -3.0e38;
 var total = 0.0;
@@ -73,9 +78,9 @@ for (var part = 0u; part < p.parts; part++) {
   let stop = u32(ranges[r + 2u * part + 1u]);
   for (var j = u32(ranges[r + 2u * part]); j < stop; j++) {
     let at = (j * p.kvHeads + g) * ${size}u;
-    ${loadVector("kv", "k", "p.offsetK + at", size)}
+    ${loadVector("kv", "k", "p.offsetK + at", size, { half })}
     let s = ${dotVector("qv", "kv", size)};
-    ${loadVector("vv", "v", "p.offsetV + at", size)}
+    ${loadVector("vv", "v", "p.offsetV + at", size, { half })}
     let higher = max(top, s);
     let keep = exp(top - higher);
     let w = exp(s - higher);
@@ -84,7 +89,7 @@ for (var part = 0u; part < p.parts; part++) {
     top = higher;
   }
 }
-lse[i] = top + log(total);
+${half ? "" : "lse[i] = top + log(total);"}
 ${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`;
 }
 
@@ -92,7 +97,7 @@ ${storeVector("y", `i * ${size}u`, "sum", size, "(1.0 / total)")}`;
 export function eachQueryBackwardText(size: number): string {
   return `let row = i / p.heads;
 let g = (i % p.heads) / (p.heads / p.kvHeads);
-${loadVector("qv", "q", `p.offsetQ + i * ${size}u`, size, "p.scale")}
+${loadVector("qv", "q", `p.offsetQ + i * ${size}u`, size, { scale: "p.scale" })}
 ${loadVector("dv", "dy", `p.offsetD + i * ${size}u`, size)}
 ${loadVector("yv", "y", `p.offsetY + i * ${size}u`, size)}
 ${declareVector("sum", size)}
@@ -120,7 +125,7 @@ export function eachKeyText(size: number): string {
   return `let j = i / p.kvHeads;
 let g = i % p.kvHeads;
 let group = p.heads / p.kvHeads;
-${loadVector("kv", "k", `p.offsetK + i * ${size}u`, size, "p.scale")}
+${loadVector("kv", "k", `p.offsetK + i * ${size}u`, size, { scale: "p.scale" })}
 ${loadVector("vv", "v", `p.offsetV + i * ${size}u`, size)}
 ${declareVector("sumK", size)}
 ${declareVector("sumV", size)}

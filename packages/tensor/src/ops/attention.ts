@@ -12,14 +12,16 @@ import { scope } from "../scope.ts";
 import { formatShape, formatSpec } from "../shape.ts";
 import { Tensor } from "../tensor.ts";
 import { attentionBackwardOp } from "./attention-backward.ts";
-import { type AttentionSpans, dimensions, visit } from "./attention-spans.ts";
+import { cachedAttentionOp, withoutTable } from "./attention-cached.ts";
+import { type AttentionSpans, attentionValues, dimensions } from "./attention-spans.ts";
 import { forwardText } from "./attention-subgroups.ts";
 import { blocksOf, eachQueryText, sharedLanes, vectorType } from "./attention-wgsl.ts";
+import { cast } from "./cast.ts";
 import { copyOp } from "./movement.ts";
 import { requireFloat } from "./softmax.ts";
 
 /** y_i = Σⱼ softmaxⱼ(q_i·k_j/√D)·v_j over the visible j, and ln Σ e^score per query and head;  backward: attentionBackwardOp */
-export const attentionOp: Op<null> = {
+export const attentionOp: Op<{ readonly neighbours: boolean }> = {
   name: "attention",
   arguments: ["q", "k", "v", "spans.queries", "spans.keys"],
   infer([q, k, v, queries]) {
@@ -52,37 +54,10 @@ export const attentionOp: Op<null> = {
       { shape: q.shape.slice(0, 2), dtype: q.dtype },
     ];
   },
-  cpu([q, k, v, ranges], [y, lse]) {
-    const { queries, heads, size, kvHeads, group, scale } = dimensions(q, k);
-    for (let i = 0; i < queries; i++) {
-      for (let h = 0; h < heads; h++) {
-        const g = Math.floor(h / group);
-        const at = (i * heads + h) * size;
-        let top = Number.NEGATIVE_INFINITY;
-        const scores: number[] = [];
-        visit(ranges, i, (j) => {
-          let s = 0;
-          for (let d = 0; d < size; d++)
-            s += q.data[q.offset + at + d] * k.data[k.offset + (j * kvHeads + g) * size + d];
-          scores.push(s * scale);
-          top = Math.max(top, s * scale);
-        });
-        let total = 0;
-        for (const s of scores) total += Math.exp(s - top);
-        lse.data[i * heads + h] = top + Math.log(total);
-        const sums = new Float64Array(size);
-        let n = 0;
-        visit(ranges, i, (j) => {
-          const w = Math.exp(scores[n++] - top) / total;
-          for (let d = 0; d < size; d++) sums[d] += w * v.data[v.offset + (j * kvHeads + g) * size + d];
-        });
-        y.data.set(sums, at);
-      }
-    }
-  },
-  webgpu([q, k, v, ranges, spans], [y, lse]) {
+  cpu: (inputs, [y, lse]) => attentionValues(inputs, y, lse),
+  webgpu([q, k, v, ranges], [y, lse], { neighbours }) {
     const { queries, heads, size, keys, kvHeads, scale } = dimensions(q, k);
-    const lanes = sharedLanes(q, k, spans);
+    const lanes = neighbours ? sharedLanes(q) : 0;
     return [
       {
         key: `attention:${size}${lanes ? ":subgroups" : ""}`,
@@ -121,10 +96,7 @@ export const attentionOp: Op<null> = {
   vjp({ inputs: [q, k, v, queries, keys], outputs: [y, lse] }, [dy]) {
     if (!dy) return [null, null, null, null, null];
     if (keys.shape[0] !== k.shape[0]) {
-      throw new AutodiffError(
-        "attention: spans was made with { gradients: false }, expected the table that the backward pass reads. " +
-          "Make it so: attentionSpans(ranges, keyCount, { gradients: true }).",
-      );
+      throw new AutodiffError(withoutTable);
     }
     return [
       ...applyAll(attentionBackwardOp, [q, k, v, queries, keys, lse, y, aligned(dy)], null),
@@ -172,7 +144,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans
       `attention: spans is ${describe(spans)}, expected AttentionSpans. Make them: attentionSpans(ranges, keyCount).`,
     );
   }
-  const { queries, keys, keyCount } = spans;
+  const { queries, keys, keyCount, neighbours } = spans;
   const device = requireTensors("attention", ["q", "k", "v"], [q, k, v]);
   if (queries.device !== device) {
     throw new DeviceError(
@@ -186,5 +158,13 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, spans: AttentionSpans
         `Make them for k: attentionSpans(ranges, ${k.shape[0]}).`,
     );
   }
-  return scope(() => applyAll(attentionOp, [aligned(q), aligned(k), aligned(v), queries, keys], null)[0]);
+  return scope(() => {
+    const inputs = [aligned(q), aligned(k), aligned(v), queries];
+    // Few queries, a large cache: it is read as it is.
+    if (k.dtype === "f16" && !neighbours) {
+      attentionOp.infer(inputs, { neighbours });
+      return cast(apply(cachedAttentionOp, [cast(inputs[0], "f32"), ...inputs.slice(1)], null), q.dtype);
+    }
+    return applyAll(attentionOp, [...inputs, keys], { neighbours })[0];
+  });
 }
