@@ -11,6 +11,7 @@ import { scope } from "../scope.ts";
 import { type Storage, Tensor } from "../tensor.ts";
 import { leavesOf, replaceLeaves } from "../tree.ts";
 import { recordedBy } from "./active.ts";
+import { inPlace } from "./in-place.ts";
 import type { Memory, Value } from "./program.ts";
 import { pruned } from "./prune.ts";
 import { Recorder } from "./recorder.ts";
@@ -48,7 +49,7 @@ export class Recording<R> {
       this.memories = places.map(({ kind, dtype, size, scalar }) => ({ kind, dtype, size, scalar }));
       this.pinned = new Map([...pinned].map((input) => [input, call.storages[input]]));
       const plain = pruned({ memories: this.memories, steps });
-      const program = fused ? fuse(plain) : plain;
+      const program = inPlace(fused ? fuse(plain) : plain);
       const replay = device.backend.compile?.(program, device);
       if (!replay) throw new CaptureError("capture: this device computes nothing. Call the function itself.");
       this.replay = replay;

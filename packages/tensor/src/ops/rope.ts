@@ -1,10 +1,11 @@
 /**
  * Rotary position embedding (arXiv 2104.09864) in the "rotate half" layout of Hugging Face: dimension i pairs with
  * i + D/2, angle = position · frequency[i], where frequency[i] = theta^(−2i/D) unless a table of them is given (models
- * that stretch their context scale some of them).
+ * that stretch their context scale some of them). The function is pure; recordings turn in place where they can
+ * (capture/in-place.ts).
  */
 import { requireOptions } from "../arguments.ts";
-import { u32Params } from "../backends/webgpu/kernel.ts";
+import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { computeType } from "../dtype.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { apply, type Op } from "../op.ts";
@@ -67,57 +68,13 @@ export const ropeOp: Op<RopeAttrs> = {
         for (let h = 0; h < heads; h++) {
           const i = (t * heads + h) * size + d;
           const [a, b] = [x.data[x.offset + i], x.data[x.offset + i + half]];
-          y.data[i] = a * c - b * s;
-          y.data[i + half] = b * c + a * s;
+          y.data[y.offset + i] = a * c - b * s;
+          y.data[y.offset + i + half] = b * c + a * s;
         }
       }
     }
   },
-  webgpu([x, positions, frequencies], [y], { theta, sign }) {
-    const [, heads, size] = x.shape;
-    const table = frequencies !== undefined;
-    return [
-      {
-        key: table ? "rope:frequencies" : "rope",
-        source: () => ({
-          buffers: [
-            { name: "x", type: "f32" },
-            { name: "positions", type: "i32" },
-            ...(table ? [{ name: "frequencies", type: "f32" as const }] : []),
-            { name: "y", type: "f32", write: true },
-          ],
-          params: [
-            ...u32Params("offset", "offsetP", "heads", "half"),
-            ...(table ? u32Params("offsetF") : [{ name: "logTheta", type: "f32" as const }]),
-            { name: "sign", type: "f32" },
-          ],
-          helpers: sinCosWgsl,
-          main: `let d = i % p.half;
-let row = i / p.half;
-let at = row * 2u * p.half + d;
-let frequency = ${table ? "frequencies[p.offsetF + d]" : "exp2(-f32(d) / f32(p.half) * p.logTheta)"};
-let angle = f32(positions[p.offsetP + row / p.heads]) * frequency;
-let turn = sinCos(angle);
-let c = turn.y;
-let s = p.sign * turn.x;
-let a = x[p.offset + at];
-let b = x[p.offset + at + p.half];
-y[at] = a * c - b * s;
-y[at + p.half] = b * c + a * s;`,
-        }),
-        buffers: table ? [x, positions, frequencies, y] : [x, positions, y],
-        params: [
-          x.offset,
-          positions.offset,
-          heads,
-          size / 2,
-          table ? frequencies.offset : Math.log2(theta),
-          sign,
-        ],
-        count: x.size / 2,
-      },
-    ];
-  },
+  webgpu: (inputs, [y], attrs) => [ropeCall(inputs, y, attrs)],
   vjp: ({ inputs: [, positions, frequencies], outputs: [y], attrs, needs }, [dy]) => {
     if (!dy) return [null, null, null];
     const back = frequencies ? [dy, positions, frequencies] : [dy, positions];
@@ -126,6 +83,68 @@ y[at + p.half] = b * c + a * s;`,
     return [dx, null, frequencyGradient(dy, y, positions, attrs.sign)];
   },
 };
+
+/**
+ * One invocation turns a pair of all heads, or four pairs where they and the offsets are whole quads: the angle is computed
+ * once for the heads. It reads a pair before it writes it, so `y` may be `x`.
+ */
+function ropeCall(
+  [x, positions, frequencies]: readonly Tensor[],
+  y: Tensor,
+  { theta, sign }: RopeAttrs,
+): KernelCall {
+  const [tokens, heads, size] = x.shape;
+  const half = size / 2;
+  const table = frequencies !== undefined;
+  const inPlace = x.storage === y.storage;
+  const quads = [half, x.offset, y.offset].every((k) => k % 4 === 0);
+  const width = quads ? 4 : 1;
+  const type = quads ? ("vec4<f32>" as const) : ("f32" as const);
+  const lanes = quads ? [0, 1, 2, 3] : [0];
+  const all = (text: (lane: number) => string) =>
+    quads ? `vec4<f32>(${lanes.map(text).join(", ")})` : text(0);
+  const frequency = (lane: number) =>
+    table ? `frequencies[p.offsetF + d + ${lane}u]` : `exp2(-f32(d + ${lane}u) / f32(p.half) * p.logTheta)`;
+  return {
+    key: `rope${table ? ":frequencies" : ""}${quads ? ":quad" : ""}${inPlace ? ":inPlace" : ""}`,
+    source: () => ({
+      buffers: [
+        { name: "positions", type: "i32" },
+        ...(table ? [{ name: "frequencies", type: "f32" as const }] : []),
+        ...(inPlace ? [] : [{ name: "x", type }]),
+        { name: "y", type, write: true },
+      ],
+      params: [
+        ...u32Params("offset", "offsetP", "offsetY", "heads", "half"),
+        ...(table ? u32Params("offsetF") : [{ name: "logTheta", type: "f32" as const }]),
+        { name: "sign", type: "f32" },
+      ],
+      helpers: sinCosWgsl,
+      main: `let steps = p.half / ${width}u;
+let token = i / steps;
+let d = i % steps * ${width}u;
+let position = f32(positions[p.offsetP + token]);
+${lanes.map((lane) => `let turn${lane} = sinCos(position * ${frequency(lane)});`).join("\n")}
+let c = ${all((lane) => `turn${lane}.y`)};
+let s = p.sign * ${all((lane) => `turn${lane}.x`)};
+var at = token * p.heads * 2u * steps + i % steps;
+for (var h = 0u; h < p.heads; h++) {
+  let a = ${inPlace ? "y" : "x"}[p.offset + at];
+  let b = ${inPlace ? "y" : "x"}[p.offset + at + steps];
+  y[p.offsetY + at] = a * c - b * s;
+  y[p.offsetY + at + steps] = b * c + a * s;
+  at += 2u * steps;
+}`,
+    }),
+    buffers: [positions, ...(table ? [frequencies] : []), ...(inPlace ? [] : [x]), y],
+    params: [
+      ...[x.offset / width, positions.offset, y.offset / width, heads, half],
+      table ? frequencies.offset : Math.log2(theta),
+      sign,
+    ],
+    count: (tokens * half) / width,
+  };
+}
 
 /** Σ over tokens, heads of position · (dy₂·y₁ − dy₁·y₂), times the sign of the turn: [D/2] from dy and y [N, H, D]. */
 function frequencyGradient(dy: Tensor, y: Tensor, positions: Tensor, sign: number): Tensor {
