@@ -71,12 +71,32 @@ describe("pact train --resume", () => {
     expect(summary(killed).outcome).toBe("done");
   }, 300_000);
 
-  it("of a finished run trains nothing more", async () => {
+  it("of a finished run says so, and how to train on; it changes nothing", async () => {
     const before = runFiles(whole);
-    const { code, error } = await pact(["train", "--resume", "--run-dir", whole, "--json"]);
+    const summary = readFileSync(join(whole, "summary.json"), "utf8");
+    const { code, out, error } = await pact(["train", "--resume", "--run-dir", whole, "--json"]);
     expect(code).toBe(0);
-    expect(error).toContain("going on at step 6");
+    expect(error).toContain("the run is finished: 6 of 6 steps, evaluated before and after.");
+    expect(error).toContain(`pact train --model ${join(whole, "checkpoints", "step-000006")} --steps <n>`);
+    expect(error).not.toMatch(/going on at|evaluate (before|after)|train sft/);
+    expect({ outcome: "done", ...JSON.parse(out) }).toEqual(JSON.parse(summary));
+    expect(readFileSync(join(whole, "summary.json"), "utf8")).toBe(summary);
     expect(runFiles(whole)).toEqual(before);
+    // Killed when all was done but the summary: it is written.
+    rmSync(join(whole, "summary.json"));
+    expect((await pact(["train", "--resume", "--run-dir", whole, "--json"])).code).toBe(0);
+    const { seconds: _, tokens: __, ...same } = JSON.parse(summary);
+    expect(JSON.parse(readFileSync(join(whole, "summary.json"), "utf8"))).toMatchObject(same);
+    // Killed before the last evaluation: that is still to be done.
+    const cut = join(root, "unevaluated");
+    cpSync(whole, cut, { recursive: true });
+    const lines = readFileSync(join(whole, "evaluations.jsonl"), "utf8").split("\n");
+    writeFileSync(join(cut, "evaluations.jsonl"), `${lines[0]}\n`);
+    const last = await pact(["train", "--resume", "--run-dir", cut, "--json"]);
+    expect(last.error).toContain("going on at step 6");
+    expect(last.error).toContain("evaluate after");
+    expect(last.error).not.toContain("train sft");
+    expect(runFiles(cut)).toEqual(before);
   });
 
   it("goes on from another working folder: paths are kept from the root", async () => {
@@ -149,6 +169,7 @@ describe("pact train --resume", () => {
     ]);
     expect(code).toBe(1);
     expect(error).toContain("has other settings: train.seed: 5 → 6; train.steps: 6 → 20");
+    expect(error).toContain("to train on, start from a checkpoint of it with --model");
     expect(runFiles(whole)).toEqual(before);
   });
 

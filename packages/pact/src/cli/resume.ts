@@ -61,6 +61,20 @@ function located(run: RunConfig): RunConfig {
   };
 }
 
+/** What `summary.json` of a run folder says of its last invocation; nothing if there is none that can be read. */
+export function readSummary(folder: string): {
+  readonly outcome?: string;
+  readonly seconds?: number;
+  readonly tokens?: number;
+} {
+  const { outcome, seconds, tokens } = parseLine(readIfThere(join(folder, "summary.json")) ?? "") ?? {};
+  return {
+    ...(typeof outcome === "string" && { outcome }),
+    ...(typeof seconds === "number" && { seconds }),
+    ...(typeof tokens === "number" && { tokens }),
+  };
+}
+
 /**
  * Every setting in which two run configurations differ, as `path: was → is`. The device's description is left out:
  * another adapter may go on with a run, though not with the same bits.
@@ -100,27 +114,25 @@ export function requireSame(folder: string, was: RunConfig, is: RunConfig): void
   // Through JSON, which is how the first was read.
   const different = differences(was, JSON.parse(JSON.stringify(is)));
   if (different.length === 0) return;
+  const more = different.some((line) => line.startsWith("train.steps:"))
+    ? " Schedules run over all steps, so they are no setting to change: to train on, start from a checkpoint of it with --model."
+    : "";
   throw new RunFolderError(
     `the run in ${folder} has other settings: ${different.join("; ")}. ` +
-      "Resume with its own (leave the options out), or start a new run in another --run-dir.",
+      `Resume with its own (leave the options out), or start a new run in another --run-dir.${more}`,
   );
 }
 
 /**
  * Reads the newest whole checkpoint and cuts the logs back to it.
  *
- * @param note receives what a person should know: checkpoints passed over, where the run goes on
+ * @param note receives a line for each checkpoint that was passed over
  * @throws CheckpointError for a state of another format version
  */
 export function prepareResume(folder: string, note: (line: string) => void): ResumePoint {
   const stored = readNewestCheckpoint(folder, note);
   const state = stored && decodeState(stored.state);
   const step = state?.step ?? 0;
-  note(
-    stored
-      ? `going on at step ${step} from checkpoints/${stored.name}`
-      : "no checkpoint yet: starting at step 0",
-  );
   const evaluations: Record<string, unknown>[] = [];
   cutLines(
     join(folder, "evaluations.jsonl"),
@@ -144,6 +156,33 @@ export function prepareResume(folder: string, note: (line: string) => void): Res
     evaluations: evaluations as unknown as EvaluationResult[],
     lines: lines.filter(({ values }) => isRecord(values)) as unknown as StepMetrics[],
   };
+}
+
+/**
+ * Whether nothing is left to do: every step is in the checkpoint, and both evaluations are in the log.
+ *
+ * @param steps of the whole run
+ */
+export function isFinished({ state, evaluations }: ResumePoint, steps: number): boolean {
+  return state?.step === steps && [0, steps].every((at) => evaluations.some(({ step }) => step === at));
+}
+
+/**
+ * Where a run stands, for a person: where it goes on, or that it is finished and how to train on.
+ *
+ * @example progress.line(standing("runs/first", prepareResume("runs/first", () => {}), 30));
+ */
+export function standing(folder: string, point: ResumePoint, steps: number): string {
+  const { state, weights } = point;
+  if (state === undefined || weights === undefined) return "no checkpoint yet: starting at step 0";
+  if (!isFinished(point, steps)) return `going on at step ${state.step} from checkpoints/${weights.name}`;
+  const isAdapter = weights.adapterConfig !== undefined;
+  const model = isAdapter ? "<model>" : join(folder, "checkpoints", weights.name);
+  const merge = isAdapter ? `pact merge ${folder} --out <model>, and ` : "";
+  return (
+    `the run is finished: ${steps} of ${steps} steps, evaluated before and after. Nothing is left to do. To train on, start a ` +
+    `new run from what it made: ${merge}pact train --model ${model} --steps <n>`
+  );
 }
 
 function numberOf(line: Record<string, unknown>, name: string): number {

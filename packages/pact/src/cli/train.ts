@@ -33,7 +33,16 @@ import { FolderSink } from "./folder-sink.ts";
 import { Interrupt, interruptedExitCode, turnEventLoop } from "./interrupt.ts";
 import { goOnWithKernels, kernelsOf, notedKernels, useKernelTable } from "./kernel-table.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import { deviceNotes, prepareResume, type ResumePoint, readRunConfig, requireSame } from "./resume.ts";
+import {
+  deviceNotes,
+  isFinished,
+  prepareResume,
+  type ResumePoint,
+  readRunConfig,
+  readSummary,
+  requireSame,
+  standing,
+} from "./resume.ts";
 import { claimRunFolder, defaultRunFolder } from "./run-folder.ts";
 import { describeSettings } from "./settings.ts";
 import { type RunResult, scoresOf, successTable, summaryTable } from "./summary.ts";
@@ -160,6 +169,16 @@ export async function runIn(
     writeWhole(join(folder, "report.html"), await runReport(folder));
     return last;
   };
+  /** Of a finished run: what its summary says stays, unless it was killed before it could write one. */
+  const ended = async (): Promise<RunResult> => {
+    const { outcome, seconds, tokens } = readSummary(folder);
+    if (outcome !== "done") return finish("done");
+    return {
+      ...result(),
+      ...(seconds !== undefined && { seconds }),
+      ...(tokens !== undefined && { tokens }),
+    };
+  };
   try {
     const described = describeRun(run, options, device);
     if (options.resume) {
@@ -167,6 +186,13 @@ export async function runIn(
       requireSame(folder, earlier, described);
       for (const line of deviceNotes(earlier, described)) progress.line(line);
       run.resume = prepareResume(folder, (line) => progress.line(line));
+      progress.line(standing(folder, run.resume, config.steps));
+      if (isFinished(run.resume, config.steps)) {
+        run.evaluations.push(...run.resume.evaluations);
+        run.steps = config.steps;
+        const { evaluations } = run;
+        return { result: await ended(), stopped: false, evaluations, peakBytes: device.memory().peakBytes };
+      }
       const noted = run.resume.weights?.kernels ?? notedKernels(earlier.device?.kernels);
       goOnWithKernels(folder, device, noted, (line) => progress.line(line));
       // Of the invocation before: the run is going on again.
@@ -229,7 +255,7 @@ async function training(run: Run, trainer: Trainer): Promise<void> {
     run.evaluation.every > 0 && run.steps % run.evaluation.every === 0 && run.steps < config.steps;
   // A run can be killed between the checkpoint of a step and its evaluation.
   if (run.steps > 0 && isDue()) await evaluateOnce(run, `evaluate at step ${run.steps}`, trainer.model);
-  if (stop.aborted) return;
+  if (stop.aborted || run.steps >= config.steps) return;
   begin();
   let last = performance.now();
   let saysSplits = true;
