@@ -1,4 +1,4 @@
-/** Norms on webgpu: rows of quads and of elements have the same bits, and so has what goes on from them. */
+/** Norms and the softmax family on webgpu: rows of quads and of elements have the same bits, and so has what goes on from them. */
 import * as t from "@pact/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { Draw } from "../helpers/draw.ts";
@@ -45,6 +45,14 @@ describe.skipIf(!device)("norms on webgpu", () => {
     const elements = results([x, w, b, dy].map((one) => moved(one, 3)));
     for (const [k, y] of quads.entries()) expect(await y.data()).toEqual(await elements[k].data());
   });
+
+  test.each(Object.entries({ softmax: t.softmax, logSoftmax: t.logSoftmax }))(
+    "%s of quads has the bits of that of elements",
+    async (_name, f) => {
+      const x = drawn([5, 12]);
+      expect(await f(x).data()).toEqual(await f(moved(x, 3)).data());
+    },
+  );
 
   test.each([
     ["quads", 12],

@@ -2,8 +2,9 @@
  * The kernels of the norms: one invocation walks a row, and where rows and offsets are whole quads it reads and writes four
  * neighbours at once. Sums are taken element by element all the same, so the two have the same bits.
  */
-import { type BufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
+import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import type { Tensor } from "../tensor.ts";
+import { Rows } from "./rows-wgsl.ts";
 
 /** Attributes of a norm. */
 export interface NormAttrs {
@@ -26,42 +27,22 @@ interface Buffers {
   readonly steps?: readonly number[];
 }
 
-/** Texts of one width: elements, or quads of them. */
-class Rows {
-  readonly width: 1 | 4;
-
-  constructor(width: 1 | 4) {
-    this.width = width;
-  }
-
-  /** The loop over the elements of a row. */
-  each(body: string): string {
-    return `for (var j = 0u; j < q; j++) { ${body} }`;
-  }
-
-  /** Adds the elements of `value`, a name, in order. */
-  total(name: string, value: string): string {
-    const parts = this.width === 4 ? [..."xyzw"].map((c) => `${value}.${c}`) : [value];
-    return parts.map((part) => `${name} += ${part};`).join(" ");
-  }
-
-  /** Mean `m` of the row at `x0`, and its scale `r`. `added` is what a first walk computes as `a`, the row's elements. */
-  statistics(added?: string): string {
-    const mean = added
-      ? `${this.each(`${added} x[x0 + j] = a; ${this.total("m", "a")}`)}
+/** Mean `m` of the row at `x0`, and its scale `r`. `added` is what a first walk computes as `a`, the row's elements. */
+function statistics(rows: Rows, added?: string): string {
+  const mean = added
+    ? `${rows.each(`${added} x[x0 + j] = a; ${rows.total("m", "a")}`)}
 m = select(0.0, m / f32(p.n), p.centred == 1u);`
-      : `if (p.centred == 1u) {
-  ${this.each(`let a = x[x0 + j]; ${this.total("m", "a")}`)}
+    : `if (p.centred == 1u) {
+  ${rows.each(`let a = x[x0 + j]; ${rows.total("m", "a")}`)}
   m = m / f32(p.n);
 }`;
-    return `let q = p.n / ${this.width}u;
+  return `let q = p.n / ${rows.width}u;
 let x0 = p.ox + i * q;
 var m = 0.0;
 ${mean}
 var v = 0.0;
-${this.each(`let c = x[x0 + j] - m; let s = c * c; ${this.total("v", "s")}`)}
+${rows.each(`let c = x[x0 + j] - m; let s = c * c; ${rows.total("v", "s")}`)}
 let r = inverseSqrt(v / f32(p.n) + p.eps);`;
-  }
 }
 
 const normalized = (bias: boolean) => `(x[x0 + j] - m) * r * w[p.ow + j]${bias ? " + b[p.ob + j]" : ""}`;
@@ -76,7 +57,7 @@ export function normCall(
 ): KernelCall {
   const tensors: Record<string, Tensor> = b ? { x, w, b, y } : { x, w, y };
   return call(`norm${b ? ":bias" : ""}`, { tensors, writes: 1 }, attrs, (rows) =>
-    [rows.statistics(), rows.each(`put(p.oy + i * q + j, ${normalized(b !== undefined)});`)].join("\n"),
+    [statistics(rows), rows.each(`put(p.oy + i * q + j, ${normalized(b !== undefined)});`)].join("\n"),
   );
 }
 
@@ -95,7 +76,7 @@ export function residualNormCall(
   const at = (k: number) => `t${k}[p.ot${k} + i * p.s${k} + j]`;
   const added = `var a = ${at(0)} + ${at(1)}; if (p.terms > 2u) { a += ${at(2)}; }`;
   return call(`norm:residual${b ? ":bias" : ""}`, { tensors, writes: 2, steps }, attrs, (rows) =>
-    [rows.statistics(added), rows.each(`y[p.oy + i * q + j] = ${normalized(b !== undefined)};`)].join("\n"),
+    [statistics(rows, added), rows.each(`y[p.oy + i * q + j] = ${normalized(b !== undefined)};`)].join("\n"),
   );
 }
 
@@ -107,7 +88,7 @@ export function normBackwardCall(
 ): KernelCall {
   return call("normBackward", { tensors: { x, w, dy, dx, dwRows }, writes: 2 }, attrs, (rows) =>
     [
-      rows.statistics(),
+      statistics(rows),
       "let d0 = p.ody + i * q;\nvar meanG = 0.0;\nvar meanGX = 0.0;",
       rows.each(
         `let g = w[p.ow + j] * dy[d0 + j]; let h = g * (x[x0 + j] - m) * r; ${rows.total("meanG", "g")} ${rows.total("meanGX", "h")}`,
@@ -133,8 +114,8 @@ function call(
   const quads = [w.size, ...buffers.map((t) => t.offset), ...(steps?.slice(1) ?? [])].every(
     (k) => k % 4 === 0,
   );
-  const width = quads ? 4 : 1;
-  const type: BufferType = quads ? "vec4<f32>" : "f32";
+  const rows = new Rows(quads ? 4 : 1);
+  const { type, width } = rows;
   const [terms = 0, ...between] = steps ?? [];
   const last = names[names.length - 1];
   return {
@@ -147,7 +128,7 @@ function call(
         { name: "eps", type: "f32" },
       ],
       put: writes === 1 ? `fn put(at: u32, value: ${type}) { ${last}[at] = value; }` : undefined,
-      main: main(new Rows(width)),
+      main: main(rows),
     }),
     buffers,
     params: [

@@ -17,6 +17,7 @@ import { isFinite, where } from "./logic.ts";
 import { exp, log } from "./math.ts";
 import { permute, reshape } from "./movement.ts";
 import { dropped, max, type ReduceOptions, sum } from "./reduce.ts";
+import { Rows } from "./rows-wgsl.ts";
 
 /** Rejects integers and bools; `argument` is the parameter's name. */
 export function requireFloat(name: string, x: Spec, argument = "x"): void {
@@ -26,11 +27,11 @@ export function requireFloat(name: string, x: Spec, argument = "x"): void {
     );
 }
 
-/** A record that maps each row of length n to a row: `row(x, y, start, n)` on the host, `wgsl` on the device. */
+/** A record that maps each row of length n to a row: `row(x, y, start, n)` on the host, `wgsl` on the device, behind `top`. */
 function rowwise(
   name: string,
   row: (x: ArrayLike<number>, from: number, y: { [i: number]: number }, to: number, n: number) => void,
-  wgsl: string,
+  wgsl: (rows: Rows) => string,
   vjp: NonNullable<Op<null>["vjp"]>,
 ): Op<null> {
   return {
@@ -45,23 +46,27 @@ function rowwise(
     },
     webgpu([x], [y]) {
       const n = x.shape[x.rank - 1];
+      const rows = new Rows(n % 4 === 0 && x.offset % 4 === 0 ? 4 : 1);
+      const { type, width } = rows;
       return [
         {
-          key: name,
+          key: width === 4 ? `${name}:quad` : name,
           source: () => ({
             buffers: [
-              { name: "x", type: "f32" },
-              { name: "y", type: "f32", write: true },
+              { name: "x", type },
+              { name: "y", type, write: true },
             ],
-            params: u32Params("offset", "n"),
-            main: `let x0 = p.offset + i * p.n;
-let y0 = i * p.n;
-var top = x[x0];
-for (var j = 1u; j < p.n; j++) { top = max(top, x[x0 + j]); }
-${wgsl}`,
+            params: u32Params("offset", "q"),
+            main: `let q = p.q;
+let x0 = p.offset + i * q;
+let y0 = i * q;
+var top = x[x0]${width === 4 ? ".x" : ""};
+${rows.each(`let a = x[x0 + j]; ${rows.highest("top", "a")}`)}
+var total = 0.0;
+${wgsl(rows)}`,
           }),
           buffers: [x, y],
-          params: [x.offset, n],
+          params: [x.offset / width, n / width],
           count: x.size / n,
         },
       ];
@@ -85,14 +90,9 @@ export const softmaxOp = rowwise(
     for (let j = 0; j < n; j++) total += Math.exp(x[from + j] - top);
     for (let j = 0; j < n; j++) y[to + j] = Math.exp(x[from + j] - top) / total;
   },
-  `var total = 0.0;
-for (var j = 0u; j < p.n; j++) {
-  let e = exp(x[x0 + j] - top);
-  y[y0 + j] = e;
-  total += e;
-}
+  (rows) => `${rows.each(`let e = exp(x[x0 + j] - top); y[y0 + j] = e; ${rows.total("total", "e")}`)}
 let scale = 1.0 / total;
-for (var j = 0u; j < p.n; j++) { y[y0 + j] = y[y0 + j] * scale; }`,
+${rows.each("y[y0 + j] = y[y0 + j] * scale;")}`,
   ({ outputs: [y] }, [dy]) => [dy && mul(y, sub(dy, sum(mul(y, dy), { axes: -1, keepDims: true })))],
 );
 
@@ -106,10 +106,9 @@ export const logSoftmaxOp = rowwise(
     const shift = top + Math.log(total);
     for (let j = 0; j < n; j++) y[to + j] = x[from + j] - shift;
   },
-  `var total = 0.0;
-for (var j = 0u; j < p.n; j++) { total += exp(x[x0 + j] - top); }
+  (rows) => `${rows.each(`let e = exp(x[x0 + j] - top); ${rows.total("total", "e")}`)}
 let shift = top + log(total);
-for (var j = 0u; j < p.n; j++) { y[y0 + j] = x[x0 + j] - shift; }`,
+${rows.each("y[y0 + j] = x[x0 + j] - shift;")}`,
   ({ outputs: [y] }, [dy]) => [dy && sub(dy, mul(exp(y), sum(dy, { axes: -1, keepDims: true })))],
 );
 
