@@ -1,18 +1,22 @@
 /** The table of kernels and the notes of runs on a device, and `pact doctor --tune`. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createDevice, type Device, kernelVariants, variantsVersion } from "@pact/tensor";
 import { afterAll, describe, expect, test } from "vitest";
+import { explainRollout } from "../../packages/pact/src/cli/explain.ts";
 import {
   goOnWithKernels,
   kernelsOf,
+  repeatWithKernels,
   useKernelTable,
   writeKernelTable,
 } from "../../packages/pact/src/cli/kernel-table.ts";
 import { RunFolderError } from "../../packages/pact/src/cli/run-folder.ts";
 import { tune, tuneText } from "../../packages/pact/src/cli/tune.ts";
 import { requireGpu } from "../helpers/require.ts";
+import { makeBase } from "./base.ts";
+import { pact } from "./run-command.ts";
 
 const available = (await requireGpu()) !== undefined;
 const folder = mkdtempSync(join(tmpdir(), "pact-kernels-"));
@@ -61,6 +65,60 @@ describe.skipIf(!available)("kernels chosen from outside", () => {
         "the run does not say which kernels it was computed with: it may go on with other bits",
       ]);
     }));
+
+  test("what a run computed is computed again with its kernels, or it is said why not", () =>
+    withDevice((device) => {
+      const adapter = device.report.adapterName;
+      const own = { version: variantsVersion, ...plain, adapter };
+      expect(repeatWithKernels(device, own)).toBeUndefined();
+      expect(kernelsOf(device)).toEqual(own);
+      expect(repeatWithKernels(device, undefined)).toMatch(/does not say which kernels/);
+      expect(repeatWithKernels(device, { ...own, adapter: "another" })).toBe(
+        `computed on ${adapter}, the run on another`,
+      );
+      expect(repeatWithKernels(device, { ...own, version: 1 })).toMatch(
+        /of version 1, this program has version/,
+      );
+    }));
+
+  test("pact explain says where a run noted other kernels than it computes with", async () => {
+    const base = join(folder, "base");
+    const run = join(folder, "run");
+    await makeBase(base);
+    const sets = [
+      "promptsPerStep=1",
+      "rolloutsPerPrompt=2",
+      "maxTurns=1",
+      "maxTurnTokens=8",
+      "maxRolloutTokens=40",
+    ];
+    const args = [
+      "--model",
+      base,
+      "--device",
+      "webgpu",
+      "--eval-tasks",
+      "4",
+      "--steps",
+      "1",
+      "--run-dir",
+      run,
+    ];
+    expect((await pact("train", ...args, ...sets.flatMap((set) => ["--set", set]), "--json")).code).toBe(0);
+    const config = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+    const lines = readFileSync(join(run, "rollouts.jsonl"), "utf8").split("\n");
+    const line = lines.findIndex((text) => text.includes('"train"')) + 1;
+    const notes = async (kernels: object) => {
+      const device = { ...config.device, kernels: { ...config.device.kernels, ...kernels } };
+      writeFileSync(join(run, "config.json"), JSON.stringify({ ...config, device }));
+      return (await explainRollout(run, String(line), { device: "run" }, () => {})).notes.join("\n");
+    };
+    expect(await notes({})).not.toContain("NOTE");
+    expect(await notes(plain)).not.toContain("NOTE");
+    expect(await notes({ adapter: "another" })).toMatch(
+      /NOTE: computed on .*, the run on another: other rounding/,
+    );
+  });
 
   test(
     "tuning measures what the adapter can run and chooses from it",

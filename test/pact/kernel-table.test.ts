@@ -11,6 +11,7 @@ import {
   kernelTablePath,
   notedKernels,
   readKernelTable,
+  repeatWithKernels,
   useKernelTable,
   writeKernelTable,
 } from "../../packages/pact/src/cli/kernel-table.ts";
@@ -92,6 +93,7 @@ test("the cpu device has no variants: nothing is noted, chosen or refused", asyn
   const note = (line: string) => lines.push(line);
   useKernelTable(device, note, fileOf("{"));
   goOnWithKernels(folder, device, { version: 1, ...plain }, note);
+  expect(repeatWithKernels(device, { version: 1, ...plain })).toBe(undefined);
   expect(kernelsOf(device)).toBe(undefined);
   expect(lines).toEqual([]);
 });

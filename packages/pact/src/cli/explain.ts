@@ -12,15 +12,17 @@ import {
   type TermName,
   type TokenLoss,
 } from "../explain.ts";
-import { requirePrecision, startDtype, startModel, weightsOfCheckpoint } from "../model.ts";
+import { requirePrecision, startModel, weightsOfCheckpoint } from "../model.ts";
 import { type Role, roles } from "../roles.ts";
-import { modelParams } from "./base-policy.ts";
 import { checkpointName, type StoredCheckpoint } from "./checkpoints.ts";
 import { type ExplainOptions, explainOptions, explainPositionals } from "./explain-options.ts";
 import { promptsOf, type RecordedStep, type RecordedWeights, readStep, weightsOf } from "./explain-run.ts";
 import { explanationLines } from "./explain-table.ts";
+import { notedKernels, repeatWithKernels } from "./kernel-table.ts";
 import { parseOptions, takePositional, UsageError } from "./options.ts";
-import { painter, printable } from "./terminal.ts";
+import { createProgress, type Progress } from "./progress.ts";
+import { painter } from "./terminal.ts";
+import { loadParams } from "./train-parts.ts";
 
 /** A token as it is shown; those of the environment have no loss. */
 export interface ExplainedToken
@@ -90,9 +92,14 @@ export async function explain(args: readonly string[]): Promise<number> {
     throw new UsageError(
       `pact explain: give the run folder and the rollout, e.g. pact explain runs/first 401. See \`pact explain --help\`.`,
     );
-  const explanation = await explainRollout(resolve(first.word), second.word, options, (line) =>
-    process.stderr.write(`${printable(line)}\n`),
-  );
+  const progress = createProgress(process.stderr);
+  const explanation = await explainRollout(
+    resolve(first.word),
+    second.word,
+    options,
+    (line) => progress.line(line),
+    progress,
+  ).finally(() => progress.close());
   if (options.json) process.stdout.write(`${JSON.stringify(explanation)}\n`);
   else {
     const { columns } = process.stdout;
@@ -109,6 +116,7 @@ export async function explain(args: readonly string[]): Promise<number> {
  * Explains a training rollout of a run folder.
  *
  * @param note receives what a person should know while it works
+ * @param progress shows how far a large model is read
  * @example (await explainRollout("runs/first", "401", { device: "cpu" }, console.error)).agreement // "agrees"
  */
 export async function explainRollout(
@@ -116,6 +124,7 @@ export async function explainRollout(
   selector: string,
   options: Pick<ExplainOptions, "device"> & Partial<Pick<ExplainOptions, "model" | "data">>,
   note: (line: string) => void,
+  progress?: Progress,
 ): Promise<Explanation> {
   const recorded = await readStep(folder, selector);
   const prompts = promptsOf(recorded, options);
@@ -132,7 +141,9 @@ export async function explainRollout(
   const device = await init({ device: wanted === "webgpu" ? "webgpu" : "cpu", log: () => {} });
   using _device = { [Symbol.dispose]: () => device.destroy() };
   requirePrecision(config, device);
-  const base = await modelParams(weights.start, startDtype(config));
+  const kernels = weights.before?.kernels ?? notedKernels(recorded.run.device.kernels);
+  const otherKernels = repeatWithKernels(device, kernels);
+  const base = await loadParams(weights.start, config, progress);
   const load = (stored?: StoredCheckpoint) =>
     startModel(shape, base, config, stored && weightsOfCheckpoint(shape, stored));
   const { model, reference } = load(weights.before);
@@ -162,7 +173,7 @@ export async function explainRollout(
     anchored: own.anchored,
     parametersOfStep: weights.doneBefore,
     device: device.kind,
-    notes: notesOf(recorded, weights, device.kind),
+    notes: notesOf(recorded, weights, device.kind, otherKernels),
     tokens: rolloutTokens(recorded, explained, contexts[own.rollout], textOf),
     expert: expertTokens(explained, place, textOf),
     terms: termsOf(explained, recorded.chosen, place),
@@ -175,7 +186,12 @@ export async function explainRollout(
 }
 
 /** What must be said before any number. */
-function notesOf({ run, rollouts }: RecordedStep, weights: RecordedWeights, device: string): string[] {
+function notesOf(
+  { run, rollouts }: RecordedStep,
+  weights: RecordedWeights,
+  device: string,
+  otherKernels: string | undefined,
+): string[] {
   const { step } = rollouts[0];
   const { doneBefore } = weights;
   const which =
@@ -188,6 +204,7 @@ function notesOf({ run, rollouts }: RecordedStep, weights: RecordedWeights, devi
   ];
   if (device !== run.device.kind)
     notes.push(`NOTE: computed on ${device}, the run on ${run.device.kind}: other rounding.`);
+  else if (otherKernels !== undefined) notes.push(`NOTE: ${otherKernels}: other rounding.`);
   return notes;
 }
 

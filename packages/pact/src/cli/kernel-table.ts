@@ -181,3 +181,20 @@ export function goOnWithKernels(
   }
   chooseVariants(device, noted);
 }
+
+/**
+ * Has a device compute again what a run computed, with the kernels that it noted.
+ *
+ * @returns undefined, or why last digits will differ
+ * @example repeatWithKernels(device, readNewestCheckpoint("runs/first", () => {})?.kernels)
+ */
+export function repeatWithKernels(device: Device, noted: NotedKernels | undefined): string | undefined {
+  if (device.kind === "cpu") return undefined;
+  if (noted === undefined) return "the run does not say which kernels it was computed with";
+  const { adapterName } = device.report;
+  if (noted.adapter !== adapterName) return `computed on ${adapterName}, the run on ${noted.adapter}`;
+  if (noted.version !== variantsVersion)
+    return `the run was computed with kernels of version ${noted.version}, this program has version ${variantsVersion}`;
+  chooseVariants(device, noted);
+  return undefined;
+}

@@ -1,4 +1,4 @@
-/** Two parts of `pact train`: loading the weights, with progress where it takes long, and what is said of split rollouts. */
+/** Parts of `pact train`: loading the weights (for `pact explain` too), with progress where it takes long, and what is said of split rollouts. */
 import type { Params } from "@pact/nn";
 import type { TrainConfig } from "../config.ts";
 import { startDtype } from "../model.ts";
@@ -10,10 +10,10 @@ import type { Progress } from "./progress.ts";
 const largeModelBytes = 200e6;
 
 /** The weights on the default device. */
-export function loadParams(base: ModelFolder, config: TrainConfig, progress: Progress): Promise<Params> {
+export function loadParams(base: ModelFolder, config: TrainConfig, progress?: Progress): Promise<Params> {
   let shown = -1;
   return modelParams(base, startDtype(config), ({ bytes, totalBytes }) => {
-    if (totalBytes < largeModelBytes) return;
+    if (progress === undefined || totalBytes < largeModelBytes) return;
     if (shown < 0) progress.stage("load model", "percent", 100);
     const percent = Math.floor((100 * bytes) / totalBytes);
     if (percent > shown) progress.advance(percent);
