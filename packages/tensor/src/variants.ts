@@ -47,7 +47,7 @@ const variants: { readonly [K in keyof KernelVariants]: readonly KernelVariants[
  * Number.isInteger(variantsVersion); // → true
  * ```
  */
-export const variantsVersion = 2;
+export const variantsVersion = 3;
 
 const table: Readonly<Record<string, KernelVariants>> = {
   lavapipe: { matmul: "subgroups", attention: "subgroups" },

@@ -12,9 +12,15 @@ export function sharedLanes(q: Tensor): number {
   return q.shape[2] % 4 === 0 ? subgroupLanes(q.device, "attention") : 0;
 }
 
+/**
+ * Queries or keys of one lane where lanes work together. What is loaded serves all of a subgroup's, so eight are better than
+ * four; sixteen take twice as long to compile on adapters with eight lanes (docs/log.md).
+ */
+export const itemsOfLane = (lanes: number): number => Math.max(1, 8 / lanes);
+
 /** Invocations for `items` of one head: whole subgroups where lanes work together. */
 export function blocksOf(items: number, lanes: number): number {
-  return lanes > 0 ? Math.ceil(items / lanes) * lanes : items;
+  return lanes > 0 ? Math.ceil(items / (lanes * itemsOfLane(lanes))) * lanes : items;
 }
 
 const pieces = (size: number) => Math.ceil(size / 4);
