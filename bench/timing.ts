@@ -82,6 +82,24 @@ function median(numbers: readonly number[]): number {
   return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
+/** Medians and range of the time until `run` returns; `after` waits for the device, so that each begins when it is idle. */
+export async function untilReturn<R>(
+  run: () => R,
+  after: (result: R) => Promise<void>,
+  rounds: number,
+  signal?: AbortSignal,
+): Promise<Timing> {
+  const samples: Sample[] = [];
+  for (let round = 0; round < rounds; round++) {
+    signal?.throwIfAborted();
+    const [began, before] = [performance.now(), process.cpuUsage()];
+    const result = run();
+    samples.push({ milliseconds: performance.now() - began, processorMs: processorTime(before) });
+    await after(result);
+  }
+  return timingOf(samples);
+}
+
 /** What one call takes. */
 export async function sampled(work: () => Promise<unknown>): Promise<Sample> {
   const [began, before] = [performance.now(), process.cpuUsage()];

@@ -3,7 +3,7 @@ import { add, capture, scope, type Tensor, zeros } from "@pact/tensor";
 import { countedOnce } from "../counts.ts";
 import { readBack } from "../raw/device.ts";
 import { rawAdditions } from "../raw/dispatches.ts";
-import { interleaved, type Work } from "../timing.ts";
+import { interleaved, untilReturn, type Work } from "../timing.ts";
 import { agree, type Context, described, type Workload } from "./workload.ts";
 
 export const tinyCount = 1000;
@@ -29,11 +29,11 @@ export const tinyOperations: Workload = {
       captured: capture(() => additions(x), { fuse: false }),
       fused: capture(() => additions(x)),
     };
-    const work = (run: () => Tensor) => async () => {
-      const sum = run();
+    const done = async (sum: Tensor) => {
       await device.synchronize();
       sum.dispose();
     };
+    const work = (run: () => Tensor) => () => done(run());
     for (const [name, run] of Object.entries(ways)) {
       const sum = run();
       agree(`W6 ${name}`, Number((await sum.data())[255]), count, 0);
@@ -48,7 +48,7 @@ export const tinyOperations: Workload = {
     const times = await interleaved<string>({ ...engine, raw: hand.run }, 25, signal);
     const bare = times.raw;
     const results: Record<string, unknown> = { raw: bare };
-    for (const name of Object.keys(ways)) {
+    for (const [name, run] of Object.entries(ways)) {
       const timing = times[name];
       const ofRaw = timing.medianMs / bare.medianMs;
       const perOperation = (1000 * timing.medianMs) / count;
@@ -56,10 +56,16 @@ export const tinyOperations: Workload = {
         `${name}: ${perOperation.toFixed(1)} µs an operation, ${ofRaw.toFixed(2)} of raw (${described(bare)})`,
       );
       const counted = await countedOnce(raw, engine[name]);
+      const host = await untilReturn(run, done, 25, signal);
+      const hostMicrosecondsPerDispatch = (1000 * host.medianMs) / counted.dispatches;
+      progress(
+        `${name}: the call returns after ${hostMicrosecondsPerDispatch.toFixed(1)} µs a dispatch (${described(host)}, ${counted.dispatches} dispatches)`,
+      );
       const ofRawProcessor = timing.processorMs / bare.processorMs;
       results[name] = {
         ...timing,
         microsecondsPerOperation: perOperation,
+        hostMicrosecondsPerDispatch,
         ofRaw,
         ofRawProcessor,
         ...counted,
