@@ -76,8 +76,12 @@ export function tokenizerOf({ files }: ChatFamily): PretrainedTokenizer {
 /** Ids that the model has beyond its tokenizer, as padded vocabularies do. */
 const padding = 5;
 
-/** Writes a model folder. */
-export async function makeChatFolder(folder: string, own: ChatFamily): Promise<void> {
+/** Writes a model folder; `extra` replaces or adds files, by name. */
+export async function makeChatFolder(
+  folder: string,
+  own: ChatFamily,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const config = configFromJson({
     model_type: own.name,
     vocab_size: tokenizerOf(own).vocabSize + padding,
@@ -96,9 +100,10 @@ export async function makeChatFolder(folder: string, own: ChatFamily): Promise<v
   const model = { config, params: initParams(config, key(1), { device, std: 0.1 }) };
   await saveModel(folder, { ...model, generationConfig: { temperature: 0.6 } }, { dtype: "BF16" });
   device.destroy();
-  writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(own.files.tokenizer));
-  writeFileSync(
-    join(folder, "tokenizer_config.json"),
-    JSON.stringify({ ...(own.files.config as object), chat_template: own.template }),
-  );
+  const files = {
+    "tokenizer.json": JSON.stringify(own.files.tokenizer),
+    "tokenizer_config.json": JSON.stringify({ ...(own.files.config as object), chat_template: own.template }),
+    ...extra,
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 }

@@ -13,14 +13,13 @@ import { chat } from "../../packages/pact/src/cli/chat.ts";
 import { ChatModelError } from "../../packages/pact/src/cli/chat-model.ts";
 import { UsageError } from "../../packages/pact/src/cli/options.ts";
 import { eventsOf, TestSignals, testConsole } from "./chat-console.ts";
-import { architectures, chatTemplate, makeHfFolder } from "./hf-folder.ts";
+import { chatFamilies, family, makeChatFolder } from "./chat-folders.ts";
 
 const work = mkdtempSync(join(tmpdir(), "pact-chat-"));
 const folderOf = (name: string) => join(work, name);
-const names = Object.keys(architectures) as (keyof typeof architectures)[];
 
 beforeAll(async () => {
-  for (const name of names) await makeHfFolder(folderOf(name), name);
+  for (const own of chatFamilies) await makeChatFolder(folderOf(own.name), own);
 });
 afterAll(() => rmSync(work, { recursive: true }));
 
@@ -49,7 +48,7 @@ async function makeAdapter(folder: string, change: (weight: Tensor) => Tensor): 
   writeFileSync(join(folder, "adapter_model.safetensors"), files["adapter_model.safetensors"]);
 }
 
-describe.each(names)("a folder of %s", (name) => {
+describe.each(chatFamilies)("a folder of $name", ({ name }) => {
   const args = ["--model", folderOf(name), "--max-tokens", "8"];
 
   it("answers each line, and reads no turn twice", async () => {
@@ -103,21 +102,24 @@ describe("a reply", () => {
       (await events([...hf, "--max-tokens", "1", ...more], ["Hi"]))[0].promptTokens as number;
     const plain = await tokens();
     expect(await tokens("--system", "Be kind.")).toBeGreaterThan(plain + 5);
-    expect(await tokens("--no-think")).toBe(plain + 2);
+    expect(await tokens("--no-think")).toBe(plain + 6);
   });
 
   it("is counted as failed where none is possible, with exit code 1", async () => {
-    const { code, told, shown } = await run([...hf, "--max-tokens", "4"], ["x".repeat(2500), "Hi"]);
+    const { code, told, shown } = await run([...hf, "--max-tokens", "4"], ["x".repeat(9000), "Hi"]);
     expect(code).toBe(1);
     expect(told).toMatch(
-      /the conversation has \d+ tokens, and the model reads at most 2048\. \/reset begins anew/,
+      /the conversation has \d+ tokens, and the model reads at most 8192\. \/reset begins anew/,
     );
     expect(shown).not.toBe(""); // the second message got one
   });
 
   it("may begin inside of reasoning that the template opened", async () => {
-    const opening = chatTemplate.replace(/\{% if enable_thinking.*/, "<think>{% endif -%}");
-    await makeHfFolder(folderOf("thinker"), "qwen3", {
+    // Reasoning of earlier turns is kept.
+    const opening = family("qwen3")
+      .template.replace("loop.index0 > ns.last and ", "")
+      .replace(/\{%- if enable_thinking.*/, "{{- '<think>' }}{%- endif %}");
+    await makeChatFolder(folderOf("thinker"), family("qwen3"), {
       "tokenizer_config.json": JSON.stringify({ eos_token: "<|im_end|>", chat_template: opening }),
     });
     const args = ["--model", folderOf("thinker"), "--max-tokens", "6"];
@@ -129,7 +131,7 @@ describe("a reply", () => {
   });
 
   it("is none, and why, where the template writes nothing", async () => {
-    await makeHfFolder(folderOf("blank"), "qwen3", {
+    await makeChatFolder(folderOf("blank"), family("qwen3"), {
       "tokenizer_config.json": JSON.stringify({ eos_token: "<|im_end|>", chat_template: "{{ '' }}" }),
     });
     const { code, told } = await run(["--model", folderOf("blank")], ["Hi"]);
@@ -156,7 +158,7 @@ describe("a reply", () => {
       return (await run(["--model", model, "--adapter", adapter])).told;
     };
     const cached = join(work, "models--Org--Some-0.5B", "snapshots", "1");
-    await makeHfFolder(cached, "qwen3");
+    await makeChatFolder(cached, family("qwen3"));
     for (const [named, model] of [[folderOf("qwen3")], ["Org/QWEN3"], ["Org/Some-0.5B", cached]])
       expect(await told(named, model), named).not.toContain("the adapters");
     expect(await told("")).toMatch(/the adapters in .*own name no model: their shapes fit .*qwen3/);
@@ -279,8 +281,8 @@ describe("what can not be used", () => {
   });
 
   it("a folder that is not there, has no template, or no end of a turn", async () => {
-    await makeHfFolder(folderOf("mute"), "qwen3", { "tokenizer_config.json": "{}" });
-    await makeHfFolder(folderOf("endless"), "qwen3", {
+    await makeChatFolder(folderOf("mute"), family("qwen3"), { "tokenizer_config.json": "{}" });
+    await makeChatFolder(folderOf("endless"), family("qwen3"), {
       "tokenizer_config.json": JSON.stringify({ chat_template: "{{ messages[0].content }}" }),
       "generation_config.json": "{}",
     });
