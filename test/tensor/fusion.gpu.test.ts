@@ -8,6 +8,7 @@ import { matmulOp } from "../../packages/tensor/src/ops/matmul.ts";
 import { expectClose } from "../helpers/compare.ts";
 import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
+import { gathersGradients } from "../helpers/placing-checks.ts";
 import { requireGpu } from "../helpers/require.ts";
 
 const device = (await requireGpu())!;
@@ -17,6 +18,10 @@ afterAll(() => void t.setDefaultDevice(before));
 describe.skipIf(!device)("fusion on webgpu", () => {
   test("random graphs and their gradients", () =>
     fusedMatches(device, 12, { absolute: 1e-5, relative: 1e-5 }));
+
+  test.each([33, 1100])("gradients of weights under %i rows are written where they are gathered", (rows) =>
+    gathersGradients(device, rows),
+  );
 
   test("f16 is rounded where the operations round it", async () => {
     if (!device.report.features.includes("shader-f16")) return;

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { cases, sameBits, trained } from "../helpers/capture-checks.ts";
 import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
+import { gathersGradients } from "../helpers/placing-checks.ts";
 import { reference as device } from "../helpers/properties.ts";
 import { residualMatches } from "../helpers/residual-checks.ts";
 
@@ -153,6 +154,19 @@ describe("what becomes one kernel", () => {
     using captured = t.capture(f);
     const [actual, expected] = [captured(x), f(x)];
     for (const k of expected.keys()) expect(await actual[k].data()).toEqual(await expected[k].data());
+  });
+
+  test("gradients of weights are written where they are gathered", async () => {
+    await gathersGradients(device, 7);
+    const weights = [t.ones([5, 6]), t.ones([4, 6])];
+    const gradients = (a: t.Tensor) =>
+      t.grad((given: t.Tensor[]) => given.map((w) => t.sum(t.linear(a, w))).reduce((v, w) => t.add(v, w)))(
+        weights,
+      );
+    const gathered = (a: t.Tensor) =>
+      t.concat(gradients(a).flatMap((g) => [t.reshape(g, [-1]), t.zeros([2])]));
+    expect(dispatches(gathered, x)).toBeLessThanOrEqual(dispatches(gradients, x) + 2);
+    expect(dispatches((a) => t.concat(gradients(a)), x)).toBe(dispatches(gradients, x));
   });
 
   test("operations in place keep their order", async () => {

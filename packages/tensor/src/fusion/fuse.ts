@@ -5,6 +5,7 @@
  */
 import type { Program } from "../capture/program.ts";
 import { Grouping } from "./groups.ts";
+import { placeProducts } from "./placing.ts";
 import { joinProducts } from "./products.ts";
 
 /**
@@ -12,7 +13,7 @@ import { joinProducts } from "./products.ts";
  * fused, is computed as before, but for the order in which long sums are added up.
  */
 export function fuse(recorded: Program): Program {
-  const program = joinProducts(recorded);
+  const program = placeProducts(joinProducts(recorded));
   // What a chain needs halfway may be more than one kernel binds, and what it needs in the end less: whole chains first.
   const chains = new Grouping(program, false);
   chains.mergeChains();

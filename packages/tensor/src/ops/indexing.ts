@@ -75,8 +75,9 @@ export const addRowsOp: Op<{ rows: number }> = {
   },
   cpu([x, index], [y], { rows }) {
     const width = x.shape[1];
+    y.data.fill(0, y.offset, y.offset + rows * width);
     for (let i = 0; i < index.shape[0]; i++) {
-      const to = indexAt("indexAdd", index, i, rows) * width;
+      const to = y.offset + indexAt("indexAdd", index, i, rows) * width;
       for (let c = 0; c < width; c++) y.data[to + c] += x.data[x.offset + i * width + c];
     }
   },
@@ -132,15 +133,15 @@ for (var j = 0u; j < p.n; j++) {
             { name: "order", type: "u32" as const },
             { name: "y", type: bufferType(x.dtype), write: true },
           ],
-          params: u32Params("offset", "width"),
+          params: u32Params("offset", "offsetY", "width"),
           main: `let row = i / p.width;
 let c = i % p.width;
 var total = ${bufferType(x.dtype)}(0);
 for (var j = bounds[row]; j < bounds[row + 1u]; j++) { total += x[p.offset + order[j] * p.width + c]; }
-y[i] = total;`,
+y[p.offsetY + i] = total;`,
         }),
         buffers: [x, bounds, order, y],
-        params: [x.offset, x.shape[1]],
+        params: [x.offset, y.offset, x.shape[1]],
         count: y.size,
       },
     ];

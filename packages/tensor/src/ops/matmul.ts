@@ -67,7 +67,7 @@ export const matmulOp: Op<null> = {
           const at = b.offset + offsets[1][s] + l * bk;
           for (let j = 0; j < n; j++) row[j] += av * b.data[at + j * bn];
         }
-        out.data.set(row, (s * m + i) * n);
+        out.data.set(row, out.offset + (s * m + i) * n);
       }
     }
   },
@@ -76,7 +76,7 @@ export const matmulOp: Op<null> = {
   },
   vjp({ inputs: [a, b], needs }, [dy]) {
     if (!dy) return [null, null];
-    return [needs[0] ? batched(dy, transpose(b)) : null, needs[1] ? batched(transpose(a), dy) : null];
+    return [needs[0] ? batched(dy, transpose(b)) : null, needs[1] ? slopeOfB(a, b, dy) : null];
   },
 };
 
@@ -90,12 +90,18 @@ const wideMatmulOp: Op<null> = {
   vjp({ inputs: [a, b], needs }, [dy]) {
     if (!dy) return [null, null];
     const rounded = cast(dy, a.dtype);
-    return [
-      needs[0] ? batched(rounded, transpose(b)) : null,
-      needs[1] ? batched(transpose(a), rounded) : null,
-    ];
+    return [needs[0] ? batched(rounded, transpose(b)) : null, needs[1] ? slopeOfB(a, b, rounded) : null];
   },
 };
+
+/**
+ * db = aᵀ·dy. Where b is a matrix read transposed, dbᵀ = dyᵀ·a is computed: that is the gradient of the matrix as it lies in
+ * memory, which need not be copied into that order.
+ */
+function slopeOfB(a: Tensor, b: Tensor, dy: Tensor): Tensor {
+  const [inner, outer] = b.strides.slice(-2);
+  return inner === 1 && outer > 1 ? transpose(batched(transpose(dy), a)) : batched(transpose(a), dy);
+}
 
 /** Where each batch entry of each operand begins, relative to its offset. */
 function batchOffsets(batch: Shape, operands: readonly { shape: Shape; strides: Shape }[]): number[][] {

@@ -49,13 +49,14 @@ export function reduceCall(
       ],
       params: u32Params(
         "offset",
+        "offsetOut",
         "length",
         "outputs",
         "chunk",
         ...outer.shape.flatMap((_, d) => [`d${d}`, `s${d}`]),
         ...inner.shape.flatMap((_, d) => [`e${d}`, `t${d}`]),
       ),
-      put: `fn put(at: u32, value: ${type}) { out[at] = ${bufferType(out.dtype)}(value); }`,
+      put: `fn put(at: u32, value: ${type}) { out[p.offsetOut + at] = ${bufferType(out.dtype)}(value); }`,
       helpers: `fn element(at: u32) -> ${type} { return ${type}(x[at]); }`,
       main: `var rest = i % p.outputs;
 let part = i / p.outputs;
@@ -75,6 +76,7 @@ put(i, total);`,
     buffers: [x, out],
     params: [
       x.offset,
+      out.offset,
       length,
       out.size / split,
       Math.ceil(length / split),
