@@ -113,6 +113,58 @@ test("inputs on two devices are refused, also where a recording for one exists",
   expect(() => f(there, here)).toThrow(t.CaptureError);
 });
 
+test("a window at another place of a larger tensor is another recording, copies of windows are one", async () => {
+  const rows = t.tensor([1, 2, 3, 4, 5, 6]);
+  const windows = [0, 2, 4].map((start) => t.slice(rows, [start], [start + 2]));
+  using f = t.capture((x: t.Tensor) => t.mul(x, 10));
+  for (const [k, window] of windows.entries())
+    expect([...(await f(window).data())]).toEqual([20 * k + 10, 20 * k + 20]);
+  expect(f.recordings).toBe(3);
+  using g = t.capture((x: t.Tensor) => t.mul(x, 10));
+  for (const [k, window] of windows.entries())
+    expect([...(await g(t.concat([window])).data())]).toEqual([20 * k + 10, 20 * k + 20]);
+  expect(g.recordings).toBe(1);
+});
+
+test("live scalars beside tensors, or read while recording, are refused with the way out", async () => {
+  let rate = 2;
+  const scalar = t.live(() => rate);
+  const x = t.ones([2]);
+  // @ts-expect-error plain JavaScript comes this far with anything
+  expect(() => t.mul(x, scalar)).toThrowErrorMatchingInlineSnapshot(
+    `[ValueError: mul: b is a live scalar, expected a Tensor. Make a tensor of it, in front of a captured function: step(x, tensor(b.value)).]`,
+  );
+  const read = t.capture((y: t.Tensor, by: t.LiveScalar) => t.mul(y, by.value));
+  expect(() => read(x, scalar)).toThrowErrorMatchingInlineSnapshot(
+    `[CaptureError: live: a live scalar is read while a function is being captured, expected that only replays read it: the recording would keep this one number. Hand it on, to AdamW.step or through derived([rate], () => valueOf(rate) / 2); beside tensors pass a tensor instead: step(x, tensor(rate)).]`,
+  );
+  using step = t.capture((y: t.Tensor, by: t.Tensor) => t.mul(y, by));
+  const seen: number[] = [];
+  for (rate of [2, 3]) seen.push((await step(x, t.tensor(scalar.value)).data())[0]);
+  expect(seen).toEqual([2, 3]);
+  expect(step.recordings).toBe(1);
+});
+
+test("dropout in a capture takes its words as an input, and has the bits of dropout by their key", async () => {
+  const x = t.arange(50);
+  using step = t.capture((y: t.Tensor, words: t.Tensor) =>
+    t.valueAndGrad((p: t.Tensor) => t.sum(t.square(t.dropout(p, 0.3, words))))(y),
+  );
+  for (const seed of [1, 2]) {
+    const actual = step(x, t.randomBits(t.key(seed), [50]));
+    const expected = t.valueAndGrad((p: t.Tensor) => t.sum(t.square(t.dropout(p, 0.3, t.key(seed)))))(x);
+    expect(await actual.value.item()).toBe(await expected.value.item());
+    expect(await actual.grads.data()).toEqual(await expected.grads.data());
+  }
+  expect(step.recordings).toBe(1);
+  expect(() => t.dropout(x, 0.3, t.ones([50]))).toThrowErrorMatchingInlineSnapshot(
+    `[DTypeError: dropout: k is f32[50], expected a key or words in u32. Draw them: randomBits(key(5), x.shape).]`,
+  );
+  expect(() => t.dropout(x, 0.3, t.randomBits(t.key(1), [5, 10]))).toThrowErrorMatchingInlineSnapshot(
+    `[ShapeError: dropout: k is u32[5, 10], x is f32[50]; expected a word for each element. Draw them: randomBits(key(5), x.shape).]`,
+  );
+});
+
 test("as many recordings are kept as asked for", () => {
   using f = t.capture((x: t.Tensor) => t.add(x, 1), { signatures: 2 });
   for (const size of [1, 2, 1, 3, 1, 2]) f(t.ones([size]));
@@ -166,7 +218,7 @@ test("reading, promises and keys are refused with the way out", async () => {
     `[CaptureError: capture: the function returned a promise, expected tensors: only what runs before the first await could be captured. Make it synchronous, and read its results outside: const y = step(x); await y.data().]`,
   );
   expect(refusals[3]).toThrowErrorMatchingInlineSnapshot(
-    `[CaptureError: randomBits: a function is being captured, expected no draw from a key: every replay would draw the same numbers. Draw outside and pass the result in: step(x, randomBits(k, x.shape)).]`,
+    `[CaptureError: dropout: a function is being captured, expected no draw from a key: every replay would draw the same numbers. Draw outside and pass the result in: step(x, randomBits(k, x.shape)), dropout(x, rate, words).]`,
   );
   const other = await t.createDevice({ device: "cpu" });
   const there = t.ones([], { device: other });

@@ -6,6 +6,7 @@
 import type { Device } from "./device.ts";
 import { dtypeNames } from "./dtype.ts";
 import { DeviceError, DTypeError, ValueError } from "./errors.ts";
+import { LiveScalar } from "./live.ts";
 import { formatSpec } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -20,12 +21,15 @@ export function describe(value: unknown): string {
   if (value instanceof Promise) return "a promise";
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
   if (typeof value === "function") return "a function";
+  if (value instanceof LiveScalar) return "a live scalar";
   return "a plain object";
 }
 
 /** The way out for a value that should have been a tensor. */
 function wayToTensor(name: string, value: unknown): string {
   if (value instanceof Promise) return `Await it: await ${name}.`;
+  if (value instanceof LiveScalar)
+    return `Make a tensor of it, in front of a captured function: step(x, tensor(${name}.value)).`;
   const holdsNumbers = Array.isArray(value) || ArrayBuffer.isView(value) || typeof value === "number";
   return holdsNumbers ? `Wrap it: tensor(${name}).` : "Pass a tensor, for example tensor([1, 2]).";
 }

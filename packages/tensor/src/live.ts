@@ -3,10 +3,12 @@
  * kernel's parameter may be one; it is read anew whenever the kernel starts.
  */
 import { activeRecording } from "./capture/active.ts";
+import { CaptureError } from "./errors.ts";
 
 /**
  * A number that is read each time it is used: when an operation runs, and at each replay of a capture that recorded it.
- * Made by `live`.
+ * Made by `live`; settings of optimisers and of their steps in place take one. Operations between tensors take none: there,
+ * pass what changes as a tensor, `step(x, tensor(rate))`.
  *
  * @example
  * ```ts
@@ -23,8 +25,18 @@ export class LiveScalar {
     this.read = read;
   }
 
-  /** The number as it is now. */
+  /**
+   * The number as it is now.
+   *
+   * @throws CaptureError inside a capture: a recording would keep this one number. Compute with it by `derived`.
+   */
   get value(): number {
+    if (activeRecording())
+      throw new CaptureError(
+        "live: a live scalar is read while a function is being captured, expected that only replays read it: the recording " +
+          "would keep this one number. Hand it on, to AdamW.step or through derived([rate], () => valueOf(rate) / 2); " +
+          "beside tensors pass a tensor instead: step(x, tensor(rate)).",
+      );
     return this.read();
   }
 }

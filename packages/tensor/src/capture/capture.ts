@@ -34,18 +34,19 @@ export interface Captured<A extends readonly unknown[], R> {
  * again, without running the JavaScript of `f`. Training steps gain most: many small operations, each time the same.
  *
  * Inputs are tensors, live scalars and anything else, in arrays and plain records to any depth; results likewise. Tensors and
- * live scalars may differ from call to call. All else is part of the signature, beside shapes, dtypes and layouts: with
- * another signature `f` is recorded anew. Tensors that `f` takes from outside its inputs are the same memory in every
+ * live scalars may differ from call to call. All else is part of the signature, beside shapes, dtypes and layouts, that is
+ * strides, the offset of a view in its memory and that memory's size: with another signature `f` is recorded anew. So windows
+ * of a larger tensor at other places are other recordings; copy them first, `concat([window])`, to have one. Tensors that `f` takes from outside its inputs are the same memory in every
  * replay, kept alive by it; their elements may change in between, and operations in place (`adamWStep`) change them each
- * time. Numbers and arrays from outside stay what they were: use `live` for those that change, `onReplay` for what must
- * happen at every call.
+ * time. Numbers and arrays from outside stay what they were: of those that change, pass tensors, or `live` for settings of
+ * optimisers; use `onReplay` for what must happen at every call.
  *
  * Results are tensors like any others, of the same bits at each replay; with `{ fuse: false }` those that `f` gives by itself,
  * otherwise fused kernels may round the last bits differently. Inside another capture, a
  * gradient or `debug.checkFinite`, and on a planning device, `f` itself is called.
  *
- * @throws CaptureError if inputs are on two devices, or if `f` reads data, returns a promise or draws from a key that is not
- *   live; whatever `f` throws, and then nothing has been computed or changed; DeviceLostError if the device is gone.
+ * @throws CaptureError if inputs are on two devices, or if `f` reads data, returns a promise, draws from a key or reads
+ *   a live scalar; whatever `f` throws, and then nothing has been computed or changed; DeviceLostError if the device is gone.
  * @example
  * ```ts
  * const w = tensor([1, 2]);

@@ -62,12 +62,15 @@ export function requireKey(op: string, k: unknown): asserts k is Key {
   throw new ValueError(`${op}: the key is ${describe(k)}, expected two words. Make one of a seed: ${fix}.`);
 }
 
-/** Checks that nothing is captured: a key is a number of the host, and a replay would draw with it again. */
-export function refuseReplay(op: string): void {
+/**
+ * Checks that nothing is captured: a key is a number of the host, and a replay would draw with it again. `use` is what to do
+ * with words that are passed in.
+ */
+export function refuseReplay(op: string, use = ""): void {
   if (!activeRecording()) return;
   throw new CaptureError(
     `${op}: a function is being captured, expected no draw from a key: every replay would draw the same numbers. ` +
-      "Draw outside and pass the result in: step(x, randomBits(k, x.shape)).",
+      `Draw outside and pass the result in: step(x, randomBits(k, x.shape))${use}.`,
   );
 }
 
