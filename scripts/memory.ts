@@ -5,22 +5,10 @@
  */
 import { readFileSync } from "node:fs";
 import { initParams, Tokenizer, type TransformerConfig } from "@pact/nn";
-import {
-  keepsStart,
-  modelPolicy,
-  nativeDialect,
-  nullSink,
-  planTraining,
-  type StepPart,
-  startDtype,
-  type TrainConfig,
-  Trainer,
-  trainConfig,
-} from "@pact/pact";
+import { nativeDialect, planTraining, type TrainConfig, trainConfig } from "@pact/pact";
 import { init, key } from "@pact/tensor";
 import { ftrlLike } from "@pact/tools-sim";
-import { expertPolicy, expertRunner, expertScripts } from "../packages/pact/src/plan-policy.ts";
-import { disposeParams } from "../packages/pact/src/update.ts";
+import { measureTraining } from "./measure-training.ts";
 
 const device = await init();
 const tokenizer = readFileSync(new URL("../packages/pact/base/tokenizer.json", import.meta.url), "utf8");
@@ -41,7 +29,6 @@ const model: TransformerConfig = {
   tieWordEmbeddings: true,
 };
 const tasks = ftrlLike.generate({ seed: 1, split: "train", count: 4 });
-const scripts = expertScripts(dialect, tasks);
 
 /** Names of the rows, and their settings over those that all share. */
 const shared = { steps: 1, promptsPerStep: 4, rolloutsPerPrompt: 4 } as const;
@@ -56,37 +43,6 @@ const rows: readonly (readonly [string, Partial<TrainConfig>])[] = [
   ["all four", { loraRank: 8, precision: "f16", activationCheckpointing: true, tokenBudget: 512 }],
 ];
 
-/** Bytes at the peak of each part, and the tokens of the passes. */
-async function measure(config: TrainConfig) {
-  const peaks = new Map<StepPart | "start", number>();
-  const end = (part: StepPart | "start"): void => {
-    peaks.set(part, Math.max(peaks.get(part) ?? 0, device.memory().peakBytes));
-    device.resetPeak();
-  };
-  device.trim();
-  device.resetPeak();
-  const dtype = startDtype(config);
-  const params = initParams(model, key(1), { dtype });
-  const trainer = new Trainer({
-    config,
-    model,
-    params,
-    dialect,
-    tasks,
-    sink: nullSink,
-    policy: (...given) => expertPolicy(modelPolicy(...given), scripts),
-    createRunner: expertRunner(tasks),
-    onPart: end,
-  });
-  end("start");
-  if (!keepsStart(config)) disposeParams(params);
-  for await (const _ of trainer.steps());
-  const { forwardTokens } = trainer.result;
-  trainer.dispose();
-  if (keepsStart(config)) disposeParams(params);
-  return { peaks, forwardTokens };
-}
-
 const parts = ["rollouts", "gradients", "update"] as const;
 const mega = (bytes: number) => (bytes / 1e6).toFixed(1);
 const size = Object.values(initParams(model, key(1))).reduce((sum, param) => {
@@ -100,7 +56,13 @@ const tokens = new Set<number>();
 for (const [name, given] of rows) {
   const config = trainConfig({ ...shared, ...given });
   if (config.precision === "f16" && !device.report.features.includes("shader-f16")) continue;
-  const { peaks, forwardTokens } = await measure(config);
+  const { peaks, forwardTokens } = await measureTraining(device, {
+    config,
+    model,
+    dialect,
+    tasks,
+    isExpert: true,
+  });
   const planned = await planTraining({ config, model, dialect, tasks, rolloutTokens: "expert" });
   const cells = [
     Math.max(...peaks.values()),
