@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hash, openSuite, type TraceTurn } from "@pact/tools-sim";
 import { afterAll, describe, expect, it } from "vitest";
@@ -503,6 +503,13 @@ describe("pact eval", () => {
         skipped: [expect.stringContaining("test.no_code.jsonl:3")],
         overall: { solveP: { mean: 1 }, solveR: { mean: 0 } },
       });
+      // The same folder from elsewhere, and as it was stored before paths were kept from the root.
+      const near = relative(process.cwd(), data);
+      const config = join(folder, "config.json");
+      const again = [...args.map((word) => (word === data ? near : word)), "--out", folder, "--skip-invalid"];
+      expect((await pactEval(again)).code).toBe(0);
+      writeFileSync(config, readFileSync(config, "utf8").replace(JSON.stringify(data), JSON.stringify(near)));
+      expect((await pactEval([...args, "--out", folder, "--skip-invalid"])).code).toBe(0);
     },
   );
 });

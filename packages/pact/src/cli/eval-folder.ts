@@ -142,10 +142,15 @@ function compare(config: string, settings: EvalSettings): void {
   } catch {
     throw new RunFolderError(`${config} can not be read as JSON. Choose another folder with --out <path>.`);
   }
-  const before = typeof old === "object" && old !== null ? (old as Record<string, unknown>) : {};
+  const stored = typeof old === "object" && old !== null ? (old as Record<string, unknown>) : {};
+  // Evaluations that began before paths were kept from the root have them as typed.
+  const before: Record<string, unknown> = {
+    ...stored,
+    ...(typeof stored.data === "string" && { data: resolve(stored.data) }),
+  };
   const show = (value: unknown): string =>
     (value === undefined ? "nothing" : JSON.stringify(value)).slice(0, 200);
-  const differences = [...new Set([...Object.keys(before), ...Object.keys(settings)])].flatMap((name) =>
+  const differences = [...new Set([...Object.keys(stored), ...Object.keys(settings)])].flatMap((name) =>
     JSON.stringify(before[name]) === JSON.stringify(settings[name])
       ? []
       : [`${name} was ${show(before[name])} and is ${show(settings[name])}`],

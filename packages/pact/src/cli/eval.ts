@@ -6,7 +6,7 @@
  * to the client alone.
  */
 import { createHash } from "node:crypto";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import {
   type ChatClient,
   chatPolicy,
@@ -106,7 +106,7 @@ function settingsOf(options: EvalOptions, client: ChatClient, { tasks }: Suite):
   return {
     version: 1,
     env: options.env,
-    data: options.data ?? null,
+    data: options.data === undefined ? null : resolve(options.data),
     tasks: tasks.length,
     taskIds: ids.digest("hex").slice(0, 16),
     category: options.category ?? null,
