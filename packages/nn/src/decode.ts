@@ -14,6 +14,7 @@ import {
   type Captured,
   capture,
   concat,
+  type Device,
   scope,
   slice,
   type Tensor,
@@ -61,7 +62,7 @@ type Tokens = {
   readonly last: readonly number[];
 };
 
-/** Tokens of one pass on the device. */
+/** Tokens of one pass on the device, and those among them whose hidden states are wanted. */
 type Pass = PlacedPacked & { readonly slots: Tensor };
 
 const nothing: Stretch = { start: 0, capacity: 0, length: 0 };
@@ -93,10 +94,10 @@ export class DecodeSession {
   private readonly values: Tensor[];
   private readonly slots: number;
   private readonly tokensPerPass: number;
-  /** One token for each of some rows: most calls, each batch size recorded when it comes a second time in a row. */
+  /** One token for each of some rows: most calls, each batch size recorded when it comes a second time. */
   private readonly step: Captured<[Pass], Tensor>;
-  /** Runs of the last call, if each had one token; otherwise 0. */
-  private singles = 0;
+  /** Batch sizes that came. */
+  private readonly sizes = new Set<number>();
 
   /**
    * Reserves the cache; `prefill` fills in the prompts.
@@ -146,7 +147,7 @@ export class DecodeSession {
     // Without fusion: what is sampled does not depend on whether a step was recorded.
     this.step = capture((tokens: Pass) => logits(config, params, this.pass(tokens)), {
       fuse: false,
-      signatures: 4,
+      signatures: 8,
     });
   }
 
@@ -212,8 +213,8 @@ export class DecodeSession {
       return { ids, own, prompt };
     });
     const single = runs.every(({ ids }) => ids.length === 1) && runs.length <= this.tokensPerPass;
-    const again = single && runs.length === this.singles;
-    this.singles = single ? runs.length : 0;
+    const again = single && this.sizes.has(runs.length);
+    if (single) this.sizes.add(runs.length);
     return scope(() =>
       again ? this.replay(runs, onDevice) : logits(this.config, this.params, this.run(runs, onDevice)),
     );
@@ -231,6 +232,11 @@ export class DecodeSession {
         `DecodeSession.rewind: row ${row} can not go back to ${length} tokens; ${own ? `it has ${own.length}` : `there are ${this.rows.length} rows`}.`,
       );
     own.length = length;
+  }
+
+  /** Where the cache is. */
+  get device(): Device {
+    return this.keys[0].device;
   }
 
   /** Tokens a row has grown by. */
@@ -262,13 +268,11 @@ export class DecodeSession {
     const last: Tensor[] = [];
     for (let begin = 0; begin < total; begin += tokensPerPass) {
       const end = Math.min(total, begin + tokensPerPass);
-      const hidden = scope(() => this.pass(this.place(tokens, begin, end, onDevice)));
-      const wanted = Int32Array.from(
-        tokens.last.filter((i) => i >= begin && i < end),
-        (i) => i - begin,
-      );
-      if (wanted.length > 0)
-        last.push(take(hidden, tensor(wanted, { dtype: "i32", device: hidden.device }), 0));
+      const ends = tokens.last.filter((i) => i >= begin && i < end);
+      // The last block is for the runs' last tokens alone; where a pass has none, it still fills the cache.
+      const some = ends.length > 0 && ends.length < end - begin ? ends : undefined;
+      const hidden = scope(() => this.pass(this.place(tokens, begin, end, onDevice, some)));
+      if (ends.length > 0) last.push(hidden);
     }
     for (const { ids: list, own } of runs) own.length += list.length;
     return last.length === 1 ? last[0] : concat(last, 0);
@@ -281,29 +285,41 @@ export class DecodeSession {
     return scores;
   }
 
-  /** Tokens [begin, end) on the device, with the ids that are there already, if any. */
+  /** Tokens [begin, end) on the device, with the ids that are there already, if any, and which of them are wanted, if not all. */
   private place(
     { ids, positions, slots, ranges }: Tokens,
     begin: number,
     end: number,
     onDevice?: Tensor,
+    wanted?: readonly number[],
   ): Pass {
-    const { device } = this.keys[0];
+    const { device } = this;
     const placed = placeTokens(this.config, ids.subarray(begin, end), positions.subarray(begin, end), device);
+    const integers = (values: readonly number[]) => tensor(Int32Array.from(values), { device });
+    const spans = (ranged: Int32Array) => attentionSpans(ranged, this.slots, { device, gradients: false });
     return {
       positions: placed.positions,
       ids: onDevice ? slice(onDevice, [begin], [end]) : placed.ids,
-      spans: attentionSpans(ranges.subarray(4 * begin, 4 * end), this.slots, { device, gradients: false }),
+      spans: spans(ranges.subarray(4 * begin, 4 * end)),
       slots: tensor(slots.subarray(begin, end), { device }),
+      ...(wanted && {
+        wanted: {
+          rows: integers(wanted.map((i) => i - begin)),
+          positions: integers(wanted.map((i) => positions[i])),
+          spans: spans(Int32Array.from(wanted.flatMap((i) => [...ranges.subarray(4 * i, 4 * i + 4)]))),
+        },
+      }),
     };
   }
 
-  /** Runs tokens through the model, filling the cache; returns their hidden states [N, C]. */
+  /** Runs tokens through the model, filling the cache; returns the hidden states [M, C] of those that are wanted. */
   private pass(tokens: Pass): Tensor {
+    const last = this.config.numLayers - 1;
     return runDecoder(this.config, this.params, tokens, (query, key, value, layer) => {
       assignRows(this.keys[layer], tokens.slots, key);
       assignRows(this.values[layer], tokens.slots, value);
-      return attention(query, this.keys[layer], this.values[layer], tokens.spans);
+      const spans = (layer === last ? tokens.wanted?.spans : undefined) ?? tokens.spans;
+      return attention(query, this.keys[layer], this.values[layer], spans);
     });
   }
 }

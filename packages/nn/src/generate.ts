@@ -4,14 +4,14 @@
  *
  * Every row has its own random stream, and token n is drawn with `foldIn(its key, n)`: what a row says depends on its
  * prompt and its key, not on the rows beside it (to the rounding of the kernels). On a GPU the next step is begun with ids
- * that the host has not seen yet, and thrown away if a row turns out to have ended: what is drawn is the same.
+ * that the host has not seen yet (draw.ts): what is drawn is the same.
  * Left out: beams, speculative decoding.
  */
-import { foldIn, type Key, key, NonFiniteError, type TypedArray, tensor } from "@pact/tensor";
+import { foldIn, type Key, key, NonFiniteError, tensor } from "@pact/tensor";
 import type { TransformerConfig } from "./config.ts";
 import { DecodeSession } from "./decode.ts";
 import type { DecodeCache } from "./decode-cache.ts";
-import { Columns, type DrawnRow } from "./draw.ts";
+import { type DrawnTokens, TokenDraws } from "./draw.ts";
 import { InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
 import { type Decoder, TextStream } from "./text-stream.ts";
@@ -83,7 +83,13 @@ export type Generation = {
 };
 
 /** A row while it grows. */
-type Row = DrawnRow & { readonly text: TextStream | undefined; last: number };
+type Row = {
+  readonly row: number;
+  readonly text: TextStream | undefined;
+  last: number;
+  /** The words of its key for each token. */
+  keyAt(step: number): readonly number[];
+};
 
 /**
  * Samples continuations and yields them column by column: at each step the next token of every row that has not ended.
@@ -124,20 +130,25 @@ export async function* generateTokens(
   const { device } = tokenEmbedding(config, params);
   const { temperature = 1, topK, topP, minP, logitBias } = options;
   const bias = logitBias && tensor(biasOf(config, logitBias), { device }); // [V]
-  const ahead = device.kind === "webgpu" ? own : undefined;
-  const columns = new Columns(session, ahead, { temperature, topK, topP, minP, bias });
+  const sampling = { temperature, topK, topP, minP, bias };
+  const draws = new TokenDraws(session, { ...sampling, ahead: own, modelLogProbs: true });
+  const keysAt = (step: number) => Uint32Array.from(live.flatMap((row) => row.keyAt(step)));
   try {
     for (let step = 0; step < maxTokens && live.length > 0; step++) {
       signal?.throwIfAborted();
-      const drawn = await columns
-        .draw(step, live, step + 1 < maxTokens)
-        .then((values) => columnsOf(values, live, step))
+      const entries = live.map(({ row, last }) => ({ row, ids: [last] }));
+      const following = step + 1 < maxTokens ? keysAt(step + 1) : undefined;
+      const drawn = await (step === 0
+        ? draws.first(live.length, keysAt(step), following)
+        : draws.next(entries, keysAt(step), following)
+      )
+        .then((values) => checked(values, live, step))
         .catch((error) => {
           cache?.dispose(); // what it holds may be what failed
           throw error;
         });
       const column = live.map((row, i): SampledToken => {
-        const [id, logProb, modelLogProb] = drawn.map((values) => values[i]);
+        const [id, logProb, modelLogProb] = [drawn.ids[i], drawn.logProbs[i], drawn.modelLogProbs[i]];
         row.last = id;
         const stop = stopTokens.includes(id);
         let text = stop ? "" : (row.text?.push(id) ?? "");
@@ -148,12 +159,11 @@ export async function* generateTokens(
         if (finish) text += row.text?.end() ?? "";
         return { row: row.row, id, logProb, modelLogProb, text, ...(finish && { finish }) };
       });
-      if (column.some(({ finish }) => finish)) await columns.forget(step, live);
       live = live.filter((_, i) => column[i].finish === undefined);
       yield column;
     }
   } finally {
-    await columns.dispose();
+    await draws.dispose();
     bias?.dispose();
   }
 }
@@ -195,16 +205,13 @@ export async function generate(
   });
 }
 
-/** Ids, log-probs as drawn and log-probs of the model for one column. */
-function columnsOf(values: TypedArray, live: readonly Row[], step: number): TypedArray[] {
-  const rows = live.length;
-  const columns = [0, 1, 2].map((part) => values.subarray(part * rows, (part + 1) * rows));
-  const broken = columns[1].findIndex(Number.isNaN);
+function checked(drawn: DrawnTokens, live: readonly Row[], step: number): DrawnTokens {
+  const broken = drawn.logProbs.findIndex(Number.isNaN);
   if (broken >= 0)
     throw new NonFiniteError(
       `generate: the logits for token ${step} of row ${live[broken].row} hold NaN, or nothing but −∞. Unless logitBias forbids every token, look for the parameter or operation they come from: debug.checkFinite(() => forwardHidden(config, params, packed)).`,
     );
-  return columns;
+  return drawn;
 }
 
 function biasOf({ vocabSize }: TransformerConfig, logitBias: Readonly<Record<number, number>>): Float32Array {

@@ -6,6 +6,7 @@ export { type TransformerConfig, validateConfig } from "./config.ts";
 export { configFromJson, configToJson } from "./config-json.ts";
 export { type DecodeEntry, type DecodeOptions, DecodeSession } from "./decode.ts";
 export { DecodeCache, type Decoding } from "./decode-cache.ts";
+export { type DrawnTokens, type DrawOptions, TokenDraws } from "./draw.ts";
 export {
   CapacityError,
   CheckpointError,

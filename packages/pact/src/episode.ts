@@ -58,9 +58,9 @@ export class Episode {
     return this.#environment.close();
   }
 
-  /** Random key of the next token. */
-  tokenKey(): Key {
-    return foldIn(this.#key, this.#ids.length);
+  /** Random key of the next token, or of the one `later` tokens after it. */
+  tokenKey(later = 0): Key {
+    return foldIn(this.#key, this.#ids.length + later);
   }
 
   /** Tokens that the policy has not been shown yet; from then on they count as shown. */

@@ -1,7 +1,6 @@
 /** The model as a rollout policy: nn's cached decoding from the live parameters, with counter-based sampling. */
-import { DecodeSession, type Params, type TransformerConfig } from "@pact/nn";
-import { sampleTokens, scope, type Tensor } from "@pact/tensor";
-import type { PolicySession, RolloutPolicy, SampledTokens } from "./rollout.ts";
+import { DecodeSession, type Params, TokenDraws, type TransformerConfig } from "@pact/nn";
+import type { PolicySession, RolloutPolicy } from "./rollout.ts";
 
 /**
  * A policy that samples from `params` as they are when a session starts and while it runs.
@@ -19,24 +18,21 @@ import type { PolicySession, RolloutPolicy, SampledTokens } from "./rollout.ts";
  * const more = await session.next([{ row: 0, ids: [Number(ids[0])] }], Uint32Array.from(key(2)));
  * more.ids.length; // → 1
  * Number(logProbs[0]) < 0; // → true
- * session.dispose();
+ * await session.dispose();
  * ```
  */
 export function modelPolicy(config: TransformerConfig, params: Params): RolloutPolicy {
   return {
     start(prompts, rows, temperature): PolicySession {
       const session = new DecodeSession(config, params, { prompts, rows });
-      const sample = async (logits: () => Tensor, keys: Uint32Array): Promise<SampledTokens> => {
-        const drawn = scope(() => sampleTokens(logits(), keys, { temperature }));
-        const [ids, logProbs] = await Promise.all([drawn.ids.data(), drawn.logProbs.data()]);
-        drawn.ids.dispose();
-        drawn.logProbs.dispose();
-        return { ids, logProbs };
-      };
+      const draws = new TokenDraws(session, { temperature, ahead: session });
       return {
-        first: (keys) => sample(() => session.prefill(), keys),
-        next: (entries, keys) => sample(() => session.append(entries), keys),
-        dispose: () => session.dispose(),
+        first: (keys, following) => draws.first(rows.length, keys, following),
+        next: (entries, keys, following) => draws.next(entries, keys, following),
+        async dispose() {
+          await draws.dispose();
+          session.dispose();
+        },
       };
     },
   };

@@ -1,7 +1,9 @@
 /**
  * Batched multi-turn rollouts: many episodes (episode.ts) advance together, one sampled token per live row and model call.
  *
- * Observations enter the row together with the stop token before them, in one ragged append. Each token's random bits
+ * Within a turn nothing waits for the environment, so the policy may begin the next token of every row while this one is looked
+ * at (`following`). A turn's end has to be seen first: its row then goes on with an observation, or not at all, and what was
+ * begun for it is not used. Observations enter the row together with the stop token before them. Each token's random bits
  * depend on (key, prompt stream, rollout, position) alone, so a rollout does not depend on its neighbours in the batch.
  * Rollouts that have to go on behind a new prompt (a chat template rewrote the past) do so together, in a session of their own.
  * Left out: asynchronous rollouts and partial rollouts carried over to the next step.
@@ -32,16 +34,21 @@ export interface SampledTokens {
   readonly logProbs: ArrayLike<number>;
 }
 
-/** Rows that grow by sampled and by given tokens; K rows of a prompt share it. */
+/**
+ * Rows that grow by sampled and by given tokens; K rows of a prompt share it. `keys` holds two words per row; `following` are
+ * the keys of the tokens after, should rows just go on, by which a session may begin the next step while its caller looks at
+ * this one.
+ */
 export interface PolicySession {
-  /** Samples the token after each row's prompt; `keys` holds two words per row. */
-  first(keys: Uint32Array): Promise<SampledTokens>;
-  /** Appends tokens to some rows and samples the next token of each, in the order of `entries`. */
+  /** Samples the token after each row's prompt. */
+  first(keys: Uint32Array, following?: Uint32Array): Promise<SampledTokens>;
+  /** Appends tokens to some rows and samples the next token of each, in the order of `entries`. Rows left out have ended. */
   next(
     entries: readonly { readonly row: number; readonly ids: readonly number[] }[],
     keys: Uint32Array,
+    following?: Uint32Array,
   ): Promise<SampledTokens>;
-  dispose(): void;
+  dispose(): void | Promise<void>;
 }
 
 /** Something that samples: a model (`modelPolicy`), or a script in tests. */
@@ -222,7 +229,7 @@ async function runSession(
   try {
     let turned = performance.now();
     let live = episodes.map((episode, row) => ({ episode, row }));
-    let sampled = await session.first(keysOf(live));
+    let sampled = await session.first(keysOf(live), keysOf(live, 1));
     while (live.length > 0) {
       if (sampled.ids.length < live.length) {
         throw new RolloutError(`The policy returned ${sampled.ids.length} tokens for ${live.length} rows.`);
@@ -242,10 +249,11 @@ async function runSession(
       sampled = await session.next(
         live.map(({ episode, row }) => ({ row, ids: episode.pending() })),
         keysOf(live),
+        keysOf(live, 1),
       );
     }
   } finally {
-    session.dispose();
+    await session.dispose();
   }
   return episodes.filter(({ stop }) => stop === null);
 }
@@ -268,10 +276,11 @@ function turnEventLoop(): Promise<void> {
   });
 }
 
-function keysOf(live: readonly { readonly episode: Episode }[]): Uint32Array {
+/** Keys of the next token of each row, or of the one `later` tokens after it. */
+function keysOf(live: readonly { readonly episode: Episode }[], later = 0): Uint32Array {
   const words = new Uint32Array(2 * live.length);
   live.forEach(({ episode }, index) => {
-    words.set(episode.tokenKey(), 2 * index);
+    words.set(episode.tokenKey(later), 2 * index);
   });
   return words;
 }

@@ -117,7 +117,7 @@ export { flip, type Padding, pad, repeat, split, stack } from "./ops/rearrange.t
 export { all, any, max, min, type ReduceOptions, sum } from "./ops/reduce.ts";
 export { rope } from "./ops/rope.ts";
 export { ceil, floor, floorDiv, remainder, round } from "./ops/rounding.ts";
-export { randomCategorical, type SampleOptions, sampleTokens } from "./ops/sampling.ts";
+export { randomCategorical, type SampleOptions, sampleTogether, sampleTokens } from "./ops/sampling.ts";
 export { cumsum, type ScanOptions } from "./ops/scan.ts";
 export { type SgdSettings, type SgdState, sgdStep } from "./ops/sgd.ts";
 export { logSoftmax, logSumExp, softmax } from "./ops/softmax.ts";

@@ -1,11 +1,11 @@
 /**
- * Drawing ids from logits by the Gumbel trick: fused with their log-probabilities (sampleTokens, for decoding), or ids
- * alone (randomCategorical). Where a distribution is truncated, truncate.ts says at which logit.
+ * Drawing ids from logits by the Gumbel trick: fused with their log-probabilities (sampleTokens and sampleTogether, for decoding), or
+ * ids alone (randomCategorical). Where a distribution is truncated, truncate.ts says at which logit.
  */
 import { requireOptions, requireTensors } from "../arguments.ts";
 import { type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { tensor } from "../create.ts";
-import { isFloat } from "../dtype.ts";
+import { computeType, isFloat } from "../dtype.ts";
 import { DTypeError, ShapeError, ValueError } from "../errors.ts";
 import { requireFinite } from "../literals.ts";
 import { applyAll, type HostView, type Op } from "../op.ts";
@@ -15,7 +15,7 @@ import { broadcastShapes, formatShape, formatSpec, sameShape } from "../shape.ts
 import { Tensor } from "../tensor.ts";
 import { add } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
-import { reshape } from "./movement.ts";
+import { reshape, slice } from "./movement.ts";
 import { foldIn, type Key, refuseReplay, requireKey, threefry, threefryWgsl } from "./random.ts";
 import { requireFloat } from "./softmax.ts";
 import { cutoff } from "./truncate.ts";
@@ -59,8 +59,9 @@ function noise(keys: HostView, row: number, column: number): number {
 
 /**
  * id = argmaxⱼ (xⱼ/T + Gumbelⱼ), a sample of softmax(x/T) (Maddison et al., arXiv 1411.0030); T = 0: argmax xⱼ, the first of
- * equals. Second output: ln softmax(x/T)[id] (T = 0: at temperature 1). With a third input, a threshold per row, only
- * xⱼ ≥ threshold take part, in both. NaN is never drawn, and makes its row's log-probability NaN.
+ * equals. Second output [2, N]: the ids once more, as floats, and ln softmax(x/T)[id] (T = 0: at temperature 1), so that one
+ * read tells both. With a third input, a threshold per row, only xⱼ ≥ threshold take part, in both. NaN is never drawn, and
+ * makes its row's log-probability NaN.
  */
 export const sampleTokensOp: Op<SampleAttrs> = {
   name: "sampleTokens",
@@ -74,10 +75,11 @@ export const sampleTokensOp: Op<SampleAttrs> = {
     }
     return [
       { shape: [x.shape[0]], dtype: "i32" },
-      { shape: [x.shape[0]], dtype: x.dtype },
+      // Not f16, which holds no id above 2048 exactly.
+      { shape: [2, x.shape[0]], dtype: computeType(x.dtype) },
     ];
   },
-  cpu([x, keys, threshold], [ids, logProbs], { temperature }) {
+  cpu([x, keys, threshold], [ids, both], { temperature }) {
     const [rows, n] = x.shape;
     const scale = temperature > 0 ? 1 / temperature : 1;
     for (let r = 0; r < rows; r++) {
@@ -96,10 +98,11 @@ export const sampleTokensOp: Op<SampleAttrs> = {
       let total = 0;
       for (let j = 0; j < n; j++) if (takesPart(j)) total += Math.exp(scores[j] - top);
       ids.data[r] = best;
-      logProbs.data[r] = scores[best] - top - Math.log(total);
+      both.data[r] = best;
+      both.data[rows + r] = scores[best] - top - Math.log(total);
     }
   },
-  webgpu([x, keys, threshold], [ids, logProbs], { temperature }) {
+  webgpu([x, keys, threshold], [ids, both], { temperature }) {
     const [rows, n] = x.shape;
     const scale = temperature > 0 ? 1 / temperature : 1;
     const nan = 0x7fc00000;
@@ -167,9 +170,9 @@ partial[3u * i + 2u] = select(total, bitcast<f32>(p.nan), broken);`,
             { name: "best", type: "i32" },
             { name: "partial", type: "f32" },
             { name: "ids", type: "i32", write: true },
-            { name: "logProbs", type: "f32", write: true },
+            { name: "both", type: "f32", write: true },
           ],
-          params: [...u32Params("offset", "n", "nan"), { name: "scale", type: "f32" }],
+          params: [...u32Params("offset", "n", "nan", "rows"), { name: "scale", type: "f32" }],
           main: `let first = i * ${sampleParts}u;
 var id = best[first];
 var bestScore = partial[3u * first];
@@ -185,10 +188,11 @@ for (var part = first; part < first + ${sampleParts}u; part++) {
   top = higher;
 }
 ids[i] = id;
-logProbs[i] = select(x[p.offset + i * p.n + u32(id)] * p.scale - top - log(total), bitcast<f32>(p.nan), broken);`,
+both[i] = f32(id);
+both[p.rows + i] = select(x[p.offset + i * p.n + u32(id)] * p.scale - top - log(total), bitcast<f32>(p.nan), broken);`,
         }),
-        buffers: [x, best, partial, ids, logProbs],
-        params: [x.offset, n, nan, scale],
+        buffers: [x, best, partial, ids, both],
+        params: [x.offset, n, nan, rows, scale],
         count: rows,
       },
     ];
@@ -226,6 +230,32 @@ export function sampleTokens(
   keys: Uint32Array | Tensor,
   options: SampleOptions,
 ): { ids: Tensor; logProbs: Tensor } {
+  return unrecorded(() =>
+    scope(() => {
+      const { ids, both } = sampleTogether(logits, keys, options);
+      const logProbs = reshape(slice(both, [1, 0], [2, ids.size]), [ids.size]); // [N]
+      return { ids, logProbs: cast(logProbs, logits.dtype) };
+    }),
+  );
+}
+
+/**
+ * `sampleTokens` with what the host wants to know in one tensor for a single read: `both` [2, N] holds the ids as floats, exact up
+ * to 2²⁴, then their log-probabilities. `ids` [N] i32 are for the device's next step.
+ *
+ * @throws what `sampleTokens` throws
+ * @example
+ * ```ts
+ * const { ids, both } = sampleTogether(tensor([[0, 90, 1]]), new Uint32Array(2), { temperature: 1 });
+ * await both.data(); // → [1, 0]
+ * ids; // → i32[1]
+ * ```
+ */
+export function sampleTogether(
+  logits: Tensor,
+  keys: Uint32Array | Tensor,
+  options: SampleOptions,
+): { ids: Tensor; both: Tensor } {
   requireTensors("sampleTokens", ["logits"], [logits]);
   requireOptions("sampleTokens", options, ["temperature", "topK", "topP", "minP", "bias"]);
   checkNumbers(options);
@@ -255,8 +285,8 @@ export function sampleTokens(
         const threshold = cutoff(x.dtype === "f16" ? cast(x, "f32") : x, temperature, { topK, topP, minP });
         if (threshold) inputs.push(threshold);
       }
-      const [ids, logProbs] = applyAll(sampleTokensOp, inputs, { temperature });
-      return { ids, logProbs };
+      const [ids, both] = applyAll(sampleTokensOp, inputs, { temperature });
+      return { ids, both };
     }),
   );
 }
