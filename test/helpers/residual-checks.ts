@@ -3,6 +3,36 @@ import * as t from "@pact/tensor";
 import { expect } from "vitest";
 import { Draw } from "./draw.ts";
 
+/** Rows of `width`: the gradient of x + f(Norm(x)) past the norm and through it, added up by the norm's kernel. */
+export async function gradientMatches(width: number): Promise<void> {
+  const draw = new Draw(width);
+  const drawn = (shape: readonly number[]) =>
+    t.tensor(
+      Float32Array.from(
+        draw.floats(
+          shape.reduce((a, b) => a * b, 1),
+          -2,
+          2,
+        ),
+      ),
+      { shape },
+    );
+  const [x, w, b, dy] = [[5, width], [width], [width], [5, width]].map(drawn);
+  const norms = {
+    layerNorm: (x: t.Tensor) => t.layerNorm(x, w, b),
+    rmsNorm: (x: t.Tensor) => t.rmsNorm(x, w),
+  };
+  for (const [name, norm] of Object.entries(norms)) {
+    const f = (x: t.Tensor, dy: t.Tensor) => t.vjp((x: t.Tensor) => [t.add(x, norm(x))], [x], [dy]).grads;
+    using captured = t.capture(f);
+    captured(x, dy);
+    const { dispatches } = x.device.stats();
+    const [actual] = captured(x, dy);
+    expect(x.device.stats().dispatches - dispatches, name).toBe(1);
+    expect(await actual.data(), name).toEqual(await f(x, dy)[0].data());
+  }
+}
+
 type Block = (x: t.Tensor, f: t.Tensor, c: t.Tensor, w: t.Tensor, b: t.Tensor) => t.Tensor[];
 
 const blocks: Record<string, Block> = {

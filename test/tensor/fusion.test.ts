@@ -6,7 +6,7 @@ import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
 import { gathersGradients } from "../helpers/placing-checks.ts";
 import { reference as device } from "../helpers/properties.ts";
-import { residualMatches } from "../helpers/residual-checks.ts";
+import { gradientMatches, residualMatches } from "../helpers/residual-checks.ts";
 
 t.setDefaultDevice(device);
 const exact = { absolute: 0, relative: 0 };
@@ -52,6 +52,11 @@ test("finite differences of a captured function are its captured gradient", asyn
 
 test.each([7, 12])("a residual sum and the norm of it, rows of %i, are one operation", (width) =>
   residualMatches(width, 1),
+);
+
+test.each([7, 12])(
+  "the gradients through a norm of rows of %i and past it are one operation",
+  gradientMatches,
 );
 
 test("finite differences of captured residual norms are their captured gradient", async () => {

@@ -3,7 +3,7 @@ import * as t from "@pact/tensor";
 import { afterAll, describe, expect, test } from "vitest";
 import { Draw } from "../helpers/draw.ts";
 import { requireGpu } from "../helpers/require.ts";
-import { residualMatches } from "../helpers/residual-checks.ts";
+import { gradientMatches, residualMatches } from "../helpers/residual-checks.ts";
 
 const device = (await requireGpu())!;
 const before = t.setDefaultDevice(device);
@@ -78,4 +78,9 @@ describe.skipIf(!device)("norms on webgpu", () => {
   ])("a residual sum and the norm of it are one kernel, of %s", async (_name, width, offset) => {
     await residualMatches(width, offset);
   });
+
+  test.each([12, 7])(
+    "the gradients through a norm of rows of %i and past it are one kernel",
+    gradientMatches,
+  );
 });

@@ -10,7 +10,7 @@ import { isColumns } from "./columns.ts";
 import { dependences, Reach, usersOf } from "./dependences.ts";
 import { withEpilogue } from "./epilogue.ts";
 import { type Member, memberOf } from "./members.ts";
-import { isNorm, withResidual } from "./residual.ts";
+import { isNorm, isNormBackward, withPast, withResidual } from "./residual.ts";
 
 /** How many steps back neighbours are sought: what lies further apart would keep memory alive. */
 const reach = 24;
@@ -85,19 +85,34 @@ export class Grouping {
     }
   }
 
-  /** Joins norms with the sums that they are of. */
+  /** Joins norms with the sums that they are of, and their gradients with what is added to them. */
   attachResiduals(): void {
-    for (const [place, step] of this.program.steps.entries()) {
+    const { memories, steps } = this.program;
+    for (const [place, step] of steps.entries()) {
       const unit = this.unitOf[place];
-      if (unit.places.length > 1 || !isNorm(step)) continue;
-      for (const before of [...unit.before].sort((a, b) => b.places[0] - a.places[0])) {
-        const sum = this.stepOf(before.places, true);
-        if (!sum || this.between(before, unit)) continue;
-        const joined = withResidual(sum, step, this.program.memories);
-        if (!joined || this.keepsMore(before, unit, joined)) continue;
-        this.join(new Set([before, unit]), joined);
-        break;
-      }
+      if (unit.places.length > 1) continue;
+      const [y] = step.outputs;
+      const later = (a: Unit, b: Unit) => b.places[0] - a.places[0];
+      if (isNorm(step))
+        this.attach(unit, [...unit.before].sort(later), ({ places }) => {
+          const sum = this.stepOf(places, true);
+          return sum && withResidual(sum, step, memories);
+        });
+      else if (isNormBackward(step) && this.users[y.memory].length === 2)
+        this.attach(unit, [...unit.after].sort(later), ({ places }) =>
+          places.length === 1 ? withPast(step, steps[places[0]], memories) : null,
+        );
+    }
+  }
+
+  /** Joins `unit` with the first of its neighbours with which `joined` makes one step. */
+  private attach(unit: Unit, neighbours: readonly Unit[], joined: (neighbour: Unit) => Step | null): void {
+    for (const other of neighbours) {
+      const step = joined(other);
+      if (!step || this.between(unit, other) || this.between(other, unit)) continue;
+      if (this.keepsMore(unit, other, step)) continue;
+      this.join(new Set([unit, other]), step);
+      return;
     }
   }
 

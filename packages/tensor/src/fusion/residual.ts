@@ -1,13 +1,14 @@
 /**
  * A residual sum and the norm of it as one step: x = a + b (+ c), y = Norm(x), both stored, as between the branches of a
- * decoder. The norm's kernel adds while it reads (ops/norm-wgsl.ts). Leaves out sums that are computed with anything else.
+ * decoder. The norm's kernel adds while it reads (ops/norm-wgsl.ts). And the way back: the gradient through the norm and the
+ * one past it, added up by the norm's kernel. Leaves out sums that are computed with anything else.
  */
 import { isWhole, type Memory, type Step, stepOf, type Value } from "../capture/program.ts";
 import type { HostView, Op } from "../op.ts";
 import { addOp } from "../ops/arithmetic.ts";
-import { hostNorm, normOp } from "../ops/norm.ts";
+import { hostNorm, normBackwardOp, normOp } from "../ops/norm.ts";
 import { type NormAttrs, residualNormCall } from "../ops/norm-wgsl.ts";
-import { coalesce } from "../shape.ts";
+import { coalesce, isContiguous, sizeOf } from "../shape.ts";
 import type { Expression, Node } from "./expression.ts";
 
 /** The first `terms` inputs are added in order; after them come the norm's weight and bias. */
@@ -87,4 +88,25 @@ export function withResidual(sum: Step, norm: Step, memories: readonly Memory[])
   if (inputs.length < terms.length + weights.length) return null;
   if (inputs.some(({ memory }) => memory === x.memory || memory === y.memory)) return null;
   return stepOf(residualNormOp, inputs, [x, y], { ...(norm.attrs as NormAttrs), terms: terms.length });
+}
+
+/** True for the steps that `withPast` may join to a sum. */
+export function isNormBackward({ op, inputs }: Step): boolean {
+  return (op as unknown) === normBackwardOp && inputs.length === 3;
+}
+
+/** The gradient of a norm and `sum`, the only step that reads its first output, as one; null where they can not be. */
+export function withPast(backward: Step, sum: Step, memories: readonly Memory[]): Step | null {
+  const [dx, dwRows] = backward.outputs;
+  const [z] = sum.outputs;
+  if ((sum.op as unknown) !== addOp || !isWhole(z, memories[z.memory])) return null;
+  const others = sum.inputs.filter(({ memory }) => memory !== dx.memory);
+  const through = sum.inputs.find(({ memory }) => memory === dx.memory);
+  const [past] = others;
+  if (!through || others.length !== 1 || !isWhole(through, memories[dx.memory])) return null;
+  const size = sizeOf(dx.shape);
+  if ([past, z].some(({ shape, dtype }) => sizeOf(shape) !== size || dtype !== dx.dtype)) return null;
+  if (!isContiguous(past.shape, past.strides)) return null;
+  if ([...backward.inputs, past].some(({ memory }) => memory === z.memory)) return null;
+  return stepOf(normBackwardOp, [...backward.inputs, past], [z, dwRows], backward.attrs as NormAttrs);
 }

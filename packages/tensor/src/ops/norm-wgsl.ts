@@ -80,13 +80,14 @@ export function residualNormCall(
   );
 }
 
-/** With g = w·dy: dx = r·(g − mean(g·x̂)·x̂ − [centred] mean(g)), and dy·x̂ for dw. */
+/** With g = w·dy: dx = r·(g − mean(g·x̂)·x̂ − [centred] mean(g)) (+ past), and dy·x̂ for dw. */
 export function normBackwardCall(
-  [x, w, dy]: readonly Tensor[],
+  [x, w, dy, past]: readonly Tensor[],
   [dx, dwRows]: readonly Tensor[],
   attrs: NormAttrs,
 ): KernelCall {
-  return call("normBackward", { tensors: { x, w, dy, dx, dwRows }, writes: 2 }, attrs, (rows) =>
+  const tensors: Record<string, Tensor> = { x, w, dy, ...(past && { past }), dx, dwRows };
+  return call(`normBackward${past ? ":past" : ""}`, { tensors, writes: 2 }, attrs, (rows) =>
     [
       statistics(rows),
       "let d0 = p.ody + i * q;\nvar meanG = 0.0;\nvar meanGX = 0.0;",
@@ -96,7 +97,7 @@ export function normBackwardCall(
       "meanG = select(0.0, meanG / f32(p.n), p.centred == 1u);\nmeanGX = meanGX / f32(p.n);",
       rows.each(`let xhat = (x[x0 + j] - m) * r;
   let d = dy[d0 + j];
-  dx[p.odx + i * q + j] = r * (w[p.ow + j] * d - meanGX * xhat - meanG);
+  dx[p.odx + i * q + j] = r * (w[p.ow + j] * d - meanGX * xhat - meanG)${past ? " + past[p.opast + i * q + j]" : ""};
   dwRows[p.odwRows + i * q + j] = d * xhat;`),
     ].join("\n"),
   );

@@ -87,15 +87,16 @@ export const normOp: Op<NormAttrs> = {
 };
 
 /**
- * With g = w·dy: dx = r·(g − mean(g·x̂)·x̂ − [centred] mean(g)). The second output is dy·x̂, whose sum over rows is dw.
+ * With g = w·dy: dx = r·(g − mean(g·x̂)·x̂ − [centred] mean(g)). The second output is dy·x̂, whose sum over rows is dw. A fourth
+ * input, which recordings give (fusion/residual.ts), is what comes to x past the norm, and is added to dx.
  */
-const normBackwardOp: Op<NormAttrs> = {
+export const normBackwardOp: Op<NormAttrs> = {
   name: "normBackward",
   infer: ([x]) => [
     { shape: x.shape, dtype: x.dtype },
     { shape: x.shape, dtype: x.dtype },
   ],
-  cpu([x, w, dy], [dx, dwRows], attrs) {
+  cpu([x, w, dy, past], [dx, dwRows], attrs) {
     const n = w.shape[0];
     for (let i = 0; i < dx.data.length; i += n) {
       const [m, r] = hostStatistics(x.data, x.offset + i, n, attrs);
@@ -110,6 +111,7 @@ const normBackwardOp: Op<NormAttrs> = {
         const xhat = (x.data[x.offset + i + j] - m) * r;
         const d = dy.data[dy.offset + i + j];
         dx.data[i + j] = r * (w.data[w.offset + j] * d - meanGX * xhat - (attrs.centred ? meanG : 0));
+        if (past) dx.data[i + j] += past.data[past.offset + i + j];
         dwRows.data[i + j] = d * xhat;
       }
     }
