@@ -115,6 +115,17 @@ describe("pact train with loraRank", () => {
     }
   });
 
+  it("is explained with an entropy term, whose forward pass needs base and adapters", async () => {
+    const folder = join(root, "entropy");
+    const entropy = ["--set", "entropyWeight=0.01", "--steps", "1", "--run-dir", folder, "--json"];
+    expect((await pact("train", ...run, ...settings, ...entropy)).code).toBe(0);
+    const lines = readFileSync(join(folder, "rollouts.jsonl"), "utf8").split("\n");
+    const first = lines.findIndex((text) => text.includes('"phase":"train"')) + 1;
+    const explained = await explainRollout(folder, String(first), { device: "cpu" }, () => {});
+    expect(explained.agreement).toBe("agrees");
+    expect(explained.terms.find(({ term }) => term === "entropy")?.step).not.toBe(0);
+  });
+
   it("refuses a rank that a layer can not use before anything is loaded, and leaves no folder behind", async () => {
     const folder = join(root, "wide");
     const wide = [...run, "--set", "loraRank=17", "--run-dir", folder];
@@ -148,6 +159,12 @@ describe("pact train with loraRank", () => {
     };
     expect(await told(base)).not.toContain("the adapters");
     await expect(told(other)).rejects.toThrow(/belong to another model than .*other: .*names ".*base"\./);
+    // As checkpoints were before manifests noted the base: the run itself did.
+    const manifest = join(args[3], "manifest.json");
+    const noted = readFileSync(manifest, "utf8");
+    writeFileSync(manifest, JSON.stringify({ ...JSON.parse(noted), base: undefined }));
+    await expect(told(other)).rejects.toThrow(/belong to another model than .*other:/);
+    writeFileSync(manifest, noted);
     const merged = await pact("merge", args[3], "--model", other, "--out", join(root, "merged"));
     expect([merged.code, merged.error]).toEqual([1, expect.stringContaining("its weights differ")]);
   });

@@ -1,6 +1,6 @@
 /** Reads LoRA adapters from a folder in PEFT's layout; the folder may come from anywhere. */
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { PeftFiles } from "@pact/nn";
 
 /** A folder without adapters that can be used. Its message ends with what to do. */
@@ -26,15 +26,22 @@ export function readAdapterFolder(folder: string): PeftFiles {
 }
 
 /**
- * SHA-256 of the weights that adapters were trained beside, as a run notes it; undefined where nobody did.
+ * SHA-256 of the weights that adapters were trained beside, as a run notes it: in the checkpoint's manifest, and in the run's
+ * own `config.json`; undefined where nobody did.
  *
- * @throws AdapterFolderError for a manifest that is malformed
+ * @throws AdapterFolderError for one of them that is malformed
  * @example adapterBase("runs/first/checkpoints/step-000030") === (await digestOf("models/qwen3"))
  */
 export function adapterBase(folder: string): string | undefined {
-  if (!existsSync(join(folder, manifestName))) return undefined;
-  const { base } = readObject(folder, manifestName);
-  return typeof base === "string" ? base : undefined;
+  const checkpoints = dirname(resolve(folder));
+  // Checkpoints from before manifests noted it are asked where they were made.
+  const places: [string, string][] = [[folder, manifestName]];
+  if (basename(checkpoints) === "checkpoints") places.push([dirname(checkpoints), "config.json"]);
+  for (const [place, name] of places) {
+    const { base } = existsSync(join(place, name)) ? readObject(place, name) : {};
+    if (typeof base === "string") return base;
+  }
+  return undefined;
 }
 
 function read(folder: string, name: string, mostBytes = Number.POSITIVE_INFINITY): Uint8Array {
