@@ -1,15 +1,26 @@
 import {
   forwardHidden,
+  logits,
   lora,
   loraFromPeft,
   loraLayers,
   loraToPeft,
   ParameterError,
   readSafetensors,
+  targetLogits,
   withLora,
   writeSafetensors,
 } from "@pact/nn";
-import { AutodiffError, createDevice, gradcheck, key, type Tensor, valueAndGrad } from "@pact/tensor";
+import {
+  AutodiffError,
+  createDevice,
+  gradcheck,
+  key,
+  type Tensor,
+  take,
+  tensor,
+  valueAndGrad,
+} from "@pact/tensor";
 import { describe, expect, it } from "vitest";
 import { equalsMerged, lossOf, packed, trained, trainsAdaptersAlone } from "./adapters.ts";
 import { gpt, models, qwen3, randomParams } from "./models.ts";
@@ -94,6 +105,19 @@ describe("LoRA", () => {
     expect(await hidden(1)).toEqual(await hidden(1));
     expect(await hidden(1)).not.toEqual(await hidden(2));
     expect(await hidden(1)).not.toEqual(plain);
+  });
+
+  it("drops the same inputs where the last block computes few rows", async () => {
+    const adapters = trained(qwen3, params);
+    const dropping = { ...adapters, settings: { ...adapters.settings, dropout: 0.4 } };
+    const theta = withLora(params, dropping, { tokens: packed.ids.length, key: key(1) });
+    const few = Int32Array.of(6, 2); // of eight tokens: rows 5 and 1
+    const scores = targetLogits(qwen3, theta, packed, few);
+    const all = logits(qwen3, theta, forwardHidden(qwen3, theta, packed));
+    const expected = await take(all, tensor([5, 1], { dtype: "i32", device })).data();
+    for (const [i, value] of (await scores.data()).entries()) expect(value).toBeCloseTo(expected[i], 12);
+    const one = await targetLogits(qwen3, theta, packed, Int32Array.of(2)).data();
+    for (const [i, value] of one.entries()) expect(value).toBeCloseTo(expected[qwen3.vocabSize + i], 12);
   });
 
   it("selects layers by last name, full name or predicate", () => {

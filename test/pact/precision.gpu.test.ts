@@ -8,10 +8,14 @@ import {
 } from "@pact/nn";
 import { key, setDefaultDevice } from "@pact/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { trainConfig } from "../../packages/pact/src/config.ts";
+import { agrees, explainStep } from "../../packages/pact/src/explain.ts";
 import { samplingParams } from "../../packages/pact/src/model.ts";
+import { trainedRollout } from "../../packages/pact/src/records.ts";
 import { type Checkpoint, nullSink } from "../../packages/pact/src/run-sink.ts";
 import { decodeState } from "../../packages/pact/src/trainer-state.ts";
 import { requireGpu } from "../helpers/require.ts";
+import { testDialect } from "./codec.ts";
 import { cpuDevice } from "./device.ts";
 import { runTraining, startModel, shortTasks as tasks } from "./training.ts";
 
@@ -140,6 +144,31 @@ describe.skipIf(!half)("a run with precision f16", () => {
     const { "model.embed_tokens.weight": embedding, ...blocks } = sampling.params;
     expect(embedding).toBe(params["model.embed_tokens.weight"]);
     expect(new Set(Object.values(blocks).map(({ dtype }) => dtype))).toEqual(new Set(["f16"]));
+  });
+
+  it("is explained with an entropy term: the forward passes are the trainer's", async () => {
+    const given = { ...halves, steps: 1, promptsPerStep: 1, entropyWeight: 1, anchor: "none" } as const;
+    const { lines, records } = await train(given);
+    const config = trainConfig({ rolloutsPerPrompt: 2, ...given });
+    const own = records.map(({ trained: kept, advantages }) => ({
+      rollout: trainedRollout(kept!),
+      advantages,
+    }));
+    const explained = await explainStep({
+      config,
+      step: 0,
+      dialect: testDialect,
+      model: { config: model, params, forward: { computeDtype: "f16" } },
+      prompts: [
+        {
+          task: tasks.find(({ id }) => id === records[0].taskId)!,
+          rollouts: own.map(({ rollout }) => rollout),
+          advantages: own.map(({ advantages }) => advantages),
+          anchored: false,
+        },
+      ],
+    });
+    expect(agrees(explained, lines[0].values["loss/total"]!)).toBe(true);
   });
 
   it("trains adapters beside a base in f16", async () => {

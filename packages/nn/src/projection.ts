@@ -2,12 +2,23 @@
  * The linear layers of the decoder: y = x Wᵀ + b with W [out, in]; which have biases says `biasesOf` in config.ts. Where the
  * parameters hold an adapter for a layer (lora.ts), its low-rank product is added.
  */
-import { add, cast, customVjp, linear, matmul, mul, type Tensor } from "@pact/tensor";
+import { add, cast, customVjp, linear, matmul, mul, type Tensor, take } from "@pact/tensor";
 import { type Params, param } from "./params.ts";
 
 /** Names of a linear layer's adapter: A [rank, in], B [out, rank], and the mask [N, in] of dropout where there is one. */
 export function adapterNames(name: string) {
   return { a: `${name}.lora_A.weight`, b: `${name}.lora_B.weight`, mask: `${name}.lora_mask` };
+}
+
+/** Parameters of a block whose masks, but for those of the layers `full`, are of `rows` [M] of the N tokens alone. */
+export function withMasksOf(rows: Tensor, params: Params, full: readonly string[]): Params {
+  const kept = full.map((name) => adapterNames(name).mask);
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => {
+      const shortened = name.endsWith(".lora_mask") && !kept.includes(name);
+      return [name, shortened ? take(value, rows) : value];
+    }),
+  );
 }
 
 /**

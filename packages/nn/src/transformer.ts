@@ -25,6 +25,7 @@ import { mlp } from "./mlp.ts";
 import { norm } from "./norm.ts";
 import type { Packed } from "./pack.ts";
 import { layerNames, layerPrefix, outerNames, type Params, param } from "./params.ts";
+import { withMasksOf } from "./projection.ts";
 
 /** How a forward pass trades work and precision for memory; every option has a default. */
 export type ForwardOptions = {
@@ -177,7 +178,8 @@ export function runDecoder(
     const parts = layerNames(config, layer);
     const few = layer === config.numLayers - 1 ? wanted : undefined;
     const block = (given: Params, all: Tensor): Tensor => {
-      const theta = convertedParams(given, computeDtype);
+      const converted = convertedParams(given, computeDtype);
+      const theta = few ? withMasksOf(few.rows, converted, [parts.key, parts.value]) : converted;
       const normed = (input: Tensor) => norm(config, theta, parts.attentionNorm, input);
       const input = few ? take(all, few.rows) : all; // [M, C]
       const seeing = few && { x: normed(input), turn: turnTo(config, few.positions, input) };

@@ -15,7 +15,7 @@ import { ExplainError } from "./errors.ts";
 import { klPenalties } from "./losses/kl.ts";
 import { policyLoss } from "./losses/policy-registry.ts";
 import { objectiveAt } from "./methods.ts";
-import type { Model } from "./model.ts";
+import { forwardParams, type Model } from "./model.ts";
 import { type MicroBatch, microBatches } from "./pack.ts";
 import {
   buildTrees,
@@ -246,13 +246,12 @@ async function penaltiesOf(
   );
 }
 
-async function entropiesOf(
-  { config, params }: Model,
-  batches: readonly MicroBatch[],
-): Promise<Float64Array[]> {
+async function entropiesOf(model: Model, batches: readonly MicroBatch[]): Promise<Float64Array[]> {
   return Promise.all(
     batches.map(async ({ packed, targets }) => {
-      const values = scope(() => entropy(targetLogits(config, params, packed, targets)));
+      const values = scope(() =>
+        entropy(targetLogits(model.config, forwardParams(model), packed, targets, model.forward)),
+      );
       const read = Float64Array.from(await values.data());
       values.dispose();
       return read;
