@@ -2,7 +2,8 @@
  * What the options of a training run may be: ranges and choices, and where an option has an effect.
  *
  * A method option that would change nothing is refused, because whoever sets it believes that it does. Exempt are the
- * options of budget, limits and optimiser, which one set of methods shares (`rolloutsPerPrompt` also under sft).
+ * options of budget, limits and optimiser, which one set of methods shares (`rolloutsPerPrompt` also under sft). Not seen
+ * is what cancels: without reasoning in R the normaliser `weights` divides λ_a out again, whatever its value.
  */
 import { advantageRegistry } from "./advantage-registry.ts";
 import type { TrainConfig } from "./config.ts";
@@ -122,7 +123,7 @@ const turnwise = also(rollouts, "advantage turn or turn-mean", (c) => c.advantag
 const needs: { readonly [Option in Name]?: Need } = {
   reward: rollouts,
   advantage: rollouts,
-  gamma: turnwise,
+  gamma: also(turnwise, "maxTurns above 1", (c) => c.maxTurns > 1),
   soloTurn: turnwise,
   advantageEpsilon: also(
     rollouts,

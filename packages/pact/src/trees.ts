@@ -5,8 +5,9 @@
  *     z = 1    x → { τ_1 … τ_K }                      L^x
  *     episode  x → expert episode                      plain SFT, CHORD's expert loss
  *
- * A token of τ_k attends to the prefix and its own past; the parts of a split rollout are sequences of their own. Where rollouts see another context than x → h* → delimiter, the
- * SFT sequence x → h* is a tree of its own beside context → { τ_k }. With anchor `mix` a prompt has the trees of both z.
+ * A token of τ_k attends to the prefix and its own past; the parts of a split rollout are sequences of their own. Where
+ * rollouts see another context than x → h* → delimiter, the SFT sequence x → h* is a tree of its own beside
+ * context → { τ_k }. With anchor `mix` a prompt has the trees of both z.
  * Every scored token carries its weights, with the denominators of the whole optimiser batch already inside, so the sum
  * of the micro-batches' losses is the batch's loss however it is split.
  */

@@ -1,8 +1,9 @@
 /**
  * Gradients of the objective over micro-batches: forward in the routed context, accumulate, read back what is logged.
  *
- * Old log-probs (arXiv 2606.16215 §method; details in `oldLogProbs`) come from this same forward with this same packing, never from the
- * sampler: the sampler saw no trace, and its kernels round differently.
+ * Old log-probs (arXiv 2606.16215 §method) come from this same forward with this same packing, or are frozen before the
+ * first of several updates (`freezeBatch` in denominators.ts, also those of the prompt alone), never from the sampler: the
+ * sampler saw no trace, and its kernels round differently.
  */
 import { type Params, targetLogits, tokenLogProbs } from "@pact/nn";
 import {

@@ -1,5 +1,5 @@
 /**
- * What the ratio of L^h is taken against (the switch `denominator`): PACT leaves the choice to a reading of eq. 7.
+ * What the ratio of L^h is taken against (the option `ratioDenominator`): PACT leaves the choice to a reading of eq. 7.
  *
  * `trace` (PACT): π_old under the trace on both sides; 1 before the first update. `behaviour`: π_old of the prompt
  * alone, which sampled the rollout; not 1, and equal to the exponentiated gap of the two contexts. `traceTruncated`:
