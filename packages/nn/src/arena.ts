@@ -6,7 +6,6 @@ import {
   add,
   concat,
   div,
-  expand,
   full,
   minimum,
   ones,
@@ -36,6 +35,9 @@ export type ParameterGroup = {
 
 /** Each parameter starts at a multiple of this many elements: 256 bytes in f32, WebGPU's offset alignment. */
 const alignment = 64;
+
+/** Longest stretch of equal numbers that the host makes at once. */
+const fillChunk = 2 ** 18;
 
 /** Longest stretch whose squares are held at once for the norm. */
 const normChunk = 2 ** 24;
@@ -103,7 +105,7 @@ export class Arena {
           throw new ParameterError(
             `${this.owner}: "${name}" needs a gradient of shape [${shape}], received ${part ? `[${part.shape}]` : "none"}.`,
           );
-        return this.padded(reshape(part, [size]));
+        return this.padded([reshape(part, [size])], size);
       });
       return concat(pieces.flat(), 0);
     });
@@ -113,15 +115,21 @@ export class Arena {
   decays(unit: number): Tensor {
     const { dtype, device } = this.gap;
     return scope(() => {
-      const values = new Map(
+      const longest = Math.min(fillChunk, Math.max(...this.places.map(({ size }) => size)));
+      const filled = new Map(
         [...new Set(this.places.map(({ decay }) => decay))].map((decay) => [
           decay,
-          full([1], decay / unit, { dtype, device }),
+          full([longest], decay / unit, { dtype, device }),
         ]),
       );
-      const pieces = this.places.map(({ decay, size }) =>
-        this.padded(expand(values.get(decay) ?? this.gap, [size])),
-      );
+      const pieces = this.places.map(({ decay, size }) => {
+        const block = filled.get(decay) ?? this.gap;
+        const starts = Array.from({ length: Math.ceil(size / longest) }, (_, i) => i * longest);
+        return this.padded(
+          starts.map((start) => slice(block, [0], [Math.min(longest, size - start)])),
+          size,
+        );
+      });
       return concat(pieces.flat(), 0);
     });
   }
@@ -151,10 +159,10 @@ export class Arena {
     this.gap.dispose();
   }
 
-  /** A flat piece and what fills the arena up to the next parameter. */
-  private padded(piece: Tensor): Tensor[] {
-    const rest = piece.size % alignment;
-    return rest > 0 ? [piece, slice(this.gap, [0], [alignment - rest])] : [piece];
+  /** Flat pieces of `size` elements together, and what fills the arena up to the next parameter. */
+  private padded(pieces: Tensor[], size: number): Tensor[] {
+    const rest = size % alignment;
+    return rest > 0 ? [...pieces, slice(this.gap, [0], [alignment - rest])] : pieces;
   }
 }
 

@@ -156,6 +156,19 @@ export class CommandQueue {
     });
   }
 
+  /** Copies whole words from one buffer to another. */
+  copy(source: PooledBuffer, from: number, target: PooledBuffer, to: number, bytes: number): void {
+    for (const { lost } of [source, target]) if (lost) throw lost;
+    this.use(source, false);
+    this.use(target, true);
+    this.inOrder(() => {
+      this.endPass();
+      this.begin().copyBufferToBuffer(source.buffer, from, target.buffer, to, bytes);
+      this.started++;
+    });
+    this.settle();
+  }
+
   /** Copies bytes to a mappable buffer, after what was asked for before, and submits; gives the submission's number. */
   async copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): Promise<number> {
     let serial = this.pool.serial;
