@@ -5,11 +5,12 @@
  * inputs, TN that of its weights), batched, with ragged edges, with few rows (a decoding step), and with sums that are long
  * beside the result (weight gradients of small layers). What each rung gains: sums in a register instead of one sum a lane
  * (tiles), loads of four, larger tiles (fewer loads a product), loads that a workgroup shares in its memory (a loss on
- * software adapters, whose barriers are slow), lanes that hand each other what they loaded; with few rows, lanes that load
- * along k instead of rows that are not there; with long sums, parts that are added up afterwards.
+ * software adapters, whose barriers are slow), lanes that hand each other what they loaded; with few rows, a workgroup
+ * whose invocations share the sums (for GPUs), and lanes that load along k instead of rows that are not there; with long sums, parts that are added up afterwards.
  */
 import { type KernelCall, key, randomNormal, type Tensor, transpose, u32Params } from "@pact/tensor";
 import {
+  fewCall,
   inParts,
   productOf,
   sharedCall,
@@ -57,7 +58,7 @@ const lanes = lanesOf(device.report);
 const tiles = (m: number, n: number): Rung =>
   kernelRung(`tiles of ${m} × ${n}, loads of four`, (inputs, out) => {
     const p = product(inputs, out);
-    return [tileCall(p, out, p.k, 0, [m, n])];
+    return [tileCall(p, out, p.k, [m, n])];
   });
 const shared = (parts = 1): Rung =>
   kernelRung(`64 × 64 in a workgroup's memory${added(parts)}`, (inputs, out) => {
@@ -95,7 +96,13 @@ const edges = [
   shared(),
   ...(lanes > 0 ? [8, 16, 32].map((rows) => subgroups(rows)) : []),
 ];
-const few = [...simple, ...(lanes > 0 ? [16, 8, 4, 2, 1].map((rows) => subgroups(rows)) : [])];
+const few = [
+  ...simple,
+  kernelRung("k in a workgroup, shares added in its memory", (inputs, out) => [
+    fewCall(product(inputs, out), out),
+  ]),
+  ...(lanes > 0 ? [16, 8, 4, 2, 1].map((rows) => subgroups(rows)) : []),
+];
 const long = [
   ...simple,
   shared(),

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { Draw } from "../helpers/draw.ts";
 import { attentionCases } from "../helpers/network-cases.ts";
 import { productCases } from "../helpers/op-cases.ts";
-import { floats, type OpCase } from "../helpers/problem.ts";
+import { floats, halved, type OpCase } from "../helpers/problem.ts";
 import { gradientOnce, matchOnce } from "../helpers/properties.ts";
 import { requireGpu } from "../helpers/require.ts";
 
@@ -61,13 +61,26 @@ describe.skipIf(!device)("variants of kernels on webgpu", () => {
       }
     });
 
+    const half = device?.report.features.includes("shader-f16") ?? false;
+    const halfCases = cases.filter(({ name }) => /few rows|1030|\[33,/.test(name));
+    test.skipIf(!half || !able()).each(halfCases)("$name agrees in f16", async (testCase) => {
+      choose();
+      for (const seed of [6, 7, 8])
+        await matchOnce(testCase, halved(testCase.draw(new Draw(seed))), device!, "f16");
+    });
+
     test.skipIf(!device || !able())("gives the same bits again", async () => {
       choose();
-      const a = t.randomNormal(t.key(1), [70, 130], { device });
-      const product = () => t.scope(() => t.matmul(a, a, { transposeB: true }));
-      const [one, two] = [product(), product()];
-      expect(await one.data()).toEqual(await two.data());
-      for (const x of [a, one, two]) x.dispose();
+      const a = t.randomNormal(t.key(1), [70, 1030], { device });
+      // Many rows, few rows, one column; each long enough to be cut.
+      for (const rows of [70, 3, 1]) {
+        const product = () =>
+          t.scope(() => t.matmul(a, t.slice(a, [0, 0], [rows, 1030]), { transposeB: true }));
+        const [one, two] = [product(), product()];
+        expect(await one.data()).toEqual(await two.data());
+        for (const y of [one, two]) y.dispose();
+      }
+      a.dispose();
     });
   });
 

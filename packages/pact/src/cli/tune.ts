@@ -3,6 +3,7 @@
  * of each into the table of kernels (kernel-table.ts). Left out: the ladders behind the variants (bench/kernels).
  */
 import {
+  add,
   attention,
   attentionSpans,
   chooseVariants,
@@ -14,6 +15,7 @@ import {
   matmul,
   randomNormal,
   scope,
+  slice,
   sum,
   type Tensor,
   transpose,
@@ -36,7 +38,7 @@ const operations = ["matmul", "attention"] as const;
 const tokens = 256;
 const width = 128;
 
-/** The work of each operation: products as in a linear layer and its gradients, attention with its gradient. */
+/** The work of each operation: products as in a linear layer, its gradients and a decoding step, attention with its gradient. */
 function worksOf(device: Device): Record<keyof KernelVariants, () => Tensor> {
   const x = randomNormal(key(1), [tokens, width], { device });
   const w = randomNormal(key(2), [2 * width, width], { device });
@@ -47,7 +49,8 @@ function worksOf(device: Device): Record<keyof KernelVariants, () => Tensor> {
   return {
     matmul: () => {
       const y = matmul(x, w, { transposeB: true }); // [tokens, 2 width]
-      return sum(matmul(transpose(matmul(y, w)), x));
+      const one = matmul(slice(x, [0, 0], [1, width]), w, { transposeB: true });
+      return add(sum(one), sum(matmul(transpose(matmul(y, w)), x)));
     },
     attention: () => attend(heads).value,
   };

@@ -81,11 +81,12 @@ function candidates({ memories, steps }: Program): number[][] {
   });
 }
 
-/** Two matrices, whose product is all of a new temporary; of enough rows to need no cutting along k. */
+/** Two matrices, whose product is all of a new temporary; of enough rows, or so short a sum, to need no cutting along k. */
 function simple({ inputs: [a, b], outputs: [y] }: Step, memories: readonly Memory[]): boolean {
   const memory = memories[y.memory];
   const matrices = a.shape.length === 2 && b.shape.length === 2;
-  return matrices && a.shape[0] >= 64 && memory.kind === "temporary" && isWhole(y, memory);
+  const whole = a.shape[0] >= 64 || a.shape[1] < 512;
+  return matrices && whole && memory.kind === "temporary" && isWhole(y, memory);
 }
 
 /** True if nothing writes the operands between the first and the last of the products. */

@@ -1,7 +1,7 @@
 /**
  * How a matrix product starts its kernels: which text reads its operands where they lie, and into how many parts a long sum
- * is cut. Which variant runs is variants.ts; the texts are matmul-wgsl.ts (a tile per invocation), matmul-subgroups.ts and
- * matmul-shared.ts.
+ * is cut. Which variant runs is variants.ts; the texts are matmul-wgsl.ts (a tile per invocation), matmul-subgroups.ts,
+ * matmul-shared.ts and matmul-few.ts.
  */
 import { type BufferType, bufferType, type KernelCall, u32Params } from "../backends/webgpu/kernel.ts";
 import { computeType } from "../dtype.ts";
@@ -9,6 +9,7 @@ import { ShapeError } from "../errors.ts";
 import { broadcastStrides, formatShape, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { kernelVariants, subgroupLanes } from "../variants.ts";
+import { fewColumns, fewRows, fewSource } from "./matmul-few.ts";
 import { sharedSource, sharedTile } from "./matmul-shared.ts";
 import { laneColumns, type Reads, subgroupSource } from "./matmul-subgroups.ts";
 import { kernelText, type Layout } from "./matmul-wgsl.ts";
@@ -72,13 +73,25 @@ export function matmulCalls(a: Tensor, b: Tensor, out: Tensor): KernelCall[] {
   }
   const product = productOf(a, b, out, sa, sb);
   const lanes = subgroupLanes(a.device, "matmul");
+  const shared = kernelVariants(a.device)?.matmul === "shared";
   // One column: y = a·b is yᵀ = bᵀ·aᵀ in the same memory, one row that many columns share.
   const turned =
-    lanes > 0 && product.n === 1 ? { ...product, a: product.b, b: product.a, m: 1, n: product.m } : product;
-  const start = lanes > 0 ? subgroupCall : sharing(product) ? sharedCall : tileCall;
-  const chunk = lanes > 0 ? subgroupChunk(turned, lanes) : tileChunk(product, out);
-  return inParts(turned, out, chunk, (target, chunk) => start(turned, target, chunk, lanes));
+    (lanes > 0 || shared) && product.n === 1
+      ? { ...product, a: product.b, b: product.a, m: 1, n: product.m }
+      : product;
+  if (lanes > 0)
+    return inParts(turned, out, subgroupChunk(turned, lanes), (target, chunk) =>
+      subgroupCall(turned, target, chunk, lanes),
+    );
+  if (shared && turned.m <= sharingFrom) return [fewCall(turned, out)];
+  // Few columns would leave most of a workgroup idle.
+  if (shared && product.n > sharingFrom)
+    return inParts(product, out, sharedChunk(product), (target, chunk) => sharedCall(product, target, chunk));
+  return inParts(product, out, tileChunk(product, out), (target, chunk) => tileCall(product, target, chunk));
 }
+
+/** Rows and columns above which a workgroup computes 64 × 64 results. */
+const sharingFrom = 16;
 
 /**
  * The starts of a product whose sums are cut into parts of `chunk` along k: each part is computed as a batch entry is, and
@@ -97,11 +110,6 @@ export function inParts(
   return calls;
 }
 
-/** Whether the product goes through the workgroup's memory: few rows or columns would leave most of a workgroup idle. */
-function sharing({ a, m, n }: Product): boolean {
-  return kernelVariants(a.x.device)?.matmul === "shared" && m > 16 && n > 16;
-}
-
 /** Each workgroup computes 64 × 64 results. */
 export function sharedCall(product: Product, target: Tensor, chunk: number): KernelCall {
   const { a, b, m, n } = product;
@@ -116,6 +124,34 @@ export function sharedCall(product: Product, target: Tensor, chunk: number): Ker
     buffers: [a.x, b.x, target],
     params: params(product, target, chunk, tiles[0], tiles[1]),
     count: copies(product, chunk) * tiles[0] * tiles[1] * 64,
+  };
+}
+
+/** Workgroups that keep a GPU busy; a guess, no GPU was at hand to measure on. */
+const busyWorkgroups = 128;
+
+/** Products of few results are cut along k, into no parts shorter than subgroups take. */
+function sharedChunk({ m, n, k, batches }: Product): number {
+  if (batches > 1) return k;
+  const tiles = Math.ceil(m / sharedTile) * Math.ceil(n / sharedTile);
+  const parts = Math.min(Math.ceil(busyWorkgroups / tiles), Math.floor(k / shortest));
+  return Math.ceil(k / Math.max(parts, Math.ceil(k / longest), 1));
+}
+
+/** Each workgroup computes a few rows of a few columns. */
+export function fewCall(product: Product, target: Tensor): KernelCall {
+  const { a, b, m, n, k } = product;
+  const inner = b.inner === 1;
+  const tiles = [Math.ceil(m / fewRows), Math.ceil(n / fewColumns(inner))];
+  return {
+    key: `matmul:few:${inner}:${a.x.dtype}>${target.dtype}`,
+    source: () => ({
+      ...fewSource(inner, a.x.dtype, target.dtype),
+      params: u32Params(...paramNames),
+    }),
+    buffers: [a.x, b.x, target],
+    params: params(product, target, k, tiles[0], tiles[1]),
+    count: copies(product, k) * tiles[0] * tiles[1] * 64,
   };
 }
 
@@ -224,7 +260,6 @@ export function tileCall(
   product: Product,
   target: Tensor,
   chunk: number,
-  _lanes = 0,
   tile?: readonly [number, number],
 ): KernelCall {
   const { a, b, m, n, k } = product;
