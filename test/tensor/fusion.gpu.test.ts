@@ -53,6 +53,35 @@ describe.skipIf(!device)("fusion on webgpu", () => {
     }
   });
 
+  test.each([5, 6])(
+    "a matrix that is a term twice, beside the totals of others, %i in all",
+    async (count) => {
+      const draw = new Draw(count);
+      const xs = Array.from({ length: count }, () =>
+        t.tensor(Float32Array.from(draw.floats(40 * 12, -1, 1)), { shape: [40, 12] }),
+      );
+      const twice: ((list: t.Tensor[]) => t.Tensor)[] = [
+        ([x]) => t.mul(x, x),
+        ([x]) => t.add(x, x),
+        ([x, y]) => t.add(t.add(x, y), x),
+        ([x, y]) => t.add(t.add(x, x), y),
+      ];
+      for (const [n, made] of twice.entries()) {
+        const f = (list: t.Tensor[]) => {
+          const y = made(list);
+          return [y, t.concat(list.slice(1).map((x) => t.sum(x, { axes: [0] })))];
+        };
+        using captured = t.capture(f);
+        const [actual, expected] = [captured(xs), f(xs)];
+        for (const [k, y] of expected.entries())
+          expectClose(`function ${n}, result ${k}`, await actual[k].data(), await y.data(), {
+            absolute: 1e-5,
+            relative: 1e-5,
+          });
+      }
+    },
+  );
+
   test("a product with column totals and a total beside a sum take the kernel of sums with totals", async () => {
     const draw = new Draw(7);
     const xs = [0, 1, 2, 3].map(() =>

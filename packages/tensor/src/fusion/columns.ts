@@ -57,10 +57,12 @@ function columnsOf(e: Expression, inputs: readonly unknown[], outputs: readonly 
   const made = stores[matrix];
   const found = termsOf(nodes, made.node);
   const loads = nodes.flatMap((n, k) => (n.kind === "load" ? [k] : []));
-  if (!found || loads.length > most) return null;
+  if (!found) return null;
   const { kind, terms } = found;
   if (nodes.filter((n) => n.kind === "map").length !== terms.length - 1) return null;
   const order = [...terms, ...loads.filter((k) => !terms.includes(k))];
+  // One that is a term twice takes two slots.
+  if (order.length > most) return null;
   const places = new Map([...order.map((k, slot) => [k, slot] as const), [made.node, most]]);
   const to = new Map<number, number>();
   for (const [s, { node }] of stores.entries()) {
