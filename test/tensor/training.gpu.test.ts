@@ -132,8 +132,8 @@ describe.skipIf(!device)("training on webgpu", () => {
       value.dispose();
       return device.stats();
     };
-    // One step for each class of layout: lengths that are multiples of 4, and others.
-    for (const n of [24, 23]) await stepOf(n);
+    // One step for each class of layout: lengths that are multiples of 4, and others; and products of a single row.
+    for (const n of [24, 23, 1]) await stepOf(n);
     const { pipelines } = device.stats();
     for (const n of [28, 20, 36, 25, 31, 1]) expect((await stepOf(n)).pipelines).toBe(pipelines);
     for (let i = 0; i < 20; i++) await stepOf(24);
