@@ -1,5 +1,15 @@
 /** What the in-place operations must do, for any device: AdamW against its formulas, rows written into a cache. */
-import { adamWStep, assignRows, type Device, full, reshape, slice, tensor, zeros } from "@pact/tensor";
+import {
+  adamWStep,
+  assignRows,
+  type Device,
+  full,
+  reshape,
+  sgdStep,
+  slice,
+  tensor,
+  zeros,
+} from "@pact/tensor";
 import { Draw } from "./draw.ts";
 
 /** AdamW (arXiv 1711.05101, algorithm 2) on plain numbers, written out once more. */
@@ -45,8 +55,8 @@ export async function adamWPair(device: Device, dtype: "f32" | "f64") {
   };
 }
 
-/** Parameters after two AdamW steps on 132 numbers, in vectors `offset` elements into their memory. */
-export async function adamWAt(device: Device, offset: number) {
+/** Parameters after two steps each of AdamW and SGD on 132 numbers, in vectors `offset` elements into their memory. */
+export async function steppedAt(device: Device, offset: number) {
   const n = 132;
   const draw = new Draw(6);
   const make = (low: number) => {
@@ -55,8 +65,15 @@ export async function adamWAt(device: Device, offset: number) {
   };
   const [params, grads, m, decayMask] = [-1, -1, -1, 0].map(make);
   const state = { params, grads, m, v: make(0), decayMask, clipScale: full([], 0.25, { device }) };
-  for (const step of [1, 2])
+  const sgd = { lr: 0.01, momentum: 0.9, dampening: 0.5, nesterov: true, weightDecay: 0.1 };
+  for (const step of [1, 2]) {
     adamWStep(state, { lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step });
+    sgdStep({ ...state, velocity: m }, { ...sgd, step });
+  }
+  sgdStep(
+    { params, grads, decayMask, clipScale: state.clipScale },
+    { ...sgd, momentum: 0, nesterov: false, step: 1 },
+  );
   return params.data();
 }
 

@@ -2,10 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { expectClose } from "../helpers/compare.ts";
 import {
-  adamWAt,
   adamWPair,
   momentsInOneTensor,
   readFromItself,
+  steppedAt,
   writtenCache,
 } from "../helpers/inplace-checks.ts";
 import { requireGpu } from "../helpers/require.ts";
@@ -19,8 +19,8 @@ describe.skipIf(!device)("in place on webgpu", () => {
     expect([...window]).toEqual([...actual.slice(10, 16)]);
   });
 
-  test("adamWStep of four elements at once has the bits of one element at a time", async () => {
-    expect(await adamWAt(device, 4)).toEqual(await adamWAt(device, 3));
+  test("steps of four elements at once have the bits of one element at a time", async () => {
+    expect(await steppedAt(device, 4)).toEqual(await steppedAt(device, 3));
   });
 
   test("assignRows writes the named rows and no others", async () => {

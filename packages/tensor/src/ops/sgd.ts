@@ -76,21 +76,25 @@ const sgdOp: Op<SgdSettings> = {
   },
   webgpu([grads, mask, scale], [params, velocity], attrs) {
     const { lr, momentum, dampening, nesterov, weightDecay, step } = attrs;
-    const buffers = [
-      ...["grads", "mask", "scale"].map((name) => ({ name, type: "f32" as const })),
-      { name: "params", type: "f32" as const, write: true },
-      ...(velocity ? [{ name: "velocity", type: "f32" as const, write: true }] : []),
-    ];
+    const vectors = [grads, mask, params, ...(velocity ? [velocity] : [])];
+    const quads = vectors.every(({ size, offset }) => size % 4 === 0 && offset % 4 === 0);
+    const width = quads ? 4 : 1;
+    const type = quads ? ("vec4<f32>" as const) : ("f32" as const);
     const floats = ["kept", "share", "ahead", "along", "lr", "decay"].map((name) => ({
       name,
       type: "f32" as const,
     }));
     return [
       {
-        key: velocity ? "sgd:momentum" : "sgd",
+        key: `sgd${velocity ? ":momentum" : ""}${quads ? ":quad" : ""}`,
         source: () => ({
-          buffers,
-          params: [...u32Params("offsetG", "offsetK", "offsetC", "offsetP", "offsetV"), ...floats],
+          buffers: [
+            { name: "scale", type: "f32" },
+            ...["grads", "mask"].map((name) => ({ name, type })),
+            { name: "params", type, write: true },
+            ...(velocity ? [{ name: "velocity", type, write: true }] : []),
+          ],
+          params: [...u32Params("offsetC", "offsetG", "offsetK", "offsetP", "offsetV"), ...floats],
           main: `let at = params[p.offsetP + i];
 let g = grads[p.offsetG + i] * scale[p.offsetC] + p.decay * mask[p.offsetK + i] * at;
 ${
@@ -102,14 +106,15 @@ params[p.offsetP + i] = at - p.lr * (p.along * next + p.ahead * g);`
     : "params[p.offsetP + i] = at - p.lr * g;"
 }`,
         }),
-        buffers: [grads, mask, scale, params, ...(velocity ? [velocity] : [])],
+        buffers: [scale, ...vectors],
         params: [
-          ...[grads.offset, mask.offset, scale.offset, params.offset, velocity?.offset ?? 0],
+          scale.offset,
+          ...[grads, mask, params, velocity].map((vector) => (vector?.offset ?? 0) / width),
           derived([step], () => (valueOf(step) === 1 ? 0 : momentum)),
           derived([step], () => (valueOf(step) === 1 ? 1 : 1 - dampening)),
           ...[nesterov ? 1 : 0, nesterov ? momentum : 1, lr, weightDecay],
         ],
-        count: params.size,
+        count: params.size / width,
       },
     ];
   },
