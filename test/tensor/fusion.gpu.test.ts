@@ -82,6 +82,27 @@ describe.skipIf(!device)("fusion on webgpu", () => {
     },
   );
 
+  test("products that would begin at odd places of one memory stay apart: attention reads four at once", async () => {
+    const draw = new Draw(3);
+    const [x, w] = [65, 6].map((rows) =>
+      t.tensor(Float32Array.from(draw.floats(rows * 5, -1, 1)), { shape: [rows, 5] }),
+    );
+    const ranges = Int32Array.from({ length: 192 }, (_, n) => (n % 4 === 3 ? (n >> 2) + 1 : 0));
+    const spans = t.attentionSpans(ranges, 48);
+    const f = (x: t.Tensor, w: t.Tensor) => {
+      const [q, k] = [0, 3].map((row) => {
+        const y = t.linear(x, t.slice(w, [row, 0], [row + 3, 5])); // [65, 3]
+        return t.reshape(t.slice(t.reshape(y, [-1]), [0], [192]), [48, 1, 4]);
+      });
+      return t.attention(q, k, k, spans);
+    };
+    using captured = t.capture(f);
+    expectClose("attention", await captured(x, w).data(), await f(x, w).data(), {
+      absolute: 1e-5,
+      relative: 1e-5,
+    });
+  });
+
   test("a product with column totals and a total beside a sum take the kernel of sums with totals", async () => {
     const draw = new Draw(7);
     const xs = [0, 1, 2, 3].map(() =>

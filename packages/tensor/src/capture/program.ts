@@ -59,6 +59,14 @@ export function isWhole(value: Value, memory: Memory): boolean {
   );
 }
 
+/**
+ * Whether a memory may become a part of another that begins at `offset`: multiples of four alone, because operations that
+ * read four elements at once look at offsets, and some pack their inputs (attention), before a recording is rewritten.
+ */
+export function mayMoveTo(offset: number): boolean {
+  return offset % 4 === 0;
+}
+
 /** The step `op(inputs) → outputs`, whose attributes the operation's type knows. */
 export function stepOf<A>(op: Op<A>, inputs: readonly Value[], outputs: readonly Value[], attrs: A): Step {
   // NOTE: A is forgotten here once; `op` and `attrs` stay together in the step.

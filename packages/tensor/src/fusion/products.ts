@@ -2,7 +2,15 @@
  * Matrix products of one matrix with several that lie in even steps in one memory (the projections to queries, keys and
  * values; the two halves of a gated MLP) become one product with a batch. Leaves out products with what lies elsewhere.
  */
-import { isWhole, type Memory, type Program, type Step, stepOf, type Value } from "../capture/program.ts";
+import {
+  isWhole,
+  type Memory,
+  mayMoveTo,
+  type Program,
+  type Step,
+  stepOf,
+  type Value,
+} from "../capture/program.ts";
 import { matmulOp } from "../ops/matmul.ts";
 import { sizeOf, stridesOf } from "../shape.ts";
 import { overlap } from "./members.ts";
@@ -75,8 +83,9 @@ function candidates({ memories, steps }: Program): number[][] {
     places.sort((p, q) => steps[p].inputs[1].offset - steps[q].inputs[1].offset);
     const offsets = places.map((p) => steps[p].inputs[1].offset);
     const step = offsets[1] - offsets[0];
+    const each = sizeOf(steps[places[0]].outputs[0].shape);
+    if (!places.every((_, g) => mayMoveTo(g * each)) || each * places.length > maxElements) return false;
     if (step === 0 || offsets.some((o, g) => o !== offsets[0] + g * step)) return false;
-    if (sizeOf(steps[places[0]].outputs[0].shape) * places.length > maxElements) return false;
     return steady(steps, places);
   });
 }
