@@ -343,7 +343,10 @@ function laidOut(runs: readonly Run[]): Tokens {
       ids[token] = list[t];
       positions[token] = prompt.length + own.length + t;
       slots[token] = slot;
-      ranges.set([prompt.start, prompt.start + prompt.length, own.start, slot + 1], 4 * token);
+      ranges[4 * token] = prompt.start;
+      ranges[4 * token + 1] = prompt.start + prompt.length;
+      ranges[4 * token + 2] = own.start;
+      ranges[4 * token + 3] = slot + 1;
     }
     last.push(token - 1);
   }
