@@ -1,6 +1,6 @@
 /**
  * A heavy kernel and what becomes of its result, as one operation: a matrix product with its bias, activation and residual,
- * a norm with its bias. Where the kernel hands its elements to `put` (kernel.ts), it goes on computing with each instead of
+ * a norm with a cast. Where the kernel hands its elements to `put` (kernel.ts), it goes on computing with each instead of
  * storing it; where it does not, the two run one after the other.
  */
 
