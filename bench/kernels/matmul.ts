@@ -8,7 +8,7 @@
  * software adapters, whose barriers are slow), lanes that hand each other what they loaded; with few rows, a workgroup
  * whose invocations share the sums (for GPUs), and lanes that load along k instead of rows that are not there; with long sums, parts that are added up afterwards.
  */
-import { type KernelCall, key, randomNormal, type Tensor, transpose, u32Params } from "@pact/tensor";
+import { type KernelCall, key, randomNormal, type Tensor, transpose, u32Params, zeros } from "@pact/tensor";
 import {
   fewCall,
   inParts,
@@ -43,6 +43,25 @@ y[i] = sum;`,
     buffers: [a, b, out],
     params: [m, k, n, left.batch, left.outer, left.inner, right.batch, right.inner, right.outer],
     count: out.size,
+  };
+}
+
+/** y added to another tensor of its shape: what a product that adds to what is there would save. */
+function addition(y: Tensor, to: Tensor, out: Tensor): KernelCall {
+  return {
+    key: "ladder:matmul:addition",
+    source: () => ({
+      buffers: [
+        { name: "y", type: "vec4<f32>" },
+        { name: "to", type: "vec4<f32>" },
+        { name: "out", type: "vec4<f32>", write: true },
+      ],
+      params: [],
+      main: "out[i] = to[i] + y[i];",
+    }),
+    buffers: [y, to, out],
+    params: [],
+    count: out.size / 4,
   };
 }
 
@@ -81,6 +100,19 @@ const subgroups = (rows: number, parts = 1): Rung =>
       );
     },
   );
+/** Zeros to add to, for the largest result under long sums. */
+const nothing = zeros([2 ** 16], { device });
+/** 16 rows, and the result added to zeros. */
+const accumulated = kernelRung(
+  "subgroups, 16 rows, added to another tensor by a kernel of its own",
+  (inputs, out) => {
+    const p = product(inputs, out);
+    const y = device.empty(out.shape, "f32");
+    const calls = [subgroupCall(p, y, p.k, lanes, { reads: "columns", rows: 16 }), addition(y, nothing, out)];
+    y.dispose();
+    return calls;
+  },
+);
 const added = (parts: number) => (parts > 1 ? `, ${parts} parts added up` : "");
 
 const simple = [kernelRung("one sum an invocation", (inputs, out) => [plain(inputs, out)]), tiles(4, 4)];
@@ -107,7 +139,7 @@ const long = [
   ...simple,
   shared(),
   shared(4),
-  ...(lanes > 0 ? [1, 2, 4, 8, 16].map((parts) => subgroups(16, parts)) : []),
+  ...(lanes > 0 ? [accumulated, ...[1, 2, 4, 8, 16].map((parts) => subgroups(16, parts))] : []),
 ];
 
 /** Where operands lie in memory, as a linear layer's do. */

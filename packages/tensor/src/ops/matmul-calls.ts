@@ -179,16 +179,16 @@ function subgroupChunk(product: Product, lanes: number): number {
 
 /**
  * What a subgroup reads at once, and its rows: more would gain little and compile for seconds with eight lanes, but not with
- * four (docs/log.md). Both follow from
- * where operands lie, not from sizes, so that another size compiles nothing; but for products of few rows, where lanes load
- * along k what would else be rows that are not there. Each result is the same sum in the same order.
+ * four (docs/log.md). Both follow from where operands lie, not from sizes, so that another size compiles nothing; but for
+ * products of few rows, as in decoding, which would else compute rows that are not there. Each result is the same sum in the
+ * same order.
  */
 function shapeOf({ a, b, m, n, k }: Product, lanes: number): { reads: Reads; rows: number } {
-  const few = m <= lanes / 2 ? lanes / 2 : undefined;
+  const rows = (most: number) => [lanes / 2, 8].find((few) => m <= few && few < most) ?? most;
   const more = lanes < 8 ? 2 : 1;
-  if (fits(b, b.outer, n, b.inner)) return { reads: "columns", rows: few ?? 16 * more };
+  if (fits(b, b.outer, n, b.inner)) return { reads: "columns", rows: rows(16 * more) };
   const inner = fits(a, a.inner, k, a.outer) && fits(b, b.inner, k, b.outer);
-  return inner ? { reads: "inner", rows: few ?? 8 * more } : { reads: "single", rows: few ?? 16 };
+  return inner ? { reads: "inner", rows: rows(8 * more) } : { reads: "single", rows: rows(16) };
 }
 
 const paramNames = "m n k chunk tilesN tiles offsetA offsetB offsetOut batchA batchB am ak bk bn".split(" ");
