@@ -169,6 +169,27 @@ describe("createProgress", () => {
     expect(rows.some((row) => row.includes("step 2/4"))).toBe(true);
     expect(rows.some((row) => row.includes("150 tokens/s") && row.includes("▁█"))).toBe(true);
   });
+  it("says how far the compiler is while kernels are missing, elsewhere once if it took a while", () => {
+    const screen = new Screen();
+    const progress = createProgress(screen, () => 0);
+    progress.compiled(1, 2);
+    progress.compiled(2, 2);
+    progress.stage("train", "step", 2);
+    progress.compiled(9, 20);
+    expect(screen.rows().at(-1)).toContain("compiling kernels 9/20");
+    progress.compiled(20, 20);
+    expect(screen.rows().at(-1)).not.toContain("kernels");
+    progress.close();
+    const written: string[] = [];
+    let clock = 0;
+    const plain = createProgress({ write: (part) => written.push(part) }, () => clock);
+    for (const built of [1, 2, 3, 4]) {
+      plain.compiled(built, 3 + Math.floor(built / 4));
+      clock += 0.7;
+    }
+    plain.close();
+    expect(written).toEqual(["3 kernels compiled, the last ones in 1 s\n"]);
+  });
   it("writes plain lines elsewhere: every step, ten of an evaluation, no escape sequences", () => {
     const written: string[] = [];
     const progress = createProgress({ write: (part) => written.push(part) }, () => 0);

@@ -28,6 +28,8 @@ export interface LiveNumbers {
   readonly failed?: number;
   /** Tokens read and written so far. */
   readonly tokens?: number;
+  /** Kernels compiled, of how many that are waited for; absent when there is nothing to wait for. */
+  readonly kernels?: { readonly built: number; readonly asked: number };
 }
 
 /** Where a stage is. */
@@ -55,6 +57,8 @@ export interface Progress {
   stage(name: string, unit: string, total: number, done?: number): void;
   /** So many tokens were sampled: shown as a rate while a unit lasts. */
   sampled(tokens: number): void;
+  /** The device has compiled `built` of the `asked` kernels that it needs so far: shown while some are missing. */
+  compiled(built: number, asked: number): void;
   /** `done` units of the stage are finished; the same `done` again only refreshes the numbers. */
   advance(done: number, numbers?: LiveNumbers): void;
   /** Leaves the last state on the screen and gives the terminal back. Idempotent. */
@@ -104,6 +108,8 @@ function numberParts(state: StageState, paint: Paint): string[] {
     if (value !== undefined && Number.isFinite(value))
       parts.push(`${paint("dim", label)} ${value.toFixed(digits)}`);
   };
+  if (state.kernels)
+    parts.push(paint("dim", `compiling kernels ${state.kernels.built}/${state.kernels.asked}`));
   show("reward", state.reward, 2);
   show("Solve-F1", state.solveF1, 3);
   show("loss", state.loss, 3);
@@ -177,6 +183,8 @@ export function createProgress(
   let state: StageState | undefined;
   const histories = new Map<string, readonly number[]>();
   let began = now();
+  /** When the device began to compile, if it does. */
+  let compiling: number | undefined;
   // Tokens sampled in the current unit, and when it began.
   let unit = { began, tokens: 0 };
   const block = new LiveBlock(stream, (columns) => {
@@ -225,6 +233,16 @@ export function createProgress(
       const elapsed = now() - unit.began;
       // A rate of the first moments would jump about.
       if (state !== undefined && elapsed > 0.5) state = { ...state, tokensPerSecond: unit.tokens / elapsed };
+    },
+    compiled(built, asked) {
+      compiling ??= now();
+      const kernels = built < asked ? { built, asked } : undefined;
+      if (state !== undefined) state = { ...state, kernels };
+      if (live && state !== undefined) block.update();
+      if (kernels) return;
+      const took = now() - compiling;
+      compiling = undefined;
+      if (!live && took >= 1) say(`${asked} kernels compiled, the last ones in ${duration(took)}`);
     },
     close() {
       clearInterval(ticker);

@@ -133,7 +133,11 @@ export async function runIn(
   using interrupt = new Interrupt(() =>
     progress.line("stopping after this step and saving; press Ctrl-C again to stop at once"),
   );
-  const device = await init({ device: options.device, log: (line) => progress.line(line) });
+  const device = await init({
+    device: options.device,
+    log: (line) => progress.line(line),
+    onPipeline: (built, asked) => progress.compiled(built, asked),
+  });
   using _device = { [Symbol.dispose]: () => device.destroy() };
   useKernelTable(device, (line) => progress.line(line));
   requirePrecision(config, device);
