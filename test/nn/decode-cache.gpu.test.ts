@@ -12,6 +12,15 @@ describe.skipIf(!device)("a cache kept between calls on webgpu", () => {
     for (const config of [gpt, qwen3]) await checks.saysTheSame(config, randomParams(config, device), 5e-6);
   });
 
+  it("submits once a token, the next begun before this one is read", async () => {
+    const model = { config: qwen3, params: randomParams(qwen3, device) };
+    using cache = new DecodeCache();
+    await generate(model, [[1, 2, 3]], { maxTokens: 3, cache });
+    const { submits } = device.stats();
+    await generate(model, [[1, 2, 3, 4, 5]], { maxTokens: 12, cache });
+    expect(device.stats().submits - submits).toBe(12);
+  });
+
   it("builds no pipeline for a further turn", async () => {
     const model = { config: qwen3, params: randomParams(qwen3, device) };
     using cache = new DecodeCache();

@@ -33,15 +33,12 @@ const steps: readonly Step[] = [
 
 async function drawn(ahead: boolean) {
   using session = new DecodeSession(qwen3, initParams(qwen3, key(3), { device }), { prompts, rows });
-  const draws = new TokenDraws(session, {
-    temperature: 1,
-    modelLogProbs: true,
-    ...(ahead && { ahead: session }),
-  });
+  const draws = new TokenDraws(session, { temperature: 1, modelLogProbs: true });
+  const following = (of: readonly number[], step: number) => (ahead ? keysOf(of, step) : undefined);
   const all = rows.map((_, row) => row);
   const last = new Map<number, number>();
   const said: number[][] = [];
-  let { ids, logProbs, modelLogProbs } = await draws.first(4, keysOf(all, 0), keysOf(all, 1));
+  let { ids, logProbs, modelLogProbs } = await draws.first(4, keysOf(all, 0), following(all, 1));
   let now: readonly number[] = all;
   for (const [n, step] of steps.entries()) {
     for (const [i, row] of now.entries()) last.set(row, ids[i]);
@@ -52,7 +49,7 @@ async function drawn(ahead: boolean) {
     now = step.map(({ row }) => row);
     // At one step the caller changes its mind about the keys.
     const keys = keysOf(now, n + 1, n === 3 ? 50 : 0);
-    ({ ids, logProbs, modelLogProbs } = await draws.next(entries, keys, keysOf(now, n + 2)));
+    ({ ids, logProbs, modelLogProbs } = await draws.next(entries, keys, following(now, n + 2)));
   }
   const lengths = all.map((row) => session.length(row));
   await draws.dispose();
@@ -76,7 +73,7 @@ describe.skipIf(!device)("TokenDraws on webgpu", () => {
     const before = device.memory().liveTensors;
     const params = initParams(qwen3, key(3), { device });
     const session = new DecodeSession(qwen3, params, { prompts, rows });
-    const draws = new TokenDraws(session, { temperature: 1, ahead: session });
+    const draws = new TokenDraws(session, { temperature: 1 });
     const all = rows.map((_, row) => row);
     let { ids } = await draws.first(4, keysOf(all, 0), keysOf(all, 1));
     const { submits } = device.stats();

@@ -14,7 +14,14 @@ import type { GenerationModel } from "./generate.ts";
 const leastRoom = 256;
 
 /** What sampling needs of a session. */
-export type Decoding = { prefill(): Tensor; append(entries: readonly DecodeEntry[]): Tensor };
+export type Decoding = {
+  prefill(): Tensor;
+  append(entries: readonly DecodeEntry[]): Tensor;
+  /** What may `follow` with tokens that nobody has read yet; without it a step begins when the one before has been read. */
+  readonly ahead?: DecodeSession;
+  /** Hears of tokens that `ahead` followed with, once they are known. */
+  known?(ids: ArrayLike<number>): void;
+};
 
 /**
  * What a model has read of one text; give it to every `generateTokens` of a conversation as `cache`. It takes
@@ -87,6 +94,10 @@ export class DecodeCache {
         const logits = session.append(entries);
         for (const { ids } of entries) this.ids.push(...Array.from(ids));
         return logits;
+      },
+      ahead: session,
+      known: (ids) => {
+        this.ids.push(...Array.from(ids));
       },
     };
   }

@@ -21,13 +21,11 @@ import {
   take,
   tensor,
 } from "@pact/tensor";
-import type { DecodeEntry, DecodeSession } from "./decode.ts";
+import { type DecodeEntry, DecodeSession } from "./decode.ts";
 import type { Decoding } from "./decode-cache.ts";
 
 /** How `TokenDraws` draws. */
 export type DrawOptions = SampleOptions & {
-  /** The session itself, if steps may be begun before the one before them was read; not done on the cpu device, where nothing runs beside the host. */
-  readonly ahead?: DecodeSession;
   /** Whether to give log-probs under the model itself too, at temperature 1 and without truncation; default false. */
   readonly modelLogProbs?: boolean;
 };
@@ -65,7 +63,7 @@ type Place = { readonly column: Column; readonly at: number };
  * });
  * const rows = [{ prompt: 0, capacity: 5 }, { prompt: 0, capacity: 5 }];
  * using session = new DecodeSession(config, initParams(config, key(0)), { prompts: [[1, 2, 3]], rows });
- * const draws = new TokenDraws(session, { temperature: 1, ahead: session });
+ * const draws = new TokenDraws(session, { temperature: 1 });
  * const { ids } = await draws.first(2, new Uint32Array(4));
  * // Row 1 goes on with what was drawn and with two tokens of somebody else.
  * const more = await draws.next([{ row: 1, ids: [ids[1], 4, 5] }], new Uint32Array(2));
@@ -87,8 +85,10 @@ export class TokenDraws {
   /** What was begun ahead: one token more for each row. */
   private begun: Column | undefined;
 
-  constructor(session: Decoding, { ahead, modelLogProbs = false, ...sampling }: DrawOptions) {
+  /** @param session nothing is begun ahead on the cpu device, where nothing runs beside the host */
+  constructor(session: DecodeSession | Decoding, { modelLogProbs = false, ...sampling }: DrawOptions) {
     this.session = session;
+    const ahead = session instanceof DecodeSession ? session : session.ahead;
     this.ahead = ahead?.device.kind === "webgpu" ? ahead : undefined;
     this.modelLogProbs = modelLogProbs;
     this.draw = (logits, keys) => {
@@ -162,9 +162,13 @@ export class TokenDraws {
       open.delete(row);
       const told = ids.length > 0 && ids[0] === this.given.get(row);
       if (!begun || at === undefined) rest.push({ entry, n });
-      else if (told && ids.length > 1) rest.push({ entry: { row, ids: Array.from(ids).slice(1) }, n });
-      else if (told && sameWords(begun.keys, at, keys, n)) places[n] = { column: begun, at };
-      else {
+      else if (told && ids.length > 1) {
+        this.session.known?.([ids[0]]);
+        rest.push({ entry: { row, ids: Array.from(ids).slice(1) }, n });
+      } else if (told && sameWords(begun.keys, at, keys, n)) {
+        this.session.known?.(ids);
+        places[n] = { column: begun, at };
+      } else {
         this.takeBack(row);
         rest.push({ entry, n });
       }

@@ -131,7 +131,7 @@ export async function* generateTokens(
   const { temperature = 1, topK, topP, minP, logitBias } = options;
   const bias = logitBias && tensor(biasOf(config, logitBias), { device }); // [V]
   const sampling = { temperature, topK, topP, minP, bias };
-  const draws = new TokenDraws(session, { ...sampling, ahead: own, modelLogProbs: true });
+  const draws = new TokenDraws(session, { ...sampling, modelLogProbs: true });
   const keysAt = (step: number) => Uint32Array.from(live.flatMap((row) => row.keyAt(step)));
   try {
     for (let step = 0; step < maxTokens && live.length > 0; step++) {

@@ -25,7 +25,7 @@ export function modelPolicy(config: TransformerConfig, params: Params): RolloutP
   return {
     start(prompts, rows, temperature): PolicySession {
       const session = new DecodeSession(config, params, { prompts, rows });
-      const draws = new TokenDraws(session, { temperature, ahead: session });
+      const draws = new TokenDraws(session, { temperature });
       return {
         first: (keys, following) => draws.first(rows.length, keys, following),
         next: (entries, keys, following) => draws.next(entries, keys, following),
