@@ -4,7 +4,6 @@
  */
 import type { Op } from "../op.ts";
 import { columnsCall } from "./columns.ts";
-import { copiesCall } from "./copies.ts";
 import { type Expression, reduces } from "./expression.ts";
 import { evaluate } from "./host.ts";
 import { mapCall } from "./map-kernel.ts";
@@ -18,8 +17,7 @@ export const fusedOp: Op<Expression> = {
   infer: (_inputs, { stores }) => stores.map(({ shape, dtype }) => ({ shape, dtype })),
   cpu: (inputs, outputs, expression) => evaluate(expression, inputs, outputs),
   webgpu(inputs, outputs, expression) {
-    if (!reduces(expression))
-      return [copiesCall(expression, inputs, outputs) ?? mapCall(expression, inputs, outputs)];
+    if (!reduces(expression)) return [mapCall(expression, inputs, outputs)];
     const columns = columnsCall(expression, inputs, outputs);
     return columns ? [columns] : reduceCalls(expression, inputs, outputs);
   },
