@@ -23,6 +23,7 @@ import {
   zeros,
 } from "@pact/tensor";
 import type { TransformerConfig } from "./config.ts";
+import { laidOut, type Run, type Stretch, type Tokens } from "./decode-layout.ts";
 import { CapacityError, InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
 import {
@@ -46,21 +47,6 @@ export type DecodeOptions = {
 
 /** Tokens to append to one row of a `DecodeSession`, at least one. */
 export type DecodeEntry = { readonly row: number; readonly ids: ArrayLike<number> };
-
-/** A stretch of cache slots: [start, start + length) is filled, `capacity` reserved. */
-type Stretch = { readonly start: number; readonly capacity: number; length: number };
-
-/** Tokens of one run with where they go and what they see. */
-type Run = { readonly ids: ArrayLike<number>; readonly own: Stretch; readonly prompt: Stretch };
-
-/** Tokens with their positions, the slots they go to and the slots they see; `last` are the last ones of each run. */
-type Tokens = {
-  readonly ids: Int32Array;
-  readonly positions: Int32Array;
-  readonly slots: Int32Array;
-  readonly ranges: Int32Array;
-  readonly last: readonly number[];
-};
 
 /** Tokens of one pass on the device, and those among them whose hidden states are wanted. */
 type Pass = PlacedPacked & { readonly slots: Tensor };
@@ -322,33 +308,4 @@ export class DecodeSession {
       return attention(query, this.keys[layer], this.values[layer], spans);
     });
   }
-}
-
-/** The tokens of runs, one after another, with their places. */
-function laidOut(runs: readonly Run[]): Tokens {
-  const total = runs.reduce((sum, run) => sum + run.ids.length, 0);
-  const ids = new Int32Array(total);
-  const positions = new Int32Array(total);
-  const slots = new Int32Array(total);
-  const ranges = new Int32Array(4 * total);
-  const last: number[] = [];
-  let token = 0;
-  for (const { ids: list, own, prompt } of runs) {
-    for (let t = 0; t < list.length; t++, token++) {
-      const slot = own.start + own.length + t;
-      if (!Number.isInteger(list[t]))
-        throw new InputError(
-          `DecodeSession: token ${t} of an entry is ${list[t]}; ids are whole numbers ≥ 0.`,
-        );
-      ids[token] = list[t];
-      positions[token] = prompt.length + own.length + t;
-      slots[token] = slot;
-      ranges[4 * token] = prompt.start;
-      ranges[4 * token + 1] = prompt.start + prompt.length;
-      ranges[4 * token + 2] = own.start;
-      ranges[4 * token + 3] = slot + 1;
-    }
-    last.push(token - 1);
-  }
-  return { ids, positions, slots, ranges, last };
 }

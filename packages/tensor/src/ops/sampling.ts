@@ -233,22 +233,19 @@ export function sampleTokens(
   return unrecorded(() =>
     scope(() => {
       const { ids, both } = sampleTogether(logits, keys, options);
-      const logProbs = reshape(slice(both, [1, 0], [2, ids.size]), [ids.size]); // [N]
-      return { ids, logProbs: cast(logProbs, logits.dtype) };
+      const own = reshape(slice(both, [1, 0], [2, ids.size]), [ids.size]); // [N]
+      return { ids, logProbs: cast(own, logits.dtype) };
     }),
   );
 }
 
 /**
- * `sampleTokens` with what the host wants to know in one tensor for a single read: `both` [2, N] holds the ids as floats, exact up
- * to 2²⁴, then their log-probabilities. `ids` [N] i32 are for the device's next step.
- *
+ * `sampleTokens` with one tensor for a single read: `both` [2, N] holds the ids as floats, exact up to 2²⁴, then their
+ * log-probabilities. `ids` [N] i32 are for the device's next step.
  * @throws what `sampleTokens` throws
  * @example
  * ```ts
- * const { ids, both } = sampleTogether(tensor([[0, 90, 1]]), new Uint32Array(2), { temperature: 1 });
- * await both.data(); // → [1, 0]
- * ids; // → i32[1]
+ * await sampleTogether(tensor([[0, 90, 1]]), new Uint32Array(2), { temperature: 1 }).both.data(); // → [1, 0]
  * ```
  */
 export function sampleTogether(
