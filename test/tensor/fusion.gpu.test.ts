@@ -6,6 +6,7 @@ import { continued } from "../../packages/tensor/src/fusion/map-kernel.ts";
 import { addOp, mulOp } from "../../packages/tensor/src/ops/arithmetic.ts";
 import { matmulOp } from "../../packages/tensor/src/ops/matmul.ts";
 import { expectClose } from "../helpers/compare.ts";
+import { customFunctions } from "../helpers/custom-fusion.ts";
 import { Draw } from "../helpers/draw.ts";
 import { fusedMatches } from "../helpers/fusion-checks.ts";
 import { gathersGradients } from "../helpers/placing-checks.ts";
@@ -81,6 +82,12 @@ describe.skipIf(!device)("fusion on webgpu", () => {
       }
     },
   );
+
+  test.each(customFunctions)("operations from outside the package: %s", async (_name, f) => {
+    const x = t.tensor(Float32Array.from(new Draw(9).floats(16)), { shape: [4, 4] });
+    using captured = t.capture(f);
+    expectClose("result", await captured(x).data(), await f(x).data(), { absolute: 1e-5, relative: 1e-5 });
+  });
 
   test("products that would begin at odd places of one memory stay apart: attention reads four at once", async () => {
     const draw = new Draw(3);

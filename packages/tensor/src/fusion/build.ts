@@ -15,6 +15,7 @@ import {
   stagesOf,
 } from "./expression.ts";
 import { fusedOp } from "./fused.ts";
+import { agree } from "./helpers.ts";
 import { type Member, overlap } from "./members.ts";
 import { phasesOf } from "./reduce-kernel.ts";
 
@@ -67,6 +68,7 @@ class Builder {
     const extents = this.findExtents();
     if (!extents) return null;
     for (const [k, member] of this.members.entries()) if (!this.add(member, extents[k])) return null;
+    if (!agree(this.nodes)) return null;
     const reads = new Set(this.inputs.map((x) => x.memory));
     if (this.written.some((w) => reads.has(w.value.memory))) return null;
     const stored = this.written.filter((w) => this.escapes(w.value.memory));

@@ -7,6 +7,7 @@ import { computeType } from "../dtype.ts";
 import { coalesce, type Shape, sameShape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Expression } from "./expression.ts";
+import { agree, helpersOf } from "./helpers.ts";
 import {
   type Access,
   accessesOf,
@@ -14,7 +15,6 @@ import {
   addSteps,
   Bindings,
   coordinatesOf,
-  helpersOf,
   narrowed,
   nodeText,
   Parameters,
@@ -64,7 +64,7 @@ export function continued(
   outputs: readonly Tensor[],
 ): KernelCall | null {
   const source = call.source();
-  if (!source.put) return null;
+  if (!source.put || !agree(e.nodes, source.helpers)) return null;
   const { type } = source.buffers[source.buffers.length - 1];
   const plan = planOf(e, inputs, outputs, given, type.startsWith("vec4"));
   const { bindings, p, quad } = plan;

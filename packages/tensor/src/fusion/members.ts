@@ -8,6 +8,7 @@ import type { ReduceAttrs, ReductionOp } from "../ops/reduce.ts";
 import type { Reduction } from "../ops/reduce-wgsl.ts";
 import { broadcastStrides, isContiguous, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { withoutOnes } from "./axes.ts";
+import { mayJoin } from "./helpers.ts";
 
 /** A step as fusion sees it: what it walks, and how its inputs and its output lie over that, axes of size 1 left out. */
 export interface Member {
@@ -39,6 +40,7 @@ export function memberOf(step: Step): Member | null {
   if (isReduction(op)) return reductionOf(step, op, (attrs as ReduceAttrs).axes);
   const copy = op === copyIntoOp;
   if (!copy && (!isElementwise(op) || !isContiguous(output.shape, output.strides))) return null;
+  if (isElementwise(op) && !mayJoin(op.definition)) return null;
   const all = [...inputs, output];
   const { shape, strides } = withoutOnes(
     output.shape,

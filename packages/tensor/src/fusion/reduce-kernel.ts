@@ -7,13 +7,13 @@ import type { KernelCall } from "../backends/webgpu/kernel.ts";
 import { coalesce, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { axesWhere, type Expression, needed, type Stage, stagesOf } from "./expression.ts";
+import { helpersOf } from "./helpers.ts";
 import {
   accessesOf,
   addNumbers,
   addSteps,
   Bindings,
   coordinatesOf,
-  helpersOf,
   narrowed,
   nodeText,
   Parameters,

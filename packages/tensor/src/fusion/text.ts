@@ -137,7 +137,7 @@ export function rounded(dtype: DType, value: string): string {
 }
 
 /** NOTE: drivers leave a conversion to f16 and back out; they can not see through the mask. */
-const roundedWgsl =
+export const roundedWgsl =
   "fn rounded(x: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(x, 0.0)) & p.Mask).x; }";
 
 /** Adds what nodes read beside buffers: their numbers, and the parameters of their operations. */
@@ -158,7 +158,7 @@ export function addNumbers(p: Parameters, nodes: readonly Node[], flags: readonl
 }
 
 /** Loaded values need no rounding, but for one that a kernel goes on with (map-kernel.ts). */
-function isRounded({ dtype }: Node): boolean {
+export function isRounded({ dtype }: Node): boolean {
   return dtype === "f16";
 }
 
@@ -179,17 +179,6 @@ export function nodeText(nodes: readonly Node[], k: number, suffix = ""): string
     value,
   );
   return `let n${k}${suffix} = ${rounded(node.dtype, own)};`;
-}
-
-/** The functions that the flagged nodes call, each once: several bring the same. */
-export function helpersOf(nodes: readonly Node[], flags: readonly boolean[]): string {
-  const found = new Set<string>(nodes.some(isRounded) ? [roundedWgsl] : []);
-  nodes.forEach((node, k) => {
-    if (node.kind !== "map" || !flags[k]) return;
-    for (const text of (node.definition.helpers ?? "").split(/^(?=fn )/m))
-      if (text.trim()) found.add(text.trim());
-  });
-  return [...found].join("\n");
 }
 
 /** What tells one expression's text from another's: operations, types and how nodes hang together. */

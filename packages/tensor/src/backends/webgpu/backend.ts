@@ -53,7 +53,8 @@ export class WebGpuBackend implements Backend {
           `The GPU is out of memory: ${error.message}. Use smaller batches on a new device: init().`,
         )
       : new DeviceError(
-          `The GPU rejected a command: ${error.message}. This is a bug in a kernel; please report it.`,
+          `The GPU rejected a command: ${error.message}. What this device computed since is lost: call init() for a new ` +
+            "one. If the kernel is of an operation of yours, mend its WGSL; otherwise please report it.",
         );
   }
 
