@@ -135,6 +135,47 @@ export async function survivesException(device: t.Device): Promise<void> {
   expect([...(await t.add(w, 1).data())]).toEqual([2, 31]);
 }
 
+/** Live scalars that throw or are not finite: the step changes nothing and is not counted, and the next is as without. */
+export async function replayFails(device: t.Device): Promise<void> {
+  const run = async (interrupted: boolean) => {
+    const [params, m, v, decayMask] = [3, 0, 0, 0].map((x) => t.full([2], x, { device }));
+    let taken = 0;
+    let rate = () => 0.1;
+    using step = t.capture((grads: t.Tensor) => {
+      t.onReplay(
+        () => {
+          taken++;
+        },
+        () => {
+          taken--;
+        },
+      );
+      const settings = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 };
+      t.adamWStep(
+        { params, m, v, decayMask, grads, clipScale: t.ones([], { device }) },
+        { ...settings, lr: t.live(() => rate()), step: t.live(() => taken) },
+      );
+      return t.mul(grads, 2);
+    });
+    const grads = t.tensor([1, 2], { device });
+    step(grads).dispose();
+    if (interrupted) {
+      const { liveBytes } = device.memory();
+      rate = () => Number.NaN;
+      expect(() => step(grads)).toThrow(t.ValueError);
+      rate = () => {
+        throw new RangeError("no rate");
+      };
+      expect(() => step(grads)).toThrow("no rate");
+      expect(device.memory().liveBytes).toBe(liveBytes);
+      rate = () => 0.1;
+    }
+    step(grads).dispose();
+    return [taken, ...(await params.data()), ...(await m.data())];
+  };
+  expect(await run(true)).toEqual(await run(false));
+}
+
 /** Values that the function makes itself begin anew at each replay, although it changes them. */
 export async function startsAnew(device: t.Device): Promise<number[][]> {
   const f = (x: t.Tensor) => {

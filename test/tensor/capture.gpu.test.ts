@@ -5,6 +5,7 @@ import {
   bitsOf,
   cases,
   reachedTwice,
+  replayFails,
   sameBits,
   startsAnew,
   survivesException,
@@ -30,6 +31,8 @@ describe.skipIf(!device)("capture on webgpu", () => {
   });
 
   test("an exception changes nothing and leaves nothing behind", () => survivesException(device));
+
+  test("a replay that fails changes nothing, and what it counted is taken back", () => replayFails(device));
 
   test("what the function makes and changes begins anew at each replay", async () => {
     expect(await startsAnew(device)).toEqual([

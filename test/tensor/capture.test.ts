@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import {
   cases,
   reachedTwice,
+  replayFails,
   sameBits,
   startsAnew,
   survivesException,
@@ -85,6 +86,21 @@ test("host arrays count by their bytes: letters, negative zeros, a DataView", as
   const read = [];
   for (const v of views) read.push(await f(t.tensor([1]), v).item());
   expect(read).toEqual([0x80, 0x81, 0, 0x80, 1, 2]);
+});
+
+test("a replay that fails changes nothing, and what it counted is taken back", () => replayFails(device));
+
+test("a recording that is forgotten while it runs ends its run", async () => {
+  let forget = false;
+  const f = t.capture((x: t.Tensor) => {
+    t.onReplay(() => {
+      if (forget) f.dispose();
+    });
+    return t.add(x, t.tensor([1, 2]));
+  });
+  f(t.ones([2])).dispose();
+  forget = true;
+  expect([...(await f(t.ones([2])).data())]).toEqual([2, 3]);
 });
 
 test("a live scalar is that of the call when onReplay runs", () => {

@@ -110,9 +110,14 @@ export class AdamW {
     return scope(() => {
       const { layout } = this;
       const flat = layout.flatten(grads); // [P]
-      onReplay(() => {
-        this.stepsTaken++;
-      });
+      onReplay(
+        () => {
+          this.stepsTaken++;
+        },
+        () => {
+          this.stepsTaken--;
+        },
+      );
       const norm = globalNorm(flat);
       const { beta1, beta2, eps, weightDecay, clipNorm } = this.options;
       const scale = clipScale(norm, clipNorm);

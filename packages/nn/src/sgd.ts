@@ -106,9 +106,14 @@ export class Sgd {
     return scope(() => {
       const { layout, velocity } = this;
       const flat = layout.flatten(grads); // [P]
-      onReplay(() => {
-        this.stepsTaken++;
-      });
+      onReplay(
+        () => {
+          this.stepsTaken++;
+        },
+        () => {
+          this.stepsTaken--;
+        },
+      );
       const norm = globalNorm(flat);
       const { clipNorm, groups: _, ...settings } = this.options;
       const clip = clipScale(norm, clipNorm);

@@ -3,7 +3,7 @@
  * kernel's parameter may be one; it is read anew whenever the kernel starts.
  */
 import { activeRecording } from "./capture/active.ts";
-import { CaptureError } from "./errors.ts";
+import { CaptureError, ValueError } from "./errors.ts";
 
 /**
  * A number that is read each time it is used: when an operation runs, and at each replay of a capture that recorded it.
@@ -56,9 +56,21 @@ export function live(read: () => number): LiveScalar {
   return new LiveScalar(read);
 }
 
+/** A scalar as a replay takes it: what a step writes with a NaN nobody gets back. */
+export function finiteValue(scalar: LiveScalar): number {
+  const { value } = scalar;
+  if (!Number.isFinite(value))
+    throw new ValueError(
+      `capture: a live scalar is ${value}, or makes a setting so, expected a finite number; nothing was computed. ` +
+        "Look at what it returns, a learning rate perhaps: live(() => rate).",
+    );
+  return value;
+}
+
 /**
  * Runs `action` now; inside a capture instead at the start of each replay, the first one included: for what a step does on
- * the host, such as counting.
+ * the host, such as counting. `undo` takes it back where a replay fails afterwards and changes nothing: a live scalar throws
+ * or is not finite, memory runs out.
  *
  * @example
  * ```ts
@@ -73,9 +85,9 @@ export function live(read: () => number): LiveScalar {
  * steps; // → 3
  * ```
  */
-export function onReplay(action: () => void): void {
+export function onReplay(action: () => void, undo?: () => void): void {
   const recording = activeRecording();
-  if (recording) recording.onReplay(action);
+  if (recording) recording.onReplay(action, undo);
   else action();
 }
 

@@ -13,8 +13,8 @@ export interface Recording {
   storage(device: Device, dtype: DType, size: number, data?: TypedArray): Storage;
   /** What takes operations on `device` down. */
   runner(device: Device): Runner;
-  /** Runs `action` at the start of each replay. */
-  onReplay(action: () => void): void;
+  /** Runs `action` at the start of each replay, and `undo` if that fails. */
+  onReplay(action: () => void, undo?: () => void): void;
 }
 
 let active: Recording | undefined;

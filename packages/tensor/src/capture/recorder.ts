@@ -28,8 +28,8 @@ interface Place extends Memory {
 export class Recorder implements Recording, Runner {
   readonly steps: Step[] = [];
   readonly places: Place[] = [];
-  /** What runs at the start of each replay. */
-  readonly actions: (() => void)[] = [];
+  /** What runs at the start of each replay, and what takes it back where the replay fails. */
+  readonly actions: { readonly run: () => void; readonly undo: (() => void) | undefined }[] = [];
   /** Inputs whose memory the function also uses by itself: numbers of `inputs`. */
   readonly pinned = new Set<number>();
   /** Memory given to the function in place of each input's. */
@@ -60,8 +60,8 @@ export class Recorder implements Recording, Runner {
     );
   }
 
-  onReplay(action: () => void): void {
-    this.actions.push(action);
+  onReplay(run: () => void, undo?: () => void): void {
+    this.actions.push({ run, undo });
   }
 
   storage(device: Device, dtype: DType, size: number, data?: TypedArray): Storage {

@@ -29,6 +29,8 @@ export class Recording<R> {
   private readonly scalars: { current: LiveScalar }[];
   /** The memory of inputs that the function also reaches by itself: a recording holds for these only. */
   private readonly pinned: ReadonlyMap<number, Storage>;
+  private running = false;
+  private disposed = false;
 
   constructor(
     f: (...inputs: readonly unknown[]) => R,
@@ -104,11 +106,29 @@ export class Recording<R> {
 
   /** Runs the steps with the tensors of `call`. */
   run(call: Call): R {
-    const { device, memories, recorder } = this;
+    const { recorder } = this;
     this.scalars.forEach((slot, i) => {
       slot.current = call.scalars[i];
     });
-    for (const action of recorder.actions) action();
+    const done: typeof recorder.actions = [];
+    this.running = true;
+    try {
+      for (const action of recorder.actions) {
+        action.run();
+        done.push(action);
+      }
+      return this.compute(call);
+    } catch (error) {
+      for (const { undo } of done.reverse()) undo?.();
+      throw error;
+    } finally {
+      this.running = false;
+      if (this.disposed) recorder.dispose();
+    }
+  }
+
+  private compute(call: Call): R {
+    const { device, memories, recorder } = this;
     return scope(() => {
       const storages = memories.map(({ kind, dtype, size }, i) => {
         if (kind === "input") return call.storages[i];
@@ -127,8 +147,10 @@ export class Recording<R> {
     });
   }
 
+  /** Gives back the constants; if it runs, when it has run. */
   dispose(): void {
-    this.recorder.dispose();
+    this.disposed = true;
+    if (!this.running) this.recorder.dispose();
   }
 }
 

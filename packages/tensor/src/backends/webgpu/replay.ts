@@ -5,7 +5,7 @@
 import type { Program } from "../../capture/program.ts";
 import { type Lifetime, planSlots, type SlotPlan } from "../../capture/slots.ts";
 import type { Device } from "../../device.ts";
-import { LiveScalar } from "../../live.ts";
+import { finiteValue, LiveScalar } from "../../live.ts";
 import type { Bindings, Replay } from "../backend.ts";
 import type { Arena } from "./arena.ts";
 import type { PooledBuffer } from "./buffers.ts";
@@ -77,7 +77,7 @@ export class WebGpuReplay implements Replay {
     // What can fail comes first: a step runs whole or not at all.
     for (const { scalar, type, words, at } of this.live) {
       const target = type === "f32" ? words.floats : words.integers;
-      target[at] = scalar.value;
+      target[at] = finiteValue(scalar);
     }
     const stale = this.place(bindings);
     this.note();
