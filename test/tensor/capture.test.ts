@@ -75,6 +75,17 @@ test("numbers, strings and host arrays are part of the signature; live scalars a
   expect(f.recordings).toBe(4);
 });
 
+test("an input that lies in itself is refused", () => {
+  const inputs: { x: t.Tensor; self?: unknown } = { x: t.ones([2]) };
+  const f = t.capture(({ x }: typeof inputs) => t.add(x, 1));
+  const twice = { ...inputs, self: [inputs, inputs] };
+  expect(f(twice).shape).toEqual([2]);
+  inputs.self = [inputs];
+  expect(() => f(inputs)).toThrowErrorMatchingInlineSnapshot(
+    `[CaptureError: capture: input 0.self[0] is what it lies in, expected inputs that end. Leave out the reference back.]`,
+  );
+});
+
 test("host arrays count by their bytes: letters, negative zeros, a DataView", async () => {
   using f = t.capture((x: t.Tensor, v: ArrayBufferView) => t.mul(x, new DataView(v.buffer).getUint8(3)));
   const bytes = (last: number) => Uint8Array.of(0, 0, 0, last);

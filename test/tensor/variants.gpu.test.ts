@@ -89,6 +89,19 @@ describe.skipIf(!device)("variants of kernels on webgpu", () => {
     expect(t.kernelVariants(device!)).toEqual({ matmul: "tiles", attention: "tiles" });
   });
 
+  test("captured functions are recorded anew with another choice", async () => {
+    const x = t.randomNormal(t.key(2), [70, 40], { device });
+    using f = t.capture((x: t.Tensor) => t.matmul(x, x, { transposeB: true }), { fuse: false });
+    for (const matmul of ["tiles", "shared", "tiles"] as const) {
+      t.chooseVariants(device!, { matmul, attention: "tiles" });
+      const [y, expected] = [f(x), t.matmul(x, x, { transposeB: true })];
+      expect(await y.data()).toEqual(await expected.data());
+      for (const one of [y, expected]) one.dispose();
+    }
+    expect(f.recordings).toBe(2);
+    x.dispose();
+  });
+
   test("another name is refused", () => {
     const wrong = { matmul: "fast", attention: "tiles" } as unknown as t.KernelVariants;
     expect(() => t.chooseVariants(device!, wrong)).toThrowErrorMatchingInlineSnapshot(

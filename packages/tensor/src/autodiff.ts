@@ -76,7 +76,8 @@ export interface ValueAndGrad<P> {
  *
  * `params` is a tensor or any nesting of arrays and plain records of tensors, empty ones too; `grads` has the same
  * structure. A parameter that the value does not depend on gets zeros; a tensor that stands in several places gets its
- * full gradient in each. With `{ aux: true }`, `f` returns `[scalar, aux]` and `aux` (any tree of tensors) is handed
+ * full gradient in each. Gradients may share memory with each other, and the value with a parameter: copy what is changed in
+ * place, `mul(grads.a, 1)`. With `{ aux: true }`, `f` returns `[scalar, aux]` and `aux` (any tree of tensors) is handed
  * through. Temporaries are disposed: what `f` made and did not return is gone afterwards. Calls nest: the gradient of a
  * gradient is a second derivative.
  *
@@ -154,7 +155,7 @@ export function grad<P = Tensor, R extends readonly unknown[] = []>(
  * Inputs and outputs are tensors or trees of them (arrays, plain records); `dys` has the structure of the outputs, each
  * a tensor of the output's shape and dtype or null, `grads` that of `inputs`. A tensor passed twice gets its two
  * gradients apart. An input that no output depends on, and one that is no float, gets zeros of its own dtype. Other
- * values among the inputs are passed through to `f` and to `grads`.
+ * values among the inputs are passed through to `f` and to `grads`. Gradients may share memory with each other and with `dys`.
  *
  * @throws AutodiffError if `f` returns a promise, or a gradient in `dys` does not fit its output.
  * @example

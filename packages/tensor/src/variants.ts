@@ -87,7 +87,7 @@ export function kernelVariants(device: Device): KernelVariants | undefined {
 
 /**
  * Has a device run the `wanted` variants from now on. Values differ in their last digits from those of other variants; the same
- * variants on the same device give the same bits.
+ * variants on the same device give the same bits. Captured functions are recorded anew with them.
  *
  * @throws ValueError for another kernel or variant; DeviceError where the device can not run it: the cpu device, or
  * `subgroups` on an adapter without.

@@ -6,6 +6,7 @@ import { requireOptions } from "../arguments.ts";
 import { type Device, defaultDevice } from "../device.ts";
 import { ValueError } from "../errors.ts";
 import { isRecording } from "../recording.ts";
+import { kernelVariants } from "../variants.ts";
 import { watchers } from "../watch.ts";
 import { activeRecording } from "./active.ts";
 import { Recording } from "./recording.ts";
@@ -34,19 +35,20 @@ export interface Captured<A extends readonly unknown[], R> {
  * again, without running the JavaScript of `f`. Training steps gain most: many small operations, each time the same.
  *
  * Inputs are tensors, live scalars and anything else, in arrays and plain records to any depth; results likewise. Tensors and
- * live scalars may differ from call to call. All else is part of the signature, beside shapes, dtypes and layouts, that is
- * strides, the offset of a view in its memory and that memory's size: with another signature `f` is recorded anew. So windows
- * of a larger tensor at other places are other recordings; copy them first, `concat([window])`, to have one. Tensors that `f` takes from outside its inputs are the same memory in every
- * replay, kept alive by it; their elements may change in between, and operations in place (`adamWStep`) change them each
- * time. Numbers and arrays from outside stay what they were: of those that change, pass tensors, or `live` for settings of
- * optimisers; use `onReplay` for what must happen at every call.
+ * live scalars may differ from call to call. All else is part of the signature, beside shapes, dtypes, the device's kernel
+ * variants and layouts, that is strides, the offset of a view in its memory and that memory's size: with another signature `f`
+ * is recorded anew. So windows of a larger tensor at other places are other recordings; copy them first, `concat([window])`, to
+ * have one. Tensors that `f` takes from outside its inputs are the same memory in every replay, kept alive by it; their elements
+ * may change in between, and operations in place (`adamWStep`) change them each time. Numbers and arrays from outside stay what
+ * they were: of those that change, pass tensors, or `live` for settings of optimisers; use `onReplay` for what must happen at
+ * every call.
  *
  * Results are tensors like any others, of the same bits at each replay; with `{ fuse: false }` those that `f` gives by itself,
- * otherwise fused kernels may round the last bits differently. Inside another capture, a
- * gradient or `debug.checkFinite`, and on a planning device, `f` itself is called.
+ * otherwise fused kernels may round the last bits differently. Inside another capture, a gradient or `debug.checkFinite`, and on
+ * a planning device, `f` itself is called. An input that `f` disposes of stays alive.
  *
- * @throws CaptureError if inputs are on two devices, or if `f` reads data, returns a promise, draws from a key or reads
- *   a live scalar; whatever `f` throws, and then nothing has been computed or changed; DeviceLostError if the device is gone.
+ * @throws CaptureError if inputs are on two devices, if one lies in itself, or if `f` reads data, returns a promise, draws from
+ *   a key or reads a live scalar; ValueError for a live scalar that is not finite; whatever `f` throws, and then nothing has been computed or changed; DeviceLostError if the device is gone.
  * @example
  * ```ts
  * const w = tensor([1, 2]);
@@ -78,8 +80,8 @@ export function capture<A extends readonly unknown[], R>(
     kept.findIndex((r) => r.device === device && r.signature === call.signature && r.serves(call));
   const captured = (...inputs: A): R => {
     if (activeRecording() || isRecording() || watchers.size > 0) return f(...inputs);
-    const call = readCall(inputs);
-    const device = call.tensors.at(0)?.device ?? defaultDevice();
+    const read = readCall(inputs);
+    const device = read.tensors.at(0)?.device ?? defaultDevice();
     try {
       device.assertUsable("capture");
     } catch (error) {
@@ -87,6 +89,8 @@ export function capture<A extends readonly unknown[], R>(
       throw error;
     }
     if (!device.backend.compile) return f(...inputs);
+    const { matmul, attention } = kernelVariants(device) ?? {};
+    const call = { ...read, signature: `${read.signature} ${matmul} ${attention}` };
     const at = find(call, device);
     if (at >= 0) {
       const [recording] = kept.splice(at, 1);

@@ -2,6 +2,7 @@
  * What a captured function is called with: the tensors and live scalars among its inputs, which may differ from call to
  * call, and a signature of all else. Calls of one signature share a recording.
  */
+import { CaptureError } from "../errors.ts";
 import { LiveScalar } from "../live.ts";
 import type { Storage, Tensor } from "../tensor.ts";
 import { isRecord, isTensor } from "../tree.ts";
@@ -46,6 +47,17 @@ export function readCall(inputs: readonly unknown[]): Call {
     places.set(storage, place);
     return place;
   };
+  const around = new Set<unknown>();
+  const within = (value: object, path: string, text: () => string) => {
+    if (around.has(value))
+      throw new CaptureError(
+        `capture: ${path} is what it lies in, expected inputs that end. Leave out the reference back.`,
+      );
+    around.add(value);
+    const found = text();
+    around.delete(value);
+    return found;
+  };
   const name = (value: unknown, path: string): string => {
     if (isTensor(value)) {
       value.assertAlive("capture", path);
@@ -54,10 +66,11 @@ export function readCall(inputs: readonly unknown[]): Call {
       return `${dtype}[${shape}|${strides}|${offset}]${placeOf(storage)}:${storage.size}`;
     }
     if (value instanceof LiveScalar) return `live${scalars.push(value)}`;
-    if (Array.isArray(value)) return `[${value.map((v, i) => name(v, `${path}[${i}]`)).join()}]`;
+    if (Array.isArray(value))
+      return within(value, path, () => `[${value.map((v, i) => name(v, `${path}[${i}]`)).join()}]`);
     if (isRecord(value)) {
-      const entries = Object.entries(value);
-      return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${name(v, `${path}.${k}`)}`).join()}}`;
+      const named = ([k, v]: [string, unknown]) => `${JSON.stringify(k)}:${name(v, `${path}.${k}`)}`;
+      return within(value, path, () => `{${Object.entries(value).map(named).join()}}`);
     }
     // By their bytes: as text, −0 is 0, a DataView is nothing, and a Buffer may be letters.
     if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${bytesOf(value)})`;

@@ -36,17 +36,21 @@ export function dependences(
 /** Which steps come after which, through any others: a bit for each pair of places. */
 export class Reach {
   private readonly words: number;
+  /** What comes after each place; places that run as one share a row. */
   private readonly rows: Uint32Array[];
+  /** A place of each row. */
+  private readonly leaders: Set<number>;
 
   /** Begins with the given dependences, whose first is before the second. */
   constructor(steps: number, pairs: readonly (readonly [number, number])[]) {
     this.words = Math.ceil(steps / 32);
     this.rows = Array.from({ length: steps }, () => new Uint32Array(this.words));
+    this.leaders = new Set(this.rows.keys());
     const after: number[][] = this.rows.map(() => []);
     for (const [first, second] of pairs) after[first].push(second);
     for (let p = steps - 1; p >= 0; p--) {
       for (const q of after[p]) {
-        this.include(p, this.rows[q]);
+        include(this.rows[p], this.rows[q]);
         this.rows[p][q >> 5] |= 1 << (q & 31);
       }
     }
@@ -60,19 +64,20 @@ export class Reach {
   /** From now on the steps at `places` run as one. */
   unite(places: readonly number[]): void {
     const all = new Uint32Array(this.words);
+    const [first, ...others] = places.filter((p) => this.leaders.has(p));
+    for (const p of [first, ...others]) include(all, this.rows[p]);
+    for (const p of others) this.leaders.delete(p);
     for (const p of places) {
       all[p >> 5] |= 1 << (p & 31);
-      this.rows[p].forEach((word, k) => {
-        all[k] |= word;
-      });
+      this.rows[p] = all;
     }
-    const inside = new Set(places);
-    for (const p of this.rows.keys())
-      if (inside.has(p) || places.some((q) => this.has(p, q))) this.include(p, all);
+    // What one of the united comes after, all of them do.
+    for (const p of this.leaders)
+      if (p !== first && (this.has(p, first) || others.some((q) => this.has(p, q))))
+        include(this.rows[p], all);
   }
+}
 
-  private include(place: number, more: Uint32Array): void {
-    const row = this.rows[place];
-    for (let k = 0; k < row.length; k++) row[k] |= more[k];
-  }
+function include(row: Uint32Array, more: Uint32Array): void {
+  for (let k = 0; k < row.length; k++) row[k] |= more[k];
 }
