@@ -30,6 +30,15 @@ export async function gradientMatches(width: number): Promise<void> {
     const [actual] = captured(x, dy);
     expect(x.device.stats().dispatches - dispatches, name).toBe(1);
     expect(await actual.data(), name).toEqual(await f(x, dy)[0].data());
+    // The same with the gradient through the norm as a result of its own.
+    const both = (x: t.Tensor, dy: t.Tensor) => {
+      const [through] = t.vjp((x: t.Tensor) => [norm(x)], [x], [dy]).grads;
+      return [through, t.add(through, dy)];
+    };
+    using kept = t.capture(both);
+    const expected = both(x, dy);
+    for (const [k, y] of kept(x, dy).entries())
+      expect(await y.data(), name).toEqual(await expected[k].data());
   }
 }
 

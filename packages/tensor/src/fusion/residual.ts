@@ -100,6 +100,8 @@ export function withPast(backward: Step, sum: Step, memories: readonly Memory[])
   const [dx, dwRows] = backward.outputs;
   const [z] = sum.outputs;
   if ((sum.op as unknown) !== addOp || !isWhole(z, memories[z.memory])) return null;
+  // What else reads dx is counted by the caller, but a result of the capture is read outside.
+  if (memories[dx.memory].kind !== "temporary") return null;
   const others = sum.inputs.filter(({ memory }) => memory !== dx.memory);
   const through = sum.inputs.find(({ memory }) => memory === dx.memory);
   const [past] = others;
