@@ -131,7 +131,7 @@ function inRows(draw: Draw, a: t.Tensor, b: t.Tensor): t.Tensor {
   };
   const products = () => {
     const [x, w] = [window(t.mul(a, 0.4), 5, 0), window(b, 5, 0)];
-    const half = Math.floor(w.shape[0] / 2);
+    const half = draw.int(1, Math.floor(w.shape[0] / 2));
     return [0, half].map((row) => t.linear(x, t.slice(w, [row, 0], [row + half, 5])));
   };
   const width = draw.pick([4, 8]);
