@@ -88,6 +88,28 @@ describe.skipIf(!device)("TokenDraws on webgpu", () => {
     expect(device.memory().liveTensors).toBe(before);
   });
 
+  it("leaves everything as it was where a call is refused, and goes on with the right one", async () => {
+    using session = new DecodeSession(qwen3, initParams(qwen3, key(3), { device }), {
+      prompts: [[1, 2, 3]],
+      rows: [0, 0].map((prompt) => ({ prompt, capacity: 3 })),
+    });
+    const draws = new TokenDraws(session, { temperature: 1 });
+    const { ids } = await draws.first(2, keysOf([0, 1], 0), keysOf([0, 1], 1));
+    const next = (...entries: DecodeEntry[]) => draws.next(entries, keysOf([0, 1], 1));
+    const own = { row: 0, ids: [ids[0]] };
+    await expect(next(own, { row: 1, ids: [ids[1], 1, 2, 3] })).rejects.toThrow(/room for 3 .* received 4/);
+    await expect(next(own, { row: 1, ids: [ids[1], 99] })).rejects.toThrow(/has id 99/);
+    await expect(next(own, own)).rejects.toThrow(/row 0 is given twice/);
+    const fresh = new TokenDraws(session, { temperature: 1 });
+    const found = await next(own, { row: 1, ids: [ids[1], 1, 2] });
+    expect([0, 1].map((row) => session.length(row))).toEqual([1, 3]);
+    for (const row of [0, 1]) session.rewind(row, 0);
+    const entries = [own, { row: 1, ids: [ids[1], 1, 2] }];
+    const { ids: expected } = await fresh.next(entries, keysOf([0, 1], 1));
+    expect(found.ids).toEqual(expected);
+    await Promise.all([draws.dispose(), fresh.dispose()]);
+  });
+
   it("has ids and log-probs in one tensor", async () => {
     const logits = tensor(
       [

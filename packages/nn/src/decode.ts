@@ -28,6 +28,7 @@ import { CapacityError, InputError } from "./errors.ts";
 import type { Params } from "./params.ts";
 import {
   blockType,
+  checkIds,
   logits,
   type PlacedPacked,
   placeTokens,
@@ -181,9 +182,27 @@ export class DecodeSession {
     );
   }
 
+  /**
+   * Throws what `append` would throw for the entries, if each row of `begun` had the token before its last alone.
+   */
+  check(entries: readonly DecodeEntry[], begun: readonly number[]): void {
+    for (const { ids } of this.runsOf(entries, new Set(begun))) checkIds(this.config, ids);
+  }
+
   private decode(entries: readonly DecodeEntry[], onDevice?: Tensor): Tensor {
+    const runs = this.runsOf(entries);
+    const single = runs.every(({ ids }) => ids.length === 1) && runs.length <= this.tokensPerPass;
+    const again = single && this.sizes.has(runs.length);
+    if (single) this.sizes.add(runs.length);
+    return scope(() =>
+      again ? this.replay(runs, onDevice) : logits(this.config, this.params, this.run(runs, onDevice)),
+    );
+  }
+
+  /** The entries with the places of their rows; rows of `begun` have room for one token more than they say. */
+  private runsOf(entries: readonly DecodeEntry[], begun: ReadonlySet<number> = new Set()): Run[] {
     const seen = new Set<number>();
-    const runs = entries.map(({ row, ids }) => {
+    return entries.map(({ row, ids }) => {
       const own = this.rows[row];
       if (!own || seen.has(row) || ids.length === 0)
         throw new InputError(
@@ -192,18 +211,13 @@ export class DecodeSession {
       seen.add(row);
       const prompt = this.prompts[this.options.rows[row].prompt];
       if (prompt.length === 0) throw new InputError("DecodeSession.append: call prefill() first.");
-      if (ids.length > this.remaining(row))
+      const room = this.remaining(row) + (begun.has(row) ? 1 : 0);
+      if (ids.length > room)
         throw new CapacityError(
-          `DecodeSession.append: row ${row} has room for ${this.remaining(row)} more tokens, received ${ids.length}. Stop the row or reserve a larger capacity.`,
+          `DecodeSession.append: row ${row} has room for ${room} more tokens, received ${ids.length}. Stop the row or reserve a larger capacity.`,
         );
       return { ids, own, prompt };
     });
-    const single = runs.every(({ ids }) => ids.length === 1) && runs.length <= this.tokensPerPass;
-    const again = single && this.sizes.has(runs.length);
-    if (single) this.sizes.add(runs.length);
-    return scope(() =>
-      again ? this.replay(runs, onDevice) : logits(this.config, this.params, this.run(runs, onDevice)),
-    );
   }
 
   /**
@@ -255,8 +269,9 @@ export class DecodeSession {
     for (let begin = 0; begin < total; begin += tokensPerPass) {
       const end = Math.min(total, begin + tokensPerPass);
       const ends = tokens.last.filter((i) => i >= begin && i < end);
-      // The last block is for the runs' last tokens alone; where a pass has none, it still fills the cache.
-      const some = ends.length > 0 && ends.length < end - begin ? ends : undefined;
+      // The last block is for the runs' last tokens alone; a pass that has none fills the cache, and any one row is least.
+      const few = ends.length > 0 ? ends : [end - 1];
+      const some = few.length < end - begin ? few : undefined;
       const hidden = scope(() => this.pass(this.place(tokens, begin, end, onDevice, some)));
       if (ends.length > 0) last.push(hidden);
     }

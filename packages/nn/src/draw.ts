@@ -112,7 +112,7 @@ export class TokenDraws {
 
   /**
    * Appends tokens to some rows, the ones drawn for them first of all, and draws the next of each. Rows that are left out keep
-   * what they had before their last token.
+   * what they had before their last token. A call that is refused leaves everything as it was.
    *
    * @throws what `DecodeSession.append` throws
    */
@@ -122,6 +122,8 @@ export class TokenDraws {
     following?: Uint32Array,
   ): Promise<DrawnTokens> {
     const { begun } = this;
+    // Before anything is taken back: a refused call leaves everything as it was.
+    this.ahead?.check(entries, begun?.rows ?? []);
     this.begun = undefined;
     const rows = entries.map(({ row }) => row);
     try {

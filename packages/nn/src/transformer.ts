@@ -220,12 +220,19 @@ export function tokenEmbedding(config: TransformerConfig, params: Params): Tenso
   return param(params, `${outerNames(config).embedding}.weight`);
 }
 
-function checkTokens(config: TransformerConfig, ids: Int32Array, positions: Int32Array): void {
+/** @throws InputError for an id outside the vocabulary */
+export function checkIds({ vocabSize }: TransformerConfig, ids: ArrayLike<number>): void {
   for (let i = 0; i < ids.length; i++) {
-    if (ids[i] < 0 || ids[i] >= config.vocabSize)
+    if (ids[i] < 0 || ids[i] >= vocabSize)
       throw new InputError(
-        `Token ${i} has id ${ids[i]}, the vocabulary ${config.vocabSize} ids. Encode with the model's own tokenizer.`,
+        `Token ${i} has id ${ids[i]}, the vocabulary ${vocabSize} ids. Encode with the model's own tokenizer.`,
       );
+  }
+}
+
+function checkTokens(config: TransformerConfig, ids: Int32Array, positions: Int32Array): void {
+  checkIds(config, ids);
+  for (let i = 0; i < positions.length; i++) {
     if (positions[i] < 0 || positions[i] >= config.maxPositions)
       throw new InputError(
         `Token ${i} is at position ${positions[i]}, the model takes ${config.maxPositions} positions. Shorten the sequence or use a model with a larger maxPositions.`,

@@ -2,7 +2,7 @@
  * Which kernels run, from outside the program: the table that `pact doctor --tune` measured for this machine's adapters, and
  * the note that runs and checkpoints keep, so that going on with a run gives the same bits. Left out: measuring (tune.ts).
  *
- *   { "formatVersion": 1, "adapters": { "<adapter>": { "version": 2, "matmul": "tiles", "attention": "tiles" } } }
+ *   { "formatVersion": 1, "adapters": { "<adapter>": { "version": 3, "matmul": "tiles", "attention": "tiles" } } }
  */
 import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
