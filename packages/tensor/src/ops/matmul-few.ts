@@ -28,8 +28,9 @@ export function fewSource(inner: boolean, source: DType, target: DType): Omit<Ke
     helpers: `var<workgroup> sums: array<f32, ${64 * fewRows}>;`,
     put: `fn put(at: u32, value: f32) { out[p.offsetOut + at] = ${bufferType(target)}(value); }`,
     main: `let batch = group / p.tiles;
-let row = (group % p.tiles / p.tilesN) * ${fewRows}u;
-let first = (group % p.tiles % p.tilesN) * ${columns}u;
+let tilesN = (p.n + ${columns - 1}u) / ${columns}u;
+let row = (group % p.tiles / tilesN) * ${fewRows}u;
+let first = (group % p.tiles % tilesN) * ${columns}u;
 let col = first + ${inner ? `gridLane / ${shares}u` : `gridLane % ${columns}u`};
 let baseA = p.offsetA + batch * p.batchA;
 let baseB = p.offsetB + batch * p.batchB + min(col, p.n - 1u) * p.bn;

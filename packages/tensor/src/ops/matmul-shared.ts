@@ -54,8 +54,9 @@ export function sharedSource(
 var<workgroup> tileB: array<vec4<f32>, ${depth * quads}>;`,
     put: `fn put(at: u32, value: f32) { out[p.offsetOut + at] = ${bufferType(target)}(value); }`,
     main: `let batch = group / p.tiles;
-let row0 = (group % p.tiles / p.tilesN) * ${sharedTile}u;
-let col0 = (group % p.tiles % p.tilesN) * ${sharedTile}u;
+let tilesN = (p.n + ${sharedTile - 1}u) / ${sharedTile}u;
+let row0 = (group % p.tiles / tilesN) * ${sharedTile}u;
+let col0 = (group % p.tiles % tilesN) * ${sharedTile}u;
 let baseA = p.offsetA + batch * p.batchA;
 let baseB = p.offsetB + batch * p.batchB;
 let length = select(p.chunk, min(p.chunk, p.k - batch * p.chunk), p.chunk < p.k);

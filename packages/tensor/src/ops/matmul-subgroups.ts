@@ -40,8 +40,9 @@ export function subgroupSource(
     main: `let lane = i % ${lanes}u;
 let batch = i / ${lanes}u / p.tiles;
 let tile = i / ${lanes}u % p.tiles;
-let row = (tile / p.tilesN) * ${rows}u;
-let col = (tile % p.tilesN) * ${lanes * laneColumns}u + lane${quads ? ` * ${laneColumns}u` : ""};
+let tilesN = (p.n + ${lanes * laneColumns - 1}u) / ${lanes * laneColumns}u;
+let row = (tile / tilesN) * ${rows}u;
+let col = (tile % tilesN) * ${lanes * laneColumns}u + lane${quads ? ` * ${laneColumns}u` : ""};
 let baseA = p.offsetA + batch * p.batchA;
 let baseB = p.offsetB + batch * p.batchB;
 let length = select(p.chunk, min(p.chunk, p.k - batch * p.chunk), p.chunk < p.k);

@@ -13,8 +13,9 @@ export function kernelText(la: Layout, lb: Layout, tileM: number, tileN: number)
   const quads = Array.from({ length: tileN / 4 }, (_, q) => q);
   return `let batch = i / p.tiles;
 let tile = i % p.tiles;
-let row = (tile / p.tilesN) * ${tileM}u;
-let col = (tile % p.tilesN) * ${tileN}u;
+let tilesN = (p.n + ${tileN - 1}u) / ${tileN}u;
+let row = (tile / tilesN) * ${tileM}u;
+let col = (tile % tilesN) * ${tileN}u;
 let baseA = p.offsetA + batch * p.batchA;
 let baseB = p.offsetB + batch * p.batchB;
 let length = select(p.chunk, min(p.chunk, p.k - batch * p.chunk), p.chunk < p.k);
