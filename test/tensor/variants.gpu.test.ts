@@ -4,6 +4,8 @@
  */
 import * as t from "@pact/tensor";
 import { afterAll, describe, expect, test } from "vitest";
+import { paramBytes } from "../../packages/tensor/src/backends/webgpu/codegen.ts";
+import { matmulCalls } from "../../packages/tensor/src/ops/matmul-calls.ts";
 import { Draw } from "../helpers/draw.ts";
 import { attentionCases } from "../helpers/network-cases.ts";
 import { productCases } from "../helpers/op-cases.ts";
@@ -67,6 +69,28 @@ describe.skipIf(!device)("variants of kernels on webgpu", () => {
       choose();
       for (const seed of [6, 7, 8])
         await matchOnce(testCase, halved(testCase.draw(new Draw(seed))), device!, "f16");
+    });
+
+    test.skipIf(!device || !able())("tells kernels their numbers inside the command: 64 bytes", () => {
+      choose();
+      for (const [m, k, n] of [
+        [1, 64, 64],
+        [8, 64, 64],
+        [100, 7, 3],
+        [100, 64, 64],
+      ]) {
+        const [a, b, bt] = [
+          [m, k],
+          [k, n],
+          [n, k],
+        ].map((shape) => t.zeros(shape, { device }));
+        const out = t.zeros([m, n], { device });
+        for (const right of [b, t.transpose(bt)]) {
+          const [{ key, source }] = matmulCalls(a, right, out);
+          expect(paramBytes(source()), key).toBeLessThanOrEqual(64);
+        }
+        for (const x of [a, b, bt, out]) x.dispose();
+      }
     });
 
     test.skipIf(!device || !able())("gives the same bits again", async () => {

@@ -13,9 +13,10 @@ export function adapterNames(name: string) {
 /** Parameters of a block whose masks, but for those of the layers `full`, are of `rows` [M] of the N tokens alone. */
 export function withMasksOf(rows: Tensor, params: Params, full: readonly string[]): Params {
   const kept = full.map((name) => adapterNames(name).mask);
+  const { mask } = adapterNames("");
   return Object.fromEntries(
     Object.entries(params).map(([name, value]) => {
-      const shortened = name.endsWith(".lora_mask") && !kept.includes(name);
+      const shortened = name.endsWith(mask) && !kept.includes(name);
       return [name, shortened ? take(value, rows) : value];
     }),
   );

@@ -191,7 +191,7 @@ function shapeOf({ a, b, m, n, k }: Product, lanes: number): { reads: Reads; row
   return inner ? { reads: "inner", rows: rows(8 * more) } : { reads: "single", rows: rows(16) };
 }
 
-/** NOTE: with the two of every kernel these are the 64 bytes that travel inside a command; one more costs 22 µs a start. */
+/** NOTE: with the two of every kernel these are the 64 bytes that travel inside a command; one more costs lavapipe 22 µs a start. */
 const paramNames = "m n k chunk tiles offsetA offsetB offsetOut batchA batchB am ak bk bn".split(" ");
 
 /** Values of `paramNames`. Where k is cut, its parts take the place of the batch: each starts where its chunk does. */
